@@ -1,0 +1,1 @@
+//! What the benches share: floors measured in the same run, and seeded inputs.

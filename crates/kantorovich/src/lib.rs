@@ -1,0 +1,1 @@
+//! Optimal transport with interchangeable, certified solvers: the crate to depend on.

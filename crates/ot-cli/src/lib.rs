@@ -1,0 +1,1 @@
+//! The command line `ot`: optimal transport from arrays on disk.

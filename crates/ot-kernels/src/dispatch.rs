@@ -1,0 +1,77 @@
+//! Which instruction set the kernels use: found once at run time, so that one portable build is fast everywhere.
+
+use std::sync::OnceLock;
+
+/// An instruction set that every kernel of this crate has a path for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isa {
+    /// Plain Rust that the compiler may vectorize for the baseline target.
+    Portable,
+    /// AVX2 and FMA, 256 bits.
+    Avx2,
+    /// AVX-512 F, DQ, VL and BW, 512 bits.
+    Avx512,
+}
+
+impl Isa {
+    /// Whether this machine can run the path.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        self <= detected()
+    }
+
+    /// All paths this machine can run, the slowest first. Tests check them against each other.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        [Self::Portable, Self::Avx2, Self::Avx512]
+            .into_iter()
+            .filter(|p| p.is_available())
+            .collect()
+    }
+
+    /// The name as written in `KANTOROVICH_SIMD` and in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+fn detected() -> Isa {
+    static DETECTED: OnceLock<Isa> = OnceLock::new();
+    *DETECTED.get_or_init(|| {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512bw");
+            if avx2 && avx512 {
+                return Isa::Avx512;
+            }
+            if avx2 {
+                return Isa::Avx2;
+            }
+        }
+        Isa::Portable
+    })
+}
+
+/// The instruction set in use: the widest available, unless the environment variable `KANTOROVICH_SIMD`
+/// (`portable`, `avx2`, `avx512`) asks for a narrower one.
+#[must_use]
+pub fn isa() -> Isa {
+    static IN_USE: OnceLock<Isa> = OnceLock::new();
+    *IN_USE.get_or_init(|| {
+        let asked = match std::env::var("KANTOROVICH_SIMD").as_deref() {
+            Ok("portable") => Isa::Portable,
+            Ok("avx2") => Isa::Avx2,
+            _ => Isa::Avx512,
+        };
+        asked.min(detected())
+    })
+}

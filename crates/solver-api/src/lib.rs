@@ -1,0 +1,1 @@
+//! The vocabulary of optimal transport: measures, costs, problems, solvers, solutions, certificates.

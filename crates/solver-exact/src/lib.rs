@@ -1,0 +1,1 @@
+//! Exact optimal transport: network simplex and linear programming.

@@ -1,0 +1,1 @@
+//! Kernel-domain Sinkhorn, alone and in batches.
