@@ -20,6 +20,12 @@ impl Isa {
         self <= detected()
     }
 
+    /// The path itself where this machine can run it, otherwise the widest below it that it can.
+    #[must_use]
+    pub fn or_available(self) -> Self {
+        self.min(detected())
+    }
+
     /// All paths this machine can run, the slowest first. Tests check them against each other.
     #[must_use]
     pub fn available() -> Vec<Self> {

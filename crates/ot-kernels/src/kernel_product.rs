@@ -1,0 +1,478 @@
+//! Products with a stored row-major kernel matrix K, and the fused Sinkhorn step that reads K once.
+//!
+//! K is stored in f64 or f32; vectors and accumulators are f64 in both cases. Rows go in blocks of four: while
+//! a block streams in from memory for `K v`, the block before it, still in the second-level cache, is added to
+//! `Kᵀ u`. One pass over memory serves both products.
+//!
+//! Several threads work on fixed row chunks, each with a column accumulator of its own, which are added in
+//! order: the same thread count and instruction set give the same bits.
+
+use crate::dispatch::{Isa, isa};
+use crate::simd::{Backend, Elem, Kernel, Lanes, run};
+
+/// Rows that are processed together.
+const R: usize = 4;
+
+/// What [`scale_rows`] saw on its way, over the rows with a positive weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowScaling {
+    /// The smallest `s_i = (K v)_i`; NaN if one is NaN, +∞ if no row has a positive weight.
+    pub min_sum: f64,
+    /// The largest `s_i`; NaN if one is NaN, 0 if no row has a positive weight.
+    pub max_sum: f64,
+    /// `Σ_i |u_i s_i − a_i|` with `u` as it came in: the L1 error of the row marginal of diag(u) K diag(v)
+    /// before this step.
+    pub row_error: f64,
+}
+
+impl RowScaling {
+    const NONE: Self = Self {
+        min_sum: f64::INFINITY,
+        max_sum: 0.0,
+        row_error: 0.0,
+    };
+
+    #[inline(always)]
+    fn see(&mut self, s: f64, u: f64, a: f64) {
+        self.row_error += (u * s - a).abs();
+        if a > 0.0 {
+            // A NaN enters, and stays because no comparison with it is true.
+            if s < self.min_sum || s.is_nan() {
+                self.min_sum = s;
+            }
+            if s > self.max_sum || s.is_nan() {
+                self.max_sum = s;
+            }
+        }
+    }
+
+    fn join(mut self, o: Self) -> Self {
+        self.row_error += o.row_error;
+        if o.min_sum < self.min_sum || o.min_sum.is_nan() {
+            self.min_sum = o.min_sum;
+        }
+        if o.max_sum > self.max_sum || o.max_sum.is_nan() {
+            self.max_sum = o.max_sum;
+        }
+        self
+    }
+}
+
+/// Column accumulators for the threads beyond the first: `(threads − 1)·m` numbers, made once.
+#[derive(Clone, Debug)]
+pub struct ProductWorkspace {
+    threads: usize,
+    columns: usize,
+    partial: Vec<f64>,
+}
+
+impl ProductWorkspace {
+    /// For products with `columns` columns on `threads` threads (0 counts as 1).
+    #[must_use]
+    pub fn new(columns: usize, threads: usize) -> Self {
+        let threads = threads.max(1);
+        Self {
+            threads,
+            columns,
+            partial: vec![0.0; (threads - 1) * columns],
+        }
+    }
+
+    /// The number of row chunks, which is the number of threads that can work.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+}
+
+/// Pointers to the rows `first .. first + R`; rows from `last` on repeat the last one, and count for nothing.
+///
+/// # Safety
+/// `k` is valid for `last` rows of `m` elements, and `first < last`.
+#[inline(always)]
+unsafe fn block<T>(k: *const T, m: usize, first: usize, last: usize) -> [*const T; R] {
+    // SAFETY: the row index is below `last`.
+    core::array::from_fn(|r| unsafe { k.add((first + r).min(last - 1) * m) })
+}
+
+/// `s_r = Σ_j K_rj v_j` for the rows `now` (if `DOT`), `out_j += Σ_r u_r K_rj` for the rows `before` (if
+/// `ADD`), in one loop over j.
+///
+/// # Safety
+/// The instruction set of `D` is available, all pointers are valid for `m` elements.
+#[inline(always)]
+unsafe fn pass<B: Backend, T: Elem, const DOT: bool, const ADD: bool>(
+    now: [*const T; R],
+    before: [*const T; R],
+    u: [f64; R],
+    v: *const f64,
+    out: *mut f64,
+    m: usize,
+) -> [f64; R] {
+    let lanes = <B::D as Lanes>::N;
+    // SAFETY: j + 2·lanes ≤ m, j + lanes ≤ m and the part below lanes bound every access.
+    unsafe {
+        let zero = B::D::splat(0.0);
+        let u = u.map(|x| B::D::splat(x));
+        let mut even = [zero; R];
+        let mut odd = [zero; R];
+        let mut j = 0;
+        while j + 2 * lanes <= m {
+            if DOT {
+                let v0 = B::D::load(v.add(j));
+                let v1 = B::D::load(v.add(j + lanes));
+                for r in 0..R {
+                    even[r] = T::load64::<B::D>(now[r].add(j)).fma(v0, even[r]);
+                    odd[r] = T::load64::<B::D>(now[r].add(j + lanes)).fma(v1, odd[r]);
+                }
+            }
+            if ADD {
+                let mut o0 = B::D::load(out.add(j));
+                let mut o1 = B::D::load(out.add(j + lanes));
+                for r in 0..R {
+                    o0 = T::load64::<B::D>(before[r].add(j)).fma(u[r], o0);
+                    o1 = T::load64::<B::D>(before[r].add(j + lanes)).fma(u[r], o1);
+                }
+                o0.store(out.add(j));
+                o1.store(out.add(j + lanes));
+            }
+            j += 2 * lanes;
+        }
+        while j < m {
+            let rest = (m - j).min(lanes);
+            if DOT {
+                let v0 = B::D::load_part(v.add(j), rest, 0.0);
+                for r in 0..R {
+                    even[r] = T::load64_part::<B::D>(now[r].add(j), rest, T::ZERO).fma(v0, even[r]);
+                }
+            }
+            if ADD {
+                let mut o0 = B::D::load_part(out.add(j), rest, 0.0);
+                for r in 0..R {
+                    o0 = T::load64_part::<B::D>(before[r].add(j), rest, T::ZERO).fma(u[r], o0);
+                }
+                o0.store_part(out.add(j), rest);
+            }
+            j += rest;
+        }
+        core::array::from_fn(|r| even[r].add(odd[r]).sum())
+    }
+}
+
+struct ScaleRows<'a, T> {
+    k: &'a [T],
+    v: &'a [f64],
+    a: &'a [f64],
+    power: f64,
+    u: &'a mut [f64],
+    sums: &'a mut [f64],
+    out: &'a mut [f64],
+}
+
+impl<T: Elem> Kernel for ScaleRows<'_, T> {
+    type Out = RowScaling;
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) -> RowScaling {
+        let (n, m) = (self.a.len(), self.v.len());
+        let (k, v, out) = (self.k.as_ptr(), self.v.as_ptr(), self.out.as_mut_ptr());
+        let mut seen = RowScaling::NONE;
+        self.out.fill(0.0);
+        let mut before = [k; R];
+        let mut u_before = [0.0; R];
+        let mut i = 0;
+        while i < n {
+            // SAFETY: k holds n rows of m (checked by the caller of the kernel), v and out hold m; i < n.
+            let s = unsafe {
+                let now = block(k, m, i, n);
+                let s = if i == 0 {
+                    pass::<B, T, true, false>(now, before, u_before, v, out, m)
+                } else {
+                    pass::<B, T, true, true>(now, before, u_before, v, out, m)
+                };
+                before = now;
+                s
+            };
+            u_before = [0.0; R];
+            for r in 0..R.min(n - i) {
+                let a = self.a[i + r];
+                seen.see(s[r], self.u[i + r], a);
+                let u = if a == 0.0 {
+                    0.0
+                } else if self.power == 1.0 {
+                    a / s[r]
+                } else {
+                    (a / s[r]).powf(self.power)
+                };
+                self.u[i + r] = u;
+                self.sums[i + r] = s[r];
+                u_before[r] = u;
+            }
+            i += R;
+        }
+        if n > 0 {
+            // SAFETY: as above.
+            unsafe { pass::<B, T, false, true>(before, before, u_before, v, out, m) };
+        }
+        seen
+    }
+}
+
+/// One half-step of Sinkhorn that reads K once: `s = K v`, `u_i = (a_i / s_i)^power` (0 where `a_i = 0`),
+/// `out = Kᵀ u`.
+///
+/// `k` is row-major, `a.len()` × `v.len()`; `power` is 1 for balanced marginals and γ/(γ+ε) for relaxed ones.
+/// `u` comes in as the current scaling, for [`RowScaling::row_error`], and goes out as the new one; `sums`
+/// gets `s`. The work is split into as many row chunks as `workspace` was made for, run on the current rayon
+/// pool. Nothing is allocated.
+///
+/// Per element: 8 (or 4) bytes from memory once, the same again from the second-level cache, 4 flops.
+///
+/// # Panics
+/// If the lengths do not match, or `workspace` was made for another number of columns.
+pub fn scale_rows<T: Elem>(
+    k: &[T],
+    v: &[f64],
+    a: &[f64],
+    power: f64,
+    u: &mut [f64],
+    sums: &mut [f64],
+    out: &mut [f64],
+    workspace: &mut ProductWorkspace,
+) -> RowScaling {
+    scale_rows_with(isa(), k, v, a, power, u, sums, out, workspace)
+}
+
+/// [`scale_rows`] on a chosen instruction set (or the widest available below it).
+///
+/// # Panics
+/// As [`scale_rows`].
+pub fn scale_rows_with<T: Elem>(
+    isa: Isa,
+    k: &[T],
+    v: &[f64],
+    a: &[f64],
+    power: f64,
+    u: &mut [f64],
+    sums: &mut [f64],
+    out: &mut [f64],
+    workspace: &mut ProductWorkspace,
+) -> RowScaling {
+    let (n, m) = (a.len(), v.len());
+    assert_eq!(k.len(), n * m, "scale_rows: k is not a.len() × v.len()");
+    assert!(
+        u.len() == n && sums.len() == n,
+        "scale_rows: u or sums differ from a in length"
+    );
+    assert_eq!(out.len(), m, "scale_rows: out and v differ in length");
+    assert_eq!(
+        workspace.columns, m,
+        "scale_rows: the workspace is for another number of columns"
+    );
+    let chunks = workspace.threads.min(n.div_ceil(R)).max(1);
+    let partial = &mut workspace.partial[..(chunks - 1) * m];
+    let seen = scale_chunks(isa, chunks, k, v, a, power, u, sums, out, partial);
+    add_partials(out, partial);
+    seen
+}
+
+/// Splits the rows in two until one chunk is left; the left half keeps `out`, the right half takes the next
+/// accumulator.
+fn scale_chunks<T: Elem>(
+    isa: Isa,
+    chunks: usize,
+    k: &[T],
+    v: &[f64],
+    a: &[f64],
+    power: f64,
+    u: &mut [f64],
+    sums: &mut [f64],
+    out: &mut [f64],
+    partial: &mut [f64],
+) -> RowScaling {
+    if chunks == 1 {
+        return run(
+            isa,
+            ScaleRows {
+                k,
+                v,
+                a,
+                power,
+                u,
+                sums,
+                out,
+            },
+        );
+    }
+    let m = v.len();
+    let left = chunks / 2;
+    let rows = split_rows(a.len(), left, chunks);
+    let (k0, k1) = k.split_at(rows * m);
+    let (a0, a1) = a.split_at(rows);
+    let (u0, u1) = u.split_at_mut(rows);
+    let (s0, s1) = sums.split_at_mut(rows);
+    let (p0, p1) = partial.split_at_mut((left - 1) * m);
+    let (out1, p1) = p1.split_at_mut(m);
+    let (x, y) = rayon::join(
+        || scale_chunks(isa, left, k0, v, a0, power, u0, s0, out, p0),
+        || scale_chunks(isa, chunks - left, k1, v, a1, power, u1, s1, out1, p1),
+    );
+    x.join(y)
+}
+
+/// The rows of the first `left` of `chunks` chunks: whole blocks, so that chunks differ by a block at most.
+fn split_rows(n: usize, left: usize, chunks: usize) -> usize {
+    (n.div_ceil(R) * left / chunks * R).min(n)
+}
+
+fn add_partials(out: &mut [f64], partial: &[f64]) {
+    if out.is_empty() {
+        return;
+    }
+    for part in partial.chunks_exact(out.len()) {
+        for (out, x) in out.iter_mut().zip(part) {
+            *out += x;
+        }
+    }
+}
+
+struct Kv<'a, T> {
+    k: &'a [T],
+    v: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl<T: Elem> Kernel for Kv<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) {
+        let (n, m) = (self.out.len(), self.v.len());
+        let mut i = 0;
+        while i < n {
+            // SAFETY: k holds n rows of m (checked by the caller of the kernel), v holds m; i < n; the
+            // accumulator is not touched without ADD.
+            let s = unsafe {
+                let now = block(self.k.as_ptr(), m, i, n);
+                let none = core::ptr::null_mut();
+                pass::<B, T, true, false>(now, now, [0.0; R], self.v.as_ptr(), none, m)
+            };
+            let rows = R.min(n - i);
+            self.out[i..i + rows].copy_from_slice(&s[..rows]);
+            i += R;
+        }
+    }
+}
+
+/// `out = K v` with a row-major K of `out.len()` × `v.len()`, stored in f64 or f32. One pass, 2 flops an
+/// element.
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn kv<T: Elem>(k: &[T], v: &[f64], out: &mut [f64], threads: usize) {
+    kv_with(isa(), k, v, out, threads);
+}
+
+/// [`kv`] on a chosen instruction set (or the widest available below it).
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn kv_with<T: Elem>(isa: Isa, k: &[T], v: &[f64], out: &mut [f64], threads: usize) {
+    let (n, m) = (out.len(), v.len());
+    assert_eq!(k.len(), n * m, "kv: k is not out.len() × v.len()");
+    let chunks = threads.min(n.div_ceil(R)).max(1);
+    if chunks == 1 {
+        return run(isa, Kv { k, v, out });
+    }
+    let left = chunks / 2;
+    let rows = split_rows(n, left, chunks);
+    let (k0, k1) = k.split_at(rows * m);
+    let (out0, out1) = out.split_at_mut(rows);
+    rayon::join(
+        || kv_with(isa, k0, v, out0, left),
+        || kv_with(isa, k1, v, out1, chunks - left),
+    );
+}
+
+struct Ktu<'a, T> {
+    k: &'a [T],
+    u: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl<T: Elem> Kernel for Ktu<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) {
+        let (n, m) = (self.u.len(), self.out.len());
+        self.out.fill(0.0);
+        let mut i = 0;
+        while i < n {
+            let mut u = [0.0; R];
+            let rows = R.min(n - i);
+            u[..rows].copy_from_slice(&self.u[i..i + rows]);
+            // SAFETY: k holds n rows of m (checked by the caller of the kernel), out holds m; i < n; v is
+            // not read without DOT.
+            unsafe {
+                let now = block(self.k.as_ptr(), m, i, n);
+                let none = core::ptr::null();
+                pass::<B, T, false, true>(now, now, u, none, self.out.as_mut_ptr(), m);
+            }
+            i += R;
+        }
+    }
+}
+
+/// `out = Kᵀ u` with a row-major K of `u.len()` × `out.len()`, stored in f64 or f32: rows are streamed and
+/// added up, never strided. One pass, 2 flops an element. Threads as in [`scale_rows`].
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn ktu<T: Elem>(k: &[T], u: &[f64], out: &mut [f64], workspace: &mut ProductWorkspace) {
+    ktu_with(isa(), k, u, out, workspace);
+}
+
+/// [`ktu`] on a chosen instruction set (or the widest available below it).
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn ktu_with<T: Elem>(
+    isa: Isa,
+    k: &[T],
+    u: &[f64],
+    out: &mut [f64],
+    workspace: &mut ProductWorkspace,
+) {
+    let (n, m) = (u.len(), out.len());
+    assert_eq!(k.len(), n * m, "ktu: k is not u.len() × out.len()");
+    assert_eq!(
+        workspace.columns, m,
+        "ktu: the workspace is for another number of columns"
+    );
+    let chunks = workspace.threads.min(n.div_ceil(R)).max(1);
+    let partial = &mut workspace.partial[..(chunks - 1) * m];
+    ktu_chunks(isa, chunks, k, u, out, partial);
+    add_partials(out, partial);
+}
+
+fn ktu_chunks<T: Elem>(
+    isa: Isa,
+    chunks: usize,
+    k: &[T],
+    u: &[f64],
+    out: &mut [f64],
+    partial: &mut [f64],
+) {
+    if chunks == 1 {
+        return run(isa, Ktu { k, u, out });
+    }
+    let m = out.len();
+    let left = chunks / 2;
+    let rows = split_rows(u.len(), left, chunks);
+    let (k0, k1) = k.split_at(rows * m);
+    let (u0, u1) = u.split_at(rows);
+    let (p0, p1) = partial.split_at_mut((left - 1) * m);
+    let (out1, p1) = p1.split_at_mut(m);
+    rayon::join(
+        || ktu_chunks(isa, left, k0, u0, out, p0),
+        || ktu_chunks(isa, chunks - left, k1, u1, out1, p1),
+    );
+}

@@ -1,0 +1,236 @@
+//! 512-bit registers: 8 lanes of f64, 16 of f32.
+
+use super::{Backend, Lanes, Lanes64};
+use core::arch::x86_64::*;
+
+/// AVX-512 F, DQ, VL and BW.
+pub(crate) enum Avx512 {}
+
+impl Backend for Avx512 {
+    type D = F64x8;
+    type S = F32x16;
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct F64x8(__m512d);
+
+#[derive(Clone, Copy)]
+pub(crate) struct F32x16(__m512);
+
+// SAFETY of every block below: the trait's contract gives the instruction set and valid pointers; masked
+// loads and stores touch only the lanes of the mask.
+macro_rules! op {
+    ($e:expr) => {{
+        // SAFETY: the contract of `Lanes`.
+        unsafe { $e }
+    }};
+}
+
+#[inline(always)]
+fn mask8(n: usize) -> __mmask8 {
+    ((1_u32 << n) - 1) as __mmask8
+}
+
+#[inline(always)]
+fn mask16(n: usize) -> __mmask16 {
+    ((1_u32 << n) - 1) as __mmask16
+}
+
+impl Lanes for F64x8 {
+    type E = f64;
+    type M = __mmask8;
+    const N: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(x: f64) -> Self {
+        Self(op!(_mm512_set1_pd(x)))
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f64) -> Self {
+        Self(op!(_mm512_loadu_pd(p)))
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f64, n: usize, fill: f64) -> Self {
+        Self(op!(_mm512_mask_loadu_pd(_mm512_set1_pd(fill), mask8(n), p)))
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f64) {
+        op!(_mm512_storeu_pd(p, self.0));
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, p: *mut f64, n: usize) {
+        op!(_mm512_mask_storeu_pd(p, mask8(n), self.0));
+    }
+    #[inline(always)]
+    unsafe fn add(self, o: Self) -> Self {
+        Self(op!(_mm512_add_pd(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn sub(self, o: Self) -> Self {
+        Self(op!(_mm512_sub_pd(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn mul(self, o: Self) -> Self {
+        Self(op!(_mm512_mul_pd(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn div(self, o: Self) -> Self {
+        Self(op!(_mm512_div_pd(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        Self(op!(_mm512_sqrt_pd(self.0)))
+    }
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        Self(op!(_mm512_abs_pd(self.0)))
+    }
+    #[inline(always)]
+    unsafe fn min(self, o: Self) -> Self {
+        Self(op!(_mm512_min_pd(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn max(self, o: Self) -> Self {
+        Self(op!(_mm512_max_pd(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn fma(self, m: Self, a: Self) -> Self {
+        Self(op!(_mm512_fmadd_pd(self.0, m.0, a.0)))
+    }
+    #[inline(always)]
+    unsafe fn fnma(self, m: Self, a: Self) -> Self {
+        Self(op!(_mm512_fnmadd_pd(self.0, m.0, a.0)))
+    }
+    #[inline(always)]
+    unsafe fn lt(self, o: Self) -> __mmask8 {
+        op!(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(self.0, o.0))
+    }
+    #[inline(always)]
+    unsafe fn not_le(self, o: Self) -> __mmask8 {
+        op!(_mm512_cmp_pd_mask::<_CMP_NLE_UQ>(self.0, o.0))
+    }
+    #[inline(always)]
+    unsafe fn select(m: __mmask8, yes: Self, no: Self) -> Self {
+        Self(op!(_mm512_mask_blend_pd(m, no.0, yes.0)))
+    }
+    #[inline(always)]
+    unsafe fn add_exponent(self, t: Self) -> Self {
+        Self(op!(_mm512_castsi512_pd(_mm512_add_epi64(
+            _mm512_castpd_si512(self.0),
+            _mm512_slli_epi64::<52>(_mm512_castpd_si512(t.0)),
+        ))))
+    }
+}
+
+impl Lanes64 for F64x8 {
+    #[inline(always)]
+    unsafe fn load_f32(p: *const f32) -> Self {
+        Self(op!(_mm512_cvtps_pd(_mm256_loadu_ps(p))))
+    }
+    #[inline(always)]
+    unsafe fn load_f32_part(p: *const f32, n: usize, fill: f32) -> Self {
+        Self(op!(_mm512_cvtps_pd(_mm256_mask_loadu_ps(
+            _mm256_set1_ps(fill),
+            mask8(n),
+            p
+        ))))
+    }
+    #[inline(always)]
+    unsafe fn store_f32(self, p: *mut f32) {
+        op!(_mm256_storeu_ps(p, _mm512_cvtpd_ps(self.0)));
+    }
+    #[inline(always)]
+    unsafe fn store_f32_part(self, p: *mut f32, n: usize) {
+        op!(_mm256_mask_storeu_ps(p, mask8(n), _mm512_cvtpd_ps(self.0)));
+    }
+}
+
+impl Lanes for F32x16 {
+    type E = f32;
+    type M = __mmask16;
+    const N: usize = 16;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        Self(op!(_mm512_set1_ps(x)))
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        Self(op!(_mm512_loadu_ps(p)))
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f32, n: usize, fill: f32) -> Self {
+        Self(op!(_mm512_mask_loadu_ps(
+            _mm512_set1_ps(fill),
+            mask16(n),
+            p
+        )))
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        op!(_mm512_storeu_ps(p, self.0));
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, p: *mut f32, n: usize) {
+        op!(_mm512_mask_storeu_ps(p, mask16(n), self.0));
+    }
+    #[inline(always)]
+    unsafe fn add(self, o: Self) -> Self {
+        Self(op!(_mm512_add_ps(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn sub(self, o: Self) -> Self {
+        Self(op!(_mm512_sub_ps(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn mul(self, o: Self) -> Self {
+        Self(op!(_mm512_mul_ps(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn div(self, o: Self) -> Self {
+        Self(op!(_mm512_div_ps(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        Self(op!(_mm512_sqrt_ps(self.0)))
+    }
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        Self(op!(_mm512_abs_ps(self.0)))
+    }
+    #[inline(always)]
+    unsafe fn min(self, o: Self) -> Self {
+        Self(op!(_mm512_min_ps(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn max(self, o: Self) -> Self {
+        Self(op!(_mm512_max_ps(self.0, o.0)))
+    }
+    #[inline(always)]
+    unsafe fn fma(self, m: Self, a: Self) -> Self {
+        Self(op!(_mm512_fmadd_ps(self.0, m.0, a.0)))
+    }
+    #[inline(always)]
+    unsafe fn fnma(self, m: Self, a: Self) -> Self {
+        Self(op!(_mm512_fnmadd_ps(self.0, m.0, a.0)))
+    }
+    #[inline(always)]
+    unsafe fn lt(self, o: Self) -> __mmask16 {
+        op!(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, o.0))
+    }
+    #[inline(always)]
+    unsafe fn not_le(self, o: Self) -> __mmask16 {
+        op!(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(self.0, o.0))
+    }
+    #[inline(always)]
+    unsafe fn select(m: __mmask16, yes: Self, no: Self) -> Self {
+        Self(op!(_mm512_mask_blend_ps(m, no.0, yes.0)))
+    }
+    #[inline(always)]
+    unsafe fn add_exponent(self, t: Self) -> Self {
+        Self(op!(_mm512_castsi512_ps(_mm512_add_epi32(
+            _mm512_castps_si512(self.0),
+            _mm512_slli_epi32::<23>(_mm512_castps_si512(t.0)),
+        ))))
+    }
+}

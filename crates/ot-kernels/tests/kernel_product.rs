@@ -1,0 +1,171 @@
+//! The fused Sinkhorn step and the plain products against sums in the obvious order.
+
+use ot_kernels::Isa;
+use ot_kernels::kernel_product::{
+    ProductWorkspace, ktu_with, kv_with, scale_rows, scale_rows_with,
+};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+struct Case {
+    n: usize,
+    m: usize,
+    k: Vec<f64>,
+    v: Vec<f64>,
+    a: Vec<f64>,
+    u: Vec<f64>,
+}
+
+fn case(n: usize, m: usize, seed: u64) -> Case {
+    let mut rng = Pcg64Mcg::seed_from_u64(seed);
+    let mut draw = |len: usize| {
+        (0..len)
+            .map(|_| rng.random_range(0.01..1.0_f64))
+            .collect::<Vec<_>>()
+    };
+    // Rounded to f32, so that the f32-stored kernel is the same matrix.
+    let k = draw(n * m)
+        .into_iter()
+        .map(|x| f64::from(x as f32))
+        .collect();
+    let mut a = draw(n);
+    if n > 2 {
+        a[n / 2] = 0.0;
+    }
+    Case {
+        n,
+        m,
+        k,
+        v: draw(m),
+        a,
+        u: draw(n),
+    }
+}
+
+fn close(x: f64, y: f64) -> bool {
+    (x - y).abs() <= 1e-13 * y.abs().max(1.0)
+}
+
+fn check(c: &Case, power: f64) -> Result<(), TestCaseError> {
+    let k32: Vec<f32> = c.k.iter().map(|&x| x as f32).collect();
+    let s: Vec<f64> = (0..c.n)
+        .map(|i| (0..c.m).map(|j| c.k[i * c.m + j] * c.v[j]).sum())
+        .collect();
+    let u: Vec<f64> = (0..c.n)
+        .map(|i| {
+            if c.a[i] == 0.0 {
+                0.0
+            } else {
+                (c.a[i] / s[i]).powf(power)
+            }
+        })
+        .collect();
+    let out: Vec<f64> = (0..c.m)
+        .map(|j| (0..c.n).map(|i| c.k[i * c.m + j] * u[i]).sum())
+        .collect();
+    let error: f64 = (0..c.n).map(|i| (c.u[i] * s[i] - c.a[i]).abs()).sum();
+    let weighted = || (0..c.n).filter(|&i| c.a[i] > 0.0).map(|i| s[i]);
+    let (min, max) = (
+        weighted().fold(f64::INFINITY, f64::min),
+        weighted().fold(0.0, f64::max),
+    );
+    for isa in Isa::available() {
+        for threads in 1..=5 {
+            for single in [false, true] {
+                let mut ws = ProductWorkspace::new(c.m, threads);
+                let (mut u1, mut s1, mut out1) = (c.u.clone(), vec![0.0; c.n], vec![9.0; c.m]);
+                let seen = if single {
+                    scale_rows_with(
+                        isa, &k32, &c.v, &c.a, power, &mut u1, &mut s1, &mut out1, &mut ws,
+                    )
+                } else {
+                    scale_rows_with(
+                        isa, &c.k, &c.v, &c.a, power, &mut u1, &mut s1, &mut out1, &mut ws,
+                    )
+                };
+                prop_assert!(
+                    s1.iter().zip(&s).all(|(x, y)| close(*x, *y)),
+                    "s {isa:?} {threads}"
+                );
+                prop_assert!(
+                    u1.iter().zip(&u).all(|(x, y)| close(*x, *y)),
+                    "u {isa:?} {threads}"
+                );
+                prop_assert!(
+                    out1.iter().zip(&out).all(|(x, y)| close(*x, *y)),
+                    "out {isa:?} {threads}"
+                );
+                prop_assert!(close(seen.row_error, error));
+                prop_assert!(seen.min_sum == min || close(seen.min_sum, min));
+                prop_assert!(close(seen.max_sum, max));
+
+                let (mut s2, mut out2) = (vec![0.0; c.n], vec![0.0; c.m]);
+                if single {
+                    kv_with(isa, &k32, &c.v, &mut s2, threads);
+                    ktu_with(isa, &k32, &u, &mut out2, &mut ws);
+                } else {
+                    kv_with(isa, &c.k, &c.v, &mut s2, threads);
+                    ktu_with(isa, &c.k, &u, &mut out2, &mut ws);
+                }
+                prop_assert!(
+                    s2.iter().zip(&s).all(|(x, y)| close(*x, *y)),
+                    "kv {isa:?} {threads}"
+                );
+                prop_assert!(
+                    out2.iter().zip(&out).all(|(x, y)| close(*x, *y)),
+                    "ktu {isa:?} {threads}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_shape(n in 0..23_usize, m in 1..50_usize, seed in any::<u64>(), relaxed in any::<bool>()) {
+        check(&case(n, m, seed), if relaxed { 0.75 } else { 1.0 })?;
+    }
+}
+
+#[test]
+fn same_bits_on_every_run() {
+    let c = case(301, 203, 5);
+    let run = || {
+        let mut ws = ProductWorkspace::new(c.m, 2);
+        let (mut u, mut s, mut out) = (c.u.clone(), vec![0.0; c.n], vec![0.0; c.m]);
+        let seen = scale_rows(&c.k, &c.v, &c.a, 1.0, &mut u, &mut s, &mut out, &mut ws);
+        (u, s, out, seen)
+    };
+    let first = run();
+    for _ in 0..10 {
+        assert!(run() == first);
+    }
+}
+
+#[test]
+fn empty_rows_and_overflow_are_reported() {
+    let (k, v, a) = (
+        [0.0, 0.0, 1.0, 1.0, f64::NAN, 1.0],
+        [1.0, 2.0],
+        [0.5, 0.5, 0.5],
+    );
+    let report = |rows: usize| {
+        let mut ws = ProductWorkspace::new(2, 1);
+        let (mut u, mut s, mut out) = ([1.0; 3], [0.0; 3], [0.0; 2]);
+        let (k, a) = (&k[..2 * rows], &a[..rows]);
+        scale_rows(
+            k,
+            &v,
+            a,
+            1.0,
+            &mut u[..rows],
+            &mut s[..rows],
+            &mut out,
+            &mut ws,
+        )
+    };
+    assert_eq!((report(2).min_sum, report(2).max_sum), (0.0, 3.0));
+    assert!(report(3).min_sum.is_nan() && report(3).max_sum.is_nan());
+}
