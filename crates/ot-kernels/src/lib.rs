@@ -8,6 +8,7 @@
 pub mod dispatch;
 pub mod exp;
 pub mod kernel_product;
+pub mod pairwise;
 mod simd;
 
 pub use dispatch::{Isa, isa};

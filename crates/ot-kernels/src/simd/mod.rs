@@ -6,11 +6,14 @@
 //! settles the first; each kernel states how it settles the second.
 
 mod portable;
+mod scalar;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+
+pub(crate) use scalar::Scalar;
 
 use crate::dispatch::Isa;
 
@@ -56,7 +59,20 @@ pub trait Lanes: Copy {
     /// `self · 2^n` for the integer n held in the lowest bits of `t = n + 1.5·2^(mantissa bits)`, by adding
     /// to the exponent field: right only while both `self` and the result are normal.
     unsafe fn add_exponent(self, t: Self) -> Self;
-    /// The lanes in an array of at least N elements.
+    /// `f` of each lane.
+    #[inline(always)]
+    unsafe fn map(self, f: impl Fn(Self::E) -> Self::E) -> Self {
+        let mut lanes = [Self::E::ZERO; 16];
+        // SAFETY: the array holds 16 elements, no register has more lanes.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            for x in &mut lanes[..Self::N] {
+                *x = f(*x);
+            }
+            Self::load(lanes.as_ptr())
+        }
+    }
+    /// The sum of all lanes.
     #[inline(always)]
     unsafe fn sum(self) -> Self::E {
         // A fixed tree of halves: the same order on every call.
@@ -104,6 +120,27 @@ pub trait Elem:
     #[doc(hidden)]
     #[must_use]
     fn plus(self, o: Self) -> Self;
+    #[doc(hidden)]
+    #[must_use]
+    fn minus(self, o: Self) -> Self;
+    #[doc(hidden)]
+    #[must_use]
+    fn times(self, o: Self) -> Self;
+    #[doc(hidden)]
+    #[must_use]
+    fn over(self, o: Self) -> Self;
+    #[doc(hidden)]
+    #[must_use]
+    fn root(self) -> Self;
+    #[doc(hidden)]
+    #[must_use]
+    fn magnitude(self) -> Self;
+    #[doc(hidden)]
+    #[must_use]
+    fn powf(self, p: f64) -> Self;
+    #[doc(hidden)]
+    #[must_use]
+    fn add_exponent(self, t: Self) -> Self;
 }
 
 pub(crate) mod sealed {
@@ -172,6 +209,34 @@ impl Elem for f64 {
     fn plus(self, o: Self) -> Self {
         self + o
     }
+    #[inline(always)]
+    fn minus(self, o: Self) -> Self {
+        self - o
+    }
+    #[inline(always)]
+    fn times(self, o: Self) -> Self {
+        self * o
+    }
+    #[inline(always)]
+    fn over(self, o: Self) -> Self {
+        self / o
+    }
+    #[inline(always)]
+    fn root(self) -> Self {
+        self.sqrt()
+    }
+    #[inline(always)]
+    fn magnitude(self) -> Self {
+        self.abs()
+    }
+    #[inline(always)]
+    fn powf(self, p: f64) -> Self {
+        Self::powf(self, p)
+    }
+    #[inline(always)]
+    fn add_exponent(self, t: Self) -> Self {
+        Self::from_bits(self.to_bits().wrapping_add(t.to_bits() << 52))
+    }
 }
 
 impl Elem for f32 {
@@ -204,6 +269,34 @@ impl Elem for f32 {
     #[inline(always)]
     fn plus(self, o: Self) -> Self {
         self + o
+    }
+    #[inline(always)]
+    fn minus(self, o: Self) -> Self {
+        self - o
+    }
+    #[inline(always)]
+    fn times(self, o: Self) -> Self {
+        self * o
+    }
+    #[inline(always)]
+    fn over(self, o: Self) -> Self {
+        self / o
+    }
+    #[inline(always)]
+    fn root(self) -> Self {
+        self.sqrt()
+    }
+    #[inline(always)]
+    fn magnitude(self) -> Self {
+        self.abs()
+    }
+    #[inline(always)]
+    fn powf(self, p: f64) -> Self {
+        Self::powf(self, p as Self)
+    }
+    #[inline(always)]
+    fn add_exponent(self, t: Self) -> Self {
+        Self::from_bits(self.to_bits().wrapping_add(t.to_bits() << 23))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plain Rust: arrays of four f64 or eight f32, which the compiler vectorizes for the baseline target.
 
-use super::{Backend, Lanes, Lanes64};
+use super::{Backend, Elem, Lanes, Lanes64};
 
 /// No instruction set beyond the target's baseline.
 pub(crate) enum Portable {}
@@ -17,10 +17,10 @@ pub(crate) struct P64([f64; 4]);
 pub(crate) struct P32([f32; 8]);
 
 macro_rules! portable {
-    ($name:ident, $elem:ident, $bits:ident, $mantissa:literal, $n:literal) => {
+    ($name:ident, $elem:ident, $n:literal) => {
         impl $name {
             #[inline(always)]
-            fn map(self, f: impl Fn($elem) -> $elem) -> Self {
+            fn each(self, f: impl Fn($elem) -> $elem) -> Self {
                 let mut out = self.0;
                 for x in &mut out {
                     *x = f(*x);
@@ -98,11 +98,11 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn sqrt(self) -> Self {
-                self.map($elem::sqrt)
+                self.each($elem::sqrt)
             }
             #[inline(always)]
             unsafe fn abs(self) -> Self {
-                self.map($elem::abs)
+                self.each($elem::abs)
             }
             #[inline(always)]
             unsafe fn min(self, o: Self) -> Self {
@@ -139,16 +139,14 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn add_exponent(self, t: Self) -> Self {
-                self.zip(t, |x, t| {
-                    $elem::from_bits(x.to_bits().wrapping_add(t.to_bits() << $mantissa))
-                })
+                self.zip(t, Elem::add_exponent)
             }
         }
     };
 }
 
-portable!(P64, f64, u64, 52, 4);
-portable!(P32, f32, u32, 23, 8);
+portable!(P64, f64, 4);
+portable!(P32, f32, 8);
 
 impl Lanes64 for P64 {
     #[inline(always)]
