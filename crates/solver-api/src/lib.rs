@@ -1,1 +1,56 @@
-//! The vocabulary of optimal transport: measures, costs, problems, solvers, solutions, certificates.
+//! The vocabulary of optimal transport, shared by every backend and application.
+//!
+//! A [`Problem`] states the mathematics once: two [`Measure`]s, a [`Cost`] and the condition on the marginals. A
+//! [`Solver`] says how it is solved. A [`Solution`] says what came out and how good it is: its [`Certificate`] brackets
+//! the optimum of the unregularized problem, whatever the solver did.
+//!
+//! ```
+//! use solver_api::{Certificate, Plan, Potentials, Problem, SparsePlan, certify};
+//!
+//! let problem = Problem::from_slices(&[0.5, 0.5], &[0.25, 0.75], &[0.0, 1.0, 1.0, 0.0])?;
+//! let plan = Plan::from(SparsePlan::from_triples(2, 2, vec![(0, 0, 0.25), (0, 1, 0.25), (1, 1, 0.5)])?);
+//! let bracket = certify(&problem, &plan, &Potentials::new(vec![0.0, -1.0], vec![0.0, 1.0]));
+//! assert_eq!(bracket, Certificate { lower: 0.25, upper: 0.25 });
+//! # Ok::<(), solver_api::Error>(())
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`measure`], [`cost`], [`problem`] | the question |
+//! | [`solver`], [`context`], [`backend`] | who answers it, under which circumstances, made from which options |
+//! | [`plan`], [`transform`], [`solution`] | the answer |
+//! | [`certificate`], [`rounding`], [`feasibility`] | the proof |
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod certificate;
+pub mod context;
+pub mod cost;
+mod error;
+pub mod feasibility;
+mod flow;
+pub mod measure;
+pub mod plan;
+pub mod problem;
+pub mod rounding;
+mod rows;
+pub mod solution;
+pub mod solver;
+pub mod transform;
+
+pub use backend::{Factory, OptionReader, Options, Reg, SettingSpec};
+pub use certificate::{Certificate, certify};
+pub use context::{CancelToken, Certify, Context, Observer, Progress};
+pub use cost::{
+    Cost, CostKind, CostRange, DenseCost, DenseData, GridCost, GridGround, Ground, PointCost,
+    SparseCost,
+};
+pub use error::Error;
+pub use feasibility::{Infeasible, check_feasible};
+pub use measure::{Measure, Precision};
+pub use plan::{DensePlan, ImplicitPlan, Plan, PlanRow, SparsePlan};
+pub use problem::{Marginals, Problem};
+pub use rounding::{RoundedPlan, round};
+pub use solution::{Check, Convergence, Outcome, Solution, Termination};
+pub use solver::{Batch, Capabilities, Capability, Solver};
+pub use transform::Potentials;

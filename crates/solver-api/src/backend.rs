@@ -1,0 +1,226 @@
+//! How solvers are made by name: factories, and the options that they read.
+
+use std::collections::BTreeMap;
+
+use crate::Error;
+use crate::problem::Problem;
+use crate::solver::{Capabilities, Solver};
+
+/// A regularization strength.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Reg {
+    /// In cost units.
+    Absolute(f64),
+    /// Times max |C| over the allowed pairs.
+    Relative(f64),
+}
+
+impl Default for Reg {
+    /// 1e-2 of the largest cost.
+    fn default() -> Self {
+        Self::Relative(1e-2)
+    }
+}
+
+impl Reg {
+    /// Positive and finite, or an error.
+    pub fn check(self) -> Result<Self, Error> {
+        let (name, value) = match self {
+            Self::Absolute(r) => ("reg", r),
+            Self::Relative(r) => ("reg_rel", r),
+        };
+        if value > 0.0 && value.is_finite() {
+            Ok(self)
+        } else {
+            Err(Error::setting(name, value, "must be positive and finite"))
+        }
+    }
+
+    /// In the cost units of `problem`. A cost that is zero everywhere has no scale: 1 is as good as any.
+    #[must_use]
+    pub fn resolve(self, problem: &Problem) -> f64 {
+        match self {
+            Self::Absolute(r) => r,
+            Self::Relative(r) => {
+                let largest = problem.cost().range().max_abs();
+                // A tiny cost must not underflow to a regularization of zero.
+                if largest > 0.0 {
+                    (r * largest).max(f64::MIN_POSITIVE)
+                } else {
+                    r
+                }
+            }
+        }
+    }
+}
+
+/// What a caller may set on any backend; `set` holds the settings only some have. A backend refuses what it lacks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    /// Regularization (β for IPOT).
+    pub reg: Option<Reg>,
+    /// Tolerance.
+    pub tol: Option<f64>,
+    /// Iteration limit.
+    pub max_iter: Option<u64>,
+    /// Seed of stochastic solvers.
+    pub seed: Option<u64>,
+    /// Further settings by name.
+    pub set: BTreeMap<String, String>,
+}
+
+/// A setting of a backend, for `ot backends` and help.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingSpec {
+    /// Its name: `reg`, `tol`, `max_iter`, `seed`, or a key of [`Options::set`].
+    pub name: &'static str,
+    /// Its default, as text.
+    pub default: String,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// Makes solvers of one kind. Register one to get a solver of your own into the `ot` command and the comparison.
+pub trait Factory: Send + Sync {
+    /// The backend's name.
+    fn name(&self) -> &str;
+
+    /// One line on what it is.
+    fn summary(&self) -> &str;
+
+    /// What its solvers can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// What can be set, with defaults.
+    fn settings(&self) -> Vec<SettingSpec>;
+
+    /// A solver with these options, all of them checked.
+    fn build(&self, options: &Options) -> Result<Box<dyn Solver>, Error>;
+
+    /// Whether it can run on this machine.
+    fn available(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Reads [`Options`] one by one; [`OptionReader::finish`] refuses what nobody read.
+#[derive(Debug)]
+pub struct OptionReader {
+    backend: String,
+    known: Vec<&'static str>,
+    left: Options,
+}
+
+impl OptionReader {
+    /// A reader for the backend `backend`.
+    #[must_use]
+    pub fn new(backend: &str, options: &Options) -> Self {
+        Self {
+            backend: backend.to_owned(),
+            known: Vec::new(),
+            left: options.clone(),
+        }
+    }
+
+    /// The regularization, checked.
+    pub fn reg(&mut self) -> Result<Option<Reg>, Error> {
+        self.known.push("reg");
+        self.left.reg.take().map(Reg::check).transpose()
+    }
+
+    /// The tolerance, positive and finite.
+    pub fn tol(&mut self) -> Result<Option<f64>, Error> {
+        self.known.push("tol");
+        match self.left.tol.take() {
+            Some(tol) if !(tol > 0.0 && tol.is_finite()) => {
+                Err(Error::setting("tol", tol, "must be positive and finite"))
+            }
+            tol => Ok(tol),
+        }
+    }
+
+    /// The iteration limit, at least 1.
+    pub fn max_iter(&mut self) -> Result<Option<u64>, Error> {
+        self.known.push("max_iter");
+        match self.left.max_iter.take() {
+            Some(0) => Err(Error::setting("max_iter", 0, "must be at least 1")),
+            limit => Ok(limit),
+        }
+    }
+
+    /// The seed.
+    pub fn seed(&mut self) -> Option<u64> {
+        self.known.push("seed");
+        self.left.seed.take()
+    }
+
+    /// A setting of [`Options::set`], parsed; `rule` says what it must be.
+    pub fn get<T: std::str::FromStr>(
+        &mut self,
+        name: &'static str,
+        rule: &str,
+    ) -> Result<Option<T>, Error> {
+        self.known.push(name);
+        let Some(text) = self.left.set.remove(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|_| Error::setting(name, text, rule))
+    }
+
+    /// An error for the first option that was set and not read.
+    pub fn finish(self) -> Result<(), Error> {
+        let rest = &self.left;
+        let fixed = [
+            ("reg", rest.reg.map(|r| format!("{r:?}"))),
+            ("tol", rest.tol.map(|t| t.to_string())),
+            ("max_iter", rest.max_iter.map(|k| k.to_string())),
+            ("seed", rest.seed.map(|s| s.to_string())),
+        ];
+        let unread = fixed
+            .into_iter()
+            .find_map(|(name, value)| Some((name.to_owned(), value?)));
+        let unread = unread.or_else(|| rest.set.iter().next().map(|(k, v)| (k.clone(), v.clone())));
+        let Some((name, value)) = unread else {
+            return Ok(());
+        };
+        let rule = format!(
+            "`{}` has no such setting; it has {}",
+            self.backend,
+            self.known.join(", ")
+        );
+        Err(Error::setting(name, value, rule))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unread_options_are_refused() {
+        let mut options = Options {
+            tol: Some(1e-9),
+            ..Options::default()
+        };
+        options.set.insert("precision".into(), "f32".into());
+        let mut reader = OptionReader::new("sinkhorn", &options);
+        assert_eq!(reader.tol().unwrap(), Some(1e-9));
+        let error = reader.finish().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`precision` = f32: `sinkhorn` has no such setting; it has tol"
+        );
+        let mut reader = OptionReader::new(
+            "x",
+            &Options {
+                max_iter: Some(0),
+                tol: Some(-1.0),
+                ..Options::default()
+            },
+        );
+        assert!(reader.max_iter().is_err() && reader.tol().is_err());
+    }
+}

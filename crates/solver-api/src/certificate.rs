@@ -1,0 +1,360 @@
+//! Certificates: a bracket around the true optimum of the unregularized problem, for any plan and any potentials.
+//!
+//! Weak duality gives the lower end from a pair that is feasible by construction (a c-transform), rounding the
+//! upper end. Neither trusts the solver. The bracket holds in floating point up to 1e-12 of Σ|f|a + Σ|g|b.
+
+use crate::cost::row_of;
+use crate::measure;
+use crate::plan::Plan;
+use crate::problem::{Marginals, Problem};
+use crate::rounding::{harden_rows, round};
+use crate::rows::fold_rows;
+use crate::transform::{Potentials, c_transform_to_source, c_transform_to_target};
+
+/// lower ≤ optimum ≤ upper, in the caller's units.
+///
+/// Balanced and partial: of ⟨P, C⟩. Relaxed: of ⟨P, C⟩ + γa·KL(P1 ‖ a) + γb·KL(Pᵀ1 ‖ b).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Certificate {
+    /// The value of a feasible dual pair.
+    pub lower: f64,
+    /// The value of a feasible plan.
+    pub upper: f64,
+}
+
+impl Certificate {
+    /// upper − lower ≥ 0 up to rounding.
+    #[must_use]
+    pub fn gap(&self) -> f64 {
+        self.upper - self.lower
+    }
+
+    /// (upper − lower) / (mass · spread of the cost over allowed pairs); 0 where the spread is 0.
+    #[must_use]
+    pub fn relative_gap(&self, problem: &Problem) -> f64 {
+        let scale = problem.mass() * problem.cost().range().spread();
+        if scale > 0.0 { self.gap() / scale } else { 0.0 }
+    }
+
+    /// Whether `value` lies in the bracket, widened by `slack`.
+    #[must_use]
+    pub fn contains(&self, value: f64, slack: f64) -> bool {
+        self.lower - slack <= value && value <= self.upper + slack
+    }
+}
+
+/// The bracket from a plan and potentials. Balanced: up to four passes over the cost and three over the plan,
+/// O(n + m) memory.
+#[must_use]
+pub fn certify(problem: &Problem, plan: &Plan, potentials: &Potentials) -> Certificate {
+    match problem.marginals() {
+        Marginals::Balanced => Certificate {
+            lower: balanced_lower(problem, potentials),
+            upper: round(problem, plan).transport_cost,
+        },
+        Marginals::Partial { mass } => Certificate {
+            lower: partial_lower(problem, potentials, mass),
+            upper: round(problem, plan).transport_cost,
+        },
+        Marginals::Relaxed { gamma_a, gamma_b } => Certificate {
+            lower: relaxed_lower(problem, potentials, gamma_a, gamma_b),
+            upper: relaxed_value(problem, plan, gamma_a, gamma_b),
+        },
+    }
+}
+
+/// Σ potential·weight over positive weights, skipping +∞.
+fn paired(potential: &[f64], weights: &[f64]) -> f64 {
+    let terms: Vec<f64> = potential
+        .iter()
+        .zip(weights)
+        .filter(|(p, w)| **w > 0.0 && p.is_finite())
+        .map(|(p, w)| p * w)
+        .collect();
+    measure::sum(&terms)
+}
+
+/// Potentials with what is not a number set to 0: any start gives a valid bound, only a weaker one.
+fn usable(potential: &[f64]) -> Vec<f64> {
+    potential
+        .iter()
+        .map(|&v| if v.is_finite() { v } else { 0.0 })
+        .collect()
+}
+
+/// ⟨f, a⟩ + ⟨g, b⟩ of a hard-feasible pair: the better of the transforms started from f and from g.
+#[must_use]
+pub fn balanced_lower(problem: &Problem, potentials: &Potentials) -> f64 {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let cost = problem.cost();
+    let in_a = |i: usize| a[i] > 0.0;
+    let in_b = |j: usize| b[j] > 0.0;
+    let g = c_transform_to_target(cost, &usable(&potentials.f), in_a);
+    let f = c_transform_to_source(cost, &g, in_b);
+    let from_f = paired(&f, a) + paired(&g, b);
+    let f = c_transform_to_source(cost, &usable(&potentials.g), in_b);
+    let g = c_transform_to_target(cost, &f, in_a);
+    from_f.max(paired(&f, a) + paired(&g, b))
+}
+
+/// ⟨f, a⟩ + ⟨g, b⟩ + S·λ with f, g ≤ 0 and f_i + g_j + λ ≤ C_ij.
+fn partial_lower(problem: &Problem, potentials: &Potentials, mass: f64) -> f64 {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let cost = problem.cost();
+    let value = |lambda: f64| {
+        let f: Vec<f64> = usable(&potentials.f)
+            .iter()
+            .map(|f| f.min(0.0) + lambda)
+            .collect();
+        let clip = |v: Vec<f64>| v.into_iter().map(|v| v.min(0.0)).collect::<Vec<_>>();
+        let g = clip(c_transform_to_target(cost, &f, |i| a[i] > 0.0));
+        let shifted: Vec<f64> = g.iter().map(|g| g + lambda).collect();
+        let f = clip(c_transform_to_source(cost, &shifted, |j| b[j] > 0.0));
+        paired(&f, a) + paired(&g, b) + mass * lambda
+    };
+    // λ = min C with f = g = 0 is feasible too: the bound of moving everything at the cheapest price.
+    let cheapest = cost.range().min;
+    let trivial = if cheapest.is_finite() {
+        mass * cheapest
+    } else {
+        f64::NEG_INFINITY
+    };
+    value(potentials.lambda).max(trivial)
+}
+
+/// γ⟨w, 1 − e^{−p/γ}⟩, the conjugate of γ·KL(· ‖ w); ⟨p, w⟩ for γ = ∞. +∞ stands for no partner: γ·w.
+fn conjugate(potential: &[f64], weights: &[f64], gamma: f64) -> f64 {
+    if gamma.is_infinite() {
+        return paired(potential, weights);
+    }
+    let terms: Vec<f64> = potential
+        .iter()
+        .zip(weights)
+        .filter(|(_, w)| **w > 0.0)
+        .map(|(p, w)| -gamma * w * (-p / gamma).exp_m1())
+        .collect();
+    measure::sum(&terms)
+}
+
+/// The dual value after c-transforms and the best constant shift between the two sides.
+fn relaxed_lower(problem: &Problem, potentials: &Potentials, gamma_a: f64, gamma_b: f64) -> f64 {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let cost = problem.cost();
+    let (in_a, in_b) = (|i: usize| a[i] > 0.0, |j: usize| b[j] > 0.0);
+    let g = c_transform_to_target(cost, &usable(&potentials.f), in_a);
+    let f = c_transform_to_source(cost, &g, in_b);
+    let value = |shift: f64| {
+        let up: Vec<f64> = f.iter().map(|f| f + shift).collect();
+        let down: Vec<f64> = g.iter().map(|g| g - shift).collect();
+        conjugate(&up, a, gamma_a) + conjugate(&down, b, gamma_b)
+    };
+    value(0.0).max(value(best_shift(&f, &g, problem, gamma_a, gamma_b)))
+}
+
+/// argmax over t of the dual at (f + t, g − t): the two marginal masses are equal there.
+fn best_shift(f: &[f64], g: &[f64], problem: &Problem, gamma_a: f64, gamma_b: f64) -> f64 {
+    // log Σ w e^{−p/γ}, by its largest exponent; γ = ∞ leaves log Σ w.
+    let log_mass = |p: &[f64], w: &[f64], gamma: f64| {
+        let inverse = if gamma.is_infinite() {
+            0.0
+        } else {
+            -1.0 / gamma
+        };
+        let terms = || p.iter().zip(w).filter(|(p, w)| **w > 0.0 && p.is_finite());
+        let top = terms().fold(f64::NEG_INFINITY, |t: f64, (p, _)| t.max(p * inverse));
+        top + terms()
+            .map(|(p, w)| w * (p * inverse - top).exp())
+            .sum::<f64>()
+            .ln()
+    };
+    let difference =
+        log_mass(f, problem.a().weights(), gamma_a) - log_mass(g, problem.b().weights(), gamma_b);
+    let finite = |gamma: f64| {
+        if gamma.is_infinite() {
+            0.0
+        } else {
+            1.0 / gamma
+        }
+    };
+    let shift = difference / (finite(gamma_a) + finite(gamma_b));
+    if shift.is_finite() { shift } else { 0.0 }
+}
+
+/// R(P) = ⟨P, C⟩ + γa·KL(P1 ‖ a) + γb·KL(Pᵀ1 ‖ b) with a hard side (γ = ∞) rounded first, and with the plan's mass
+/// scaled to its best value. Entries outside of the supports of a and b count as zero.
+fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> f64 {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let cost = problem.cost();
+    let (n, m) = plan.shape();
+    let (mut x, mut y, mut extra) = (vec![1.0; n], vec![1.0; m], Vec::new());
+    if gamma_a.is_infinite() {
+        (x, extra) = harden_rows(cost, plan, a, b);
+    } else if gamma_b.is_infinite() {
+        let (_, cols) = plan.marginals();
+        y = b
+            .iter()
+            .zip(&cols)
+            .map(|(&b, &c)| if c > 0.0 { b / c } else { 0.0 })
+            .collect();
+        extra = cheapest_sources(problem, &cols);
+    }
+    let parts = fold_rows(
+        n,
+        || (Vec::new(), vec![0.0; m], plan.scratch(), vec![0.0; m]),
+        |(rows, cols, scratch, costs): &mut (Vec<[f64; 2]>, Vec<f64>, _, _), i| {
+            let (mut sent, mut paid) = (0.0, 0.0);
+            if a[i] > 0.0 {
+                let row_cost = row_of(cost, i, costs);
+                plan.row(i, scratch).visit(|j, p| {
+                    if b[j] > 0.0 {
+                        let p = x[i] * p * y[j];
+                        sent += p;
+                        paid += p * row_cost[j];
+                        cols[j] += p;
+                    }
+                });
+            }
+            rows.push([sent, paid]);
+        },
+    );
+    let (mut rows, mut cols, mut paid) = (Vec::with_capacity(n), vec![0.0; m], 0.0);
+    for part in parts {
+        paid += part.0.iter().map(|r| r[1]).sum::<f64>();
+        rows.extend(part.0.iter().map(|r| r[0]));
+        cols.iter_mut().zip(&part.1).for_each(|(c, p)| *c += p);
+    }
+    for (i, j, t) in extra {
+        rows[i] += t;
+        cols[j] += t;
+        paid += t * cost.entry(i, j);
+    }
+    let soft = |gamma: f64, p: &[f64], w: &[f64]| {
+        if gamma.is_infinite() {
+            0.0
+        } else {
+            gamma * kl(p, w)
+        }
+    };
+    let here = paid + soft(gamma_a, &rows, a) + soft(gamma_b, &cols, b);
+    // P = 0 is allowed where no side is hard, and bounds what a bad plan may claim.
+    let nothing = gamma_a * problem.a().mass() + gamma_b * problem.b().mass();
+    if here.is_nan() {
+        nothing
+    } else {
+        here.min(nothing)
+    }
+}
+
+/// For each target without mass: the cheapest allowed source, with the target's weight.
+fn cheapest_sources(problem: &Problem, cols: &[f64]) -> Vec<(usize, usize, f64)> {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let (n, m) = problem.shape();
+    let mut best = vec![(f64::INFINITY, 0); m];
+    let mut scratch = vec![0.0; m];
+    for i in (0..n).filter(|&i| a[i] > 0.0) {
+        for (best, &c) in best.iter_mut().zip(row_of(problem.cost(), i, &mut scratch)) {
+            if c < best.0 {
+                *best = (c, i);
+            }
+        }
+    }
+    (0..m)
+        .filter(|&j| cols[j] == 0.0 && b[j] > 0.0 && best[j].0.is_finite())
+        .map(|j| (best[j].1, j, b[j]))
+        .collect()
+}
+
+/// Generalized KL(p ‖ q) = Σ p log(p/q) − Σp + Σq; +∞ where p > 0 = q.
+#[must_use]
+pub fn kl(p: &[f64], q: &[f64]) -> f64 {
+    let terms: Vec<f64> = p
+        .iter()
+        .zip(q)
+        .map(|(&p, &q)| {
+            if p == 0.0 {
+                q
+            } else if q == 0.0 {
+                f64::INFINITY
+            } else {
+                p * (p / q).ln() - p + q
+            }
+        })
+        .collect();
+    measure::sum(&terms)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Measure;
+    use crate::cost::DenseCost;
+    use crate::plan::DensePlan;
+
+    #[test]
+    fn an_optimal_pair_closes_the_bracket() {
+        let problem =
+            Problem::from_slices(&[1.0, 2.0], &[2.0, 1.0], &[0.0, 3.0, 1.0, 0.0]).unwrap();
+        let plan = Plan::from(DensePlan::new(2, 2, vec![1.0, 0.0, 1.0, 1.0]).unwrap());
+        let bracket = certify(
+            &problem,
+            &plan,
+            &Potentials::new(vec![-1.0, 0.0], vec![1.0, 0.0]),
+        );
+        assert_eq!((bracket.lower, bracket.upper), (1.0, 1.0));
+        // Any other pair still brackets.
+        let plan = Plan::from(DensePlan::new(2, 2, vec![0.3; 4]).unwrap());
+        let bracket = certify(
+            &problem,
+            &plan,
+            &Potentials::new(vec![7.0, f64::NAN], vec![0.0, 9.0]),
+        );
+        assert!(bracket.lower <= 1.0 && bracket.upper >= 1.0, "{bracket:?}");
+    }
+
+    #[test]
+    fn relaxed_bracket_closes_on_one_pair() {
+        // min over p of p·c + γa KL(p|a) + γb KL(p|b): p = (a^γa b^γb e^{−c})^{1/(γa+γb)}.
+        let (a, b, c, ga, gb) = (2.0, 0.5, 0.3, 0.7, 1.9);
+        let p: f64 = ((ga * f64::ln(a) + gb * f64::ln(b) - c) / (ga + gb)).exp();
+        let f = -ga * (p / a).ln();
+        let g = -gb * (p / b).ln();
+        let cost = Arc::new(DenseCost::new(1, 1, vec![c]).unwrap());
+        let (ma, mb) = (
+            Measure::new(vec![a]).unwrap(),
+            Measure::new(vec![b]).unwrap(),
+        );
+        let problem = Problem::relaxed(ma.clone(), mb.clone(), cost.clone(), ga, gb).unwrap();
+        let plan = Plan::from(DensePlan::new(1, 1, vec![p]).unwrap());
+        let bracket = certify(&problem, &plan, &Potentials::new(vec![f + 3.0], vec![g]));
+        assert!(bracket.gap().abs() < 1e-14, "{bracket:?}");
+        // One hard side: the plan is b, whatever the plan given.
+        let hard = Problem::relaxed(ma, mb, cost, ga, f64::INFINITY).unwrap();
+        let best = b * c + ga * kl(&[b], &[a]);
+        let bracket = certify(&hard, &plan, &Potentials::new(vec![0.0], vec![0.0]));
+        assert!((bracket.lower - best).abs() < 1e-14 && (bracket.upper - best).abs() < 1e-14);
+    }
+
+    #[test]
+    fn partial_bracket_holds() {
+        // Move half the mass: the free pairs suffice, optimum 0; with mass 1.5 one unit of cost 1 is half used.
+        let cost = Arc::new(DenseCost::new(2, 2, vec![0.0, 2.0, 2.0, 1.0]).unwrap());
+        let ones = Measure::new(vec![1.0, 1.0]).unwrap();
+        let problem = Problem::partial(ones.clone(), ones, cost, 1.5).unwrap();
+        let plan = Plan::from(DensePlan::new(2, 2, vec![1.0, 0.0, 0.0, 0.5]).unwrap());
+        let dual = Potentials {
+            f: vec![-1.0, 0.0],
+            g: vec![0.0, 0.0],
+            lambda: 1.0,
+        };
+        let bracket = certify(&problem, &plan, &dual);
+        assert_eq!((bracket.lower, bracket.upper), (0.5, 0.5));
+        let bracket = certify(
+            &problem,
+            &plan,
+            &Potentials::new(vec![0.0; 2], vec![0.0; 2]),
+        );
+        assert!(bracket.lower <= 0.5);
+    }
+}

@@ -1,0 +1,241 @@
+//! Ground costs: what it costs to move between two points.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Error;
+
+/// A function h of the Euclidean distance.
+type DistanceFn = Arc<dyn Fn(f64) -> f64 + Send + Sync>;
+
+/// The ground cost between two points of ℝᵈ.
+///
+/// The names accepted by [`Ground::parse`], and printed, are those of the command line: `sqeuclidean`,
+/// `euclidean`, `cityblock`, `chebyshev`, `minkowski:P`, `cosine`, `log1p`, `atan`, `asinh`, `atanh:S`,
+/// `power:P`, `arc`.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Ground {
+    /// ‖x − y‖₂².
+    SqEuclidean,
+    /// ‖x − y‖₂.
+    Euclidean,
+    /// ‖x − y‖₁.
+    Cityblock,
+    /// ‖x − y‖∞.
+    Chebyshev,
+    /// ‖x − y‖ₚ, p ≥ 1.
+    Minkowski(f64),
+    /// 1 − ⟨x, y⟩ / (‖x‖ ‖y‖); undefined at the origin.
+    Cosine,
+    /// log(1 + ‖x − y‖₂), concave.
+    Log1p,
+    /// atan ‖x − y‖₂, concave.
+    Atan,
+    /// asinh ‖x − y‖₂, concave.
+    Asinh,
+    /// atanh(‖x − y‖₂ / s) with s above the largest distance, convex.
+    Atanh(f64),
+    /// ‖x − y‖₂ᵖ, p > 0.
+    Power(f64),
+    /// Arc length on the circle of circumference 1; points are positions in turns (d = 1).
+    Arc,
+    /// h(‖x − y‖₂) for an h of the caller's, with a name for reports.
+    OfDistance(String, DistanceFn),
+}
+
+impl fmt::Debug for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ground({self})")
+    }
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SqEuclidean => f.write_str("sqeuclidean"),
+            Self::Euclidean => f.write_str("euclidean"),
+            Self::Cityblock => f.write_str("cityblock"),
+            Self::Chebyshev => f.write_str("chebyshev"),
+            Self::Minkowski(p) => write!(f, "minkowski:{p}"),
+            Self::Cosine => f.write_str("cosine"),
+            Self::Log1p => f.write_str("log1p"),
+            Self::Atan => f.write_str("atan"),
+            Self::Asinh => f.write_str("asinh"),
+            Self::Atanh(s) => write!(f, "atanh:{s}"),
+            Self::Power(p) => write!(f, "power:{p}"),
+            Self::Arc => f.write_str("arc"),
+            Self::OfDistance(name, _) => f.write_str(name),
+        }
+    }
+}
+
+/// The metric names of the command line, for error messages and help.
+pub(crate) const NAMES: &str = "sqeuclidean, euclidean, cityblock, chebyshev, minkowski:P, cosine, log1p, \
+                                atan, asinh, atanh:S, power:P, arc";
+
+impl Ground {
+    /// Any h of the Euclidean distance. h must map finite distances to finite numbers (+∞ forbids a pair).
+    pub fn of_distance(
+        name: impl Into<String>,
+        h: impl Fn(f64) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        Self::OfDistance(name.into(), Arc::new(h))
+    }
+
+    /// Reads a metric name as the command line takes it, and checks its parameter.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let (name, parameter) = match text.split_once(':') {
+            Some((name, parameter)) => (name, Some(parameter)),
+            None => (text, None),
+        };
+        let number = || {
+            parameter
+                .and_then(|p| p.parse::<f64>().ok())
+                .ok_or_else(|| {
+                    Error::setting(
+                        "metric",
+                        text,
+                        format!("`{name}` needs a number, as in `{name}:2`"),
+                    )
+                })
+        };
+        let ground = match name {
+            "minkowski" => Self::Minkowski(number()?),
+            "atanh" => Self::Atanh(number()?),
+            "power" => Self::Power(number()?),
+            _ if parameter.is_some() => {
+                return Err(Error::setting(
+                    "metric",
+                    text,
+                    format!("must be one of {NAMES}"),
+                ));
+            }
+            "sqeuclidean" => Self::SqEuclidean,
+            "euclidean" => Self::Euclidean,
+            "cityblock" => Self::Cityblock,
+            "chebyshev" => Self::Chebyshev,
+            "cosine" => Self::Cosine,
+            "log1p" => Self::Log1p,
+            "atan" => Self::Atan,
+            "asinh" => Self::Asinh,
+            "arc" => Self::Arc,
+            _ => {
+                return Err(Error::setting(
+                    "metric",
+                    text,
+                    format!("must be one of {NAMES}"),
+                ));
+            }
+        };
+        ground.check_parameter()?;
+        Ok(ground)
+    }
+
+    /// The rule of each parameter: p ≥ 1 for Minkowski, p > 0 for powers, s > 0 for atanh.
+    pub(crate) fn check_parameter(&self) -> Result<(), Error> {
+        let (ok, rule) = match *self {
+            Self::Minkowski(p) => (p >= 1.0 && p.is_finite(), "p must be finite and at least 1"),
+            Self::Power(p) => (p > 0.0 && p.is_finite(), "p must be finite and above 0"),
+            Self::Atanh(s) => (s > 0.0 && s.is_finite(), "s must be finite and above 0"),
+            _ => return Ok(()),
+        };
+        if ok {
+            Ok(())
+        } else {
+            Err(Error::setting("metric", self, rule))
+        }
+    }
+
+    /// The cost between two points of equal dimension.
+    #[must_use]
+    pub fn between(&self, x: &[f64], y: &[f64]) -> f64 {
+        let pairs = || x.iter().zip(y).map(|(a, b)| a - b);
+        let gathered = match self {
+            Self::Cityblock => pairs().fold(0.0, |s, t| s + t.abs()),
+            Self::Chebyshev => pairs().fold(0.0, |s: f64, t| s.max(t.abs())),
+            Self::Minkowski(p) => pairs().fold(0.0, |s, t| s + t.abs().powf(*p)),
+            Self::Cosine => x.iter().zip(y).fold(0.0, |s, (a, b)| s + a * b),
+            Self::Arc => pairs().fold(0.0, |s, t| s + t),
+            _ => pairs().fold(0.0, |s, t| s + t * t),
+        };
+        self.finish(gathered)
+    }
+
+    /// From what is summed over coordinates to the cost. Cosine wants unit vectors.
+    #[inline]
+    pub(crate) fn finish(&self, gathered: f64) -> f64 {
+        match self {
+            Self::SqEuclidean | Self::Cityblock | Self::Chebyshev => gathered,
+            Self::Euclidean => gathered.sqrt(),
+            Self::Minkowski(p) => gathered.powf(1.0 / p),
+            // Rounding may take the cosine of equal directions above 1.
+            Self::Cosine => (1.0 - gathered).max(0.0),
+            Self::Log1p => gathered.sqrt().ln_1p(),
+            Self::Atan => gathered.sqrt().atan(),
+            Self::Asinh => gathered.sqrt().asinh(),
+            Self::Atanh(s) => (gathered.sqrt() / s).atanh(),
+            Self::Power(p) => gathered.powf(0.5 * p),
+            Self::Arc => {
+                let turn = gathered.abs().fract();
+                turn.min(1.0 - turn)
+            }
+            Self::OfDistance(_, h) => h(gathered.sqrt()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for name in NAMES.split(", ") {
+            let name = name.replace(":P", ":2.5").replace(":S", ":9");
+            assert_eq!(Ground::parse(&name).unwrap().to_string(), name);
+        }
+        for bad in [
+            "",
+            "l2",
+            "minkowski",
+            "minkowski:0.5",
+            "minkowski:x",
+            "power:-1",
+            "arc:2",
+            "atanh:nan",
+        ] {
+            assert!(Ground::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn closed_forms() {
+        let (x, y) = ([0.0, 0.0], [3.0, 4.0]);
+        let expect = [
+            ("sqeuclidean", 25.0),
+            ("euclidean", 5.0),
+            ("cityblock", 7.0),
+            ("chebyshev", 4.0),
+            ("minkowski:3", 91.0_f64.cbrt()),
+            ("log1p", 6.0_f64.ln()),
+            ("atan", 5.0_f64.atan()),
+            ("asinh", 5.0_f64.asinh()),
+            ("atanh:10", 0.5_f64.atanh()),
+            ("power:3", 125.0),
+        ];
+        for (name, value) in expect {
+            let found = Ground::parse(name).unwrap().between(&x, &y);
+            assert!(
+                (found - value).abs() < 1e-13 * value,
+                "{name}: {found} ≠ {value}"
+            );
+        }
+        let arc = |a, b| Ground::Arc.between(&[a], &[b]);
+        assert!((arc(0.1, 0.9) - 0.2).abs() < 1e-15 && (arc(-0.25, 2.5) - 0.25).abs() < 1e-15);
+        assert_eq!(
+            Ground::of_distance("cube", |d| d * d * d).between(&x, &y),
+            125.0
+        );
+    }
+}

@@ -1,0 +1,525 @@
+//! Transport plans: dense, sparse, or implied by potentials.
+
+use std::sync::Arc;
+
+use crate::cost::{Cost, row_of};
+use crate::rows::fold_rows;
+use crate::{Error, measure};
+
+/// A transport plan P ≥ 0, n×m, in the caller's units of mass.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Plan {
+    /// Every entry in memory.
+    Dense(DensePlan),
+    /// The non-zeros in rows.
+    Sparse(SparsePlan),
+    /// P_ij = r_i s_j exp((f_i + g_j − C_ij)/ε), computed when asked for.
+    Implicit(ImplicitPlan),
+}
+
+/// All entries, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DensePlan {
+    n: usize,
+    m: usize,
+    data: Vec<f64>,
+}
+
+/// Non-zeros in compressed rows, columns ascending within a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SparsePlan {
+    n: usize,
+    m: usize,
+    row_start: Vec<usize>,
+    cols: Vec<u32>,
+    values: Vec<f64>,
+}
+
+/// P_ij = r_i s_j exp((f_i + g_j − C_ij)/ε): O(n + m) memory beyond the cost.
+#[derive(Debug, Clone)]
+pub struct ImplicitPlan {
+    cost: Arc<dyn Cost>,
+    f: Arc<[f64]>,
+    g: Arc<[f64]>,
+    r: Arc<[f64]>,
+    s: Arc<[f64]>,
+    reg: f64,
+}
+
+/// One row of a plan.
+#[derive(Debug, Clone, Copy)]
+pub enum PlanRow<'a> {
+    /// All m entries.
+    Dense(&'a [f64]),
+    /// Columns (ascending) and values of the non-zeros.
+    Sparse(&'a [u32], &'a [f64]),
+}
+
+impl PlanRow<'_> {
+    /// Visits (j, P_ij) for the non-zero entries, j ascending.
+    #[inline]
+    pub fn visit(self, mut visit: impl FnMut(usize, f64)) {
+        match self {
+            Self::Dense(row) => {
+                for (j, &p) in row.iter().enumerate() {
+                    if p != 0.0 {
+                        visit(j, p);
+                    }
+                }
+            }
+            Self::Sparse(cols, values) => {
+                for (&j, &p) in cols.iter().zip(values) {
+                    visit(j as usize, p);
+                }
+            }
+        }
+    }
+}
+
+impl DensePlan {
+    /// `data` holds n·m entries, row-major.
+    pub fn new(n: usize, m: usize, data: Vec<f64>) -> Result<Self, Error> {
+        if n.checked_mul(m) != Some(data.len()) {
+            return Err(Error::shape(
+                "plan",
+                &[data.len()],
+                format!("{n}×{m} entries are declared"),
+            ));
+        }
+        Ok(Self { n, m, data })
+    }
+
+    /// The entries, row-major.
+    #[must_use]
+    pub fn data(&self) -> &[f64] {
+        &self.data
+    }
+}
+
+impl SparsePlan {
+    /// From triples (row, column, mass) in any order; duplicates add up, zeros are dropped.
+    pub fn from_triples(
+        n: usize,
+        m: usize,
+        mut triples: Vec<(u32, u32, f64)>,
+    ) -> Result<Self, Error> {
+        if let Some(&(i, j, _)) = triples
+            .iter()
+            .find(|t| t.0 as usize >= n || t.1 as usize >= m)
+        {
+            let expected = format!("the entry ({i}, {j}) lies outside of it");
+            return Err(Error::shape("plan", &[n, m], expected));
+        }
+        triples.retain(|t| t.2 != 0.0);
+        triples.sort_unstable_by_key(|&(i, j, _)| (i, j));
+        triples.dedup_by(|next, kept| {
+            let same = (next.0, next.1) == (kept.0, kept.1);
+            if same {
+                kept.2 += next.2;
+            }
+            same
+        });
+        let mut row_start = vec![0; n + 1];
+        for t in &triples {
+            row_start[t.0 as usize + 1] += 1;
+        }
+        for i in 0..n {
+            row_start[i + 1] += row_start[i];
+        }
+        let cols = triples.iter().map(|t| t.1).collect();
+        let values = triples.iter().map(|t| t.2).collect();
+        Ok(Self {
+            n,
+            m,
+            row_start,
+            cols,
+            values,
+        })
+    }
+
+    /// Columns and values of row `i`.
+    #[must_use]
+    pub fn row_entries(&self, i: usize) -> (&[u32], &[f64]) {
+        let at = self.row_start[i]..self.row_start[i + 1];
+        (&self.cols[at.clone()], &self.values[at])
+    }
+
+    /// The number of stored entries.
+    #[must_use]
+    pub fn nnz(&self) -> usize {
+        self.values.len()
+    }
+}
+
+impl ImplicitPlan {
+    /// The plan with potentials `f`, `g` (cost units), regularization `reg` and reference r⊗s. Entries with
+    /// r_i = 0 or s_j = 0 are zero whatever their potentials are.
+    pub fn new(
+        cost: Arc<dyn Cost>,
+        f: Arc<[f64]>,
+        g: Arc<[f64]>,
+        r: Arc<[f64]>,
+        s: Arc<[f64]>,
+        reg: f64,
+    ) -> Result<Self, Error> {
+        let (n, m) = cost.shape();
+        for (argument, len, want) in [
+            ("f", f.len(), n),
+            ("r", r.len(), n),
+            ("g", g.len(), m),
+            ("s", s.len(), m),
+        ] {
+            if len != want {
+                return Err(Error::shape(
+                    argument,
+                    &[len],
+                    format!("the plan is {n}×{m}"),
+                ));
+            }
+        }
+        Ok(Self {
+            cost,
+            f,
+            g,
+            r,
+            s,
+            reg,
+        })
+    }
+
+    /// The regularization, in cost units.
+    #[must_use]
+    pub fn reg(&self) -> f64 {
+        self.reg
+    }
+
+    fn row_into(&self, i: usize, out: &mut [f64]) {
+        if self.r[i] == 0.0 {
+            out.fill(0.0);
+            return;
+        }
+        self.cost.row(i, out);
+        let (f, r, inverse) = (self.f[i], self.r[i], 1.0 / self.reg);
+        for ((p, &g), &s) in out.iter_mut().zip(&*self.g).zip(&*self.s) {
+            // Where s = 0, g may be +∞ and the product would be NaN.
+            *p = if s == 0.0 {
+                0.0
+            } else {
+                r * s * ((f + g - *p) * inverse).exp()
+            };
+        }
+    }
+}
+
+impl From<DensePlan> for Plan {
+    fn from(plan: DensePlan) -> Self {
+        Self::Dense(plan)
+    }
+}
+
+impl From<SparsePlan> for Plan {
+    fn from(plan: SparsePlan) -> Self {
+        Self::Sparse(plan)
+    }
+}
+
+impl From<ImplicitPlan> for Plan {
+    fn from(plan: ImplicitPlan) -> Self {
+        Self::Implicit(plan)
+    }
+}
+
+impl Plan {
+    /// (n, m).
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Dense(p) => (p.n, p.m),
+            Self::Sparse(p) => (p.n, p.m),
+            Self::Implicit(p) => p.cost.shape(),
+        }
+    }
+
+    /// Row `i`. `scratch` has m entries and is written only where the row must be computed.
+    pub fn row<'a>(&'a self, i: usize, scratch: &'a mut [f64]) -> PlanRow<'a> {
+        match self {
+            Self::Dense(p) => PlanRow::Dense(&p.data[i * p.m..(i + 1) * p.m]),
+            Self::Sparse(p) => {
+                let (cols, values) = p.row_entries(i);
+                PlanRow::Sparse(cols, values)
+            }
+            Self::Implicit(p) => {
+                p.row_into(i, scratch);
+                PlanRow::Dense(scratch)
+            }
+        }
+    }
+
+    /// P_ij. O(1) dense, O(log) sparse, one cost entry implicit.
+    #[must_use]
+    pub fn entry(&self, i: usize, j: usize) -> f64 {
+        match self {
+            Self::Dense(p) => p.data[i * p.m + j],
+            Self::Sparse(p) => {
+                let (cols, values) = p.row_entries(i);
+                cols.binary_search(&(j as u32)).map_or(0.0, |k| values[k])
+            }
+            Self::Implicit(p) if p.r[i] == 0.0 || p.s[j] == 0.0 => 0.0,
+            Self::Implicit(p) => {
+                let exponent = (p.f[i] + p.g[j] - p.cost.entry(i, j)) / p.reg;
+                p.r[i] * p.s[j] * exponent.exp()
+            }
+        }
+    }
+
+    /// Scratch space for [`Plan::row`]: empty unless rows must be computed.
+    #[must_use]
+    pub fn scratch(&self) -> Vec<f64> {
+        match self {
+            Self::Implicit(_) => vec![0.0; self.shape().1],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Visits (i, j, P_ij) for all entries above `threshold`, row by row.
+    pub fn for_each_above(&self, threshold: f64, mut visit: impl FnMut(usize, usize, f64)) {
+        let mut scratch = self.scratch();
+        for i in 0..self.shape().0 {
+            self.row(i, &mut scratch).visit(|j, p| {
+                if p > threshold {
+                    visit(i, j, p);
+                }
+            });
+        }
+    }
+
+    /// Both marginals, P1 and Pᵀ1, in one pass.
+    #[must_use]
+    pub fn marginals(&self) -> (Vec<f64>, Vec<f64>) {
+        let (n, m) = self.shape();
+        let (rows, cols) = fold_rows(
+            n,
+            || (Vec::new(), vec![0.0; m], self.scratch()),
+            |(rows, cols, scratch), i| {
+                let mut total = 0.0;
+                self.row(i, scratch).visit(|j, p| {
+                    total += p;
+                    cols[j] += p;
+                });
+                rows.push(total);
+            },
+        )
+        .into_iter()
+        .fold(
+            (Vec::with_capacity(n), vec![0.0; m]),
+            |(mut rows, mut cols), part| {
+                rows.extend(part.0);
+                cols.iter_mut().zip(&part.1).for_each(|(c, p)| *c += p);
+                (rows, cols)
+            },
+        );
+        (rows, cols)
+    }
+
+    /// P v.
+    pub fn apply(&self, v: &[f64]) -> Result<Vec<f64>, Error> {
+        let (n, m) = self.shape();
+        if v.len() != m {
+            return Err(Error::shape(
+                "v",
+                &[v.len()],
+                format!("the plan has {m} columns"),
+            ));
+        }
+        let parts = fold_rows(
+            n,
+            || (Vec::new(), self.scratch()),
+            |(rows, scratch), i| {
+                let mut total = 0.0;
+                self.row(i, scratch).visit(|j, p| total += p * v[j]);
+                rows.push(total);
+            },
+        );
+        Ok(parts.into_iter().flat_map(|part| part.0).collect())
+    }
+
+    /// Pᵀ u, streaming rows.
+    pub fn apply_transpose(&self, u: &[f64]) -> Result<Vec<f64>, Error> {
+        let (n, m) = self.shape();
+        if u.len() != n {
+            return Err(Error::shape(
+                "u",
+                &[u.len()],
+                format!("the plan has {n} rows"),
+            ));
+        }
+        let parts = fold_rows(
+            n,
+            || (vec![0.0; m], self.scratch()),
+            |(cols, scratch), i| self.row(i, scratch).visit(|j, p| cols[j] += p * u[i]),
+        );
+        let mut total = vec![0.0; m];
+        for part in parts {
+            total.iter_mut().zip(&part.0).for_each(|(t, p)| *t += p);
+        }
+        Ok(total)
+    }
+
+    /// ⟨P, C⟩ over the non-zeros of the plan.
+    #[must_use]
+    pub fn transport_cost(&self, cost: &dyn Cost) -> f64 {
+        let (n, m) = self.shape();
+        let sparse = matches!(self, Self::Sparse(_));
+        let parts = fold_rows(
+            n,
+            || {
+                (
+                    0.0,
+                    self.scratch(),
+                    if sparse { Vec::new() } else { vec![0.0; m] },
+                )
+            },
+            |(total, scratch, costs), i| {
+                let mut of_row = 0.0;
+                match self.row(i, scratch) {
+                    PlanRow::Dense(row) => {
+                        for (&p, &c) in row.iter().zip(row_of(cost, i, costs)) {
+                            // 0 · ∞ on forbidden pairs is no mass at no cost.
+                            of_row += if p == 0.0 { 0.0 } else { p * c };
+                        }
+                    }
+                    PlanRow::Sparse(cols, values) => {
+                        for (&j, &p) in cols.iter().zip(values) {
+                            of_row += p * cost.entry(i, j as usize);
+                        }
+                    }
+                }
+                *total += of_row;
+            },
+        );
+        measure::sum(&parts.iter().map(|part| part.0).collect::<Vec<_>>())
+    }
+
+    /// Barycentric projection: the mean target point of each source, n×d row-major, for target points `y`
+    /// (m×d). A source without mass gets NaN-free zeros.
+    pub fn barycentric_projection(&self, y: &[f64], dim: usize) -> Result<Vec<f64>, Error> {
+        let (n, m) = self.shape();
+        if dim == 0 || y.len() != m * dim {
+            return Err(Error::shape(
+                "y",
+                &[y.len()],
+                format!("{m} points of dimension {dim} are needed"),
+            ));
+        }
+        let parts = fold_rows(
+            n,
+            || (Vec::new(), self.scratch()),
+            |(rows, scratch), i| {
+                let start = rows.len();
+                rows.resize(start + dim, 0.0);
+                let mean = &mut rows[start..];
+                let mut mass = 0.0;
+                self.row(i, scratch).visit(|j, p| {
+                    mass += p;
+                    for (t, &v) in mean.iter_mut().zip(&y[j * dim..(j + 1) * dim]) {
+                        *t += p * v;
+                    }
+                });
+                if mass > 0.0 {
+                    mean.iter_mut().for_each(|t| *t /= mass);
+                }
+            },
+        );
+        Ok(parts.into_iter().flat_map(|part| part.0).collect())
+    }
+
+    /// The number of non-zero entries (computed for implicit plans).
+    #[must_use]
+    pub fn nnz(&self) -> usize {
+        if let Self::Sparse(p) = self {
+            return p.nnz();
+        }
+        let mut count = 0;
+        self.for_each_above(0.0, |_, _, _| count += 1);
+        count
+    }
+
+    /// All entries in memory: n·m numbers.
+    #[must_use]
+    pub fn to_dense(&self) -> DensePlan {
+        let (n, m) = self.shape();
+        let mut data = vec![0.0; n * m];
+        self.for_each_above(0.0, |i, j, p| data[i * m + j] = p);
+        DensePlan { n, m, data }
+    }
+
+    /// The entries above `threshold` as triples.
+    #[must_use]
+    pub fn to_triples(&self, threshold: f64) -> Vec<(u32, u32, f64)> {
+        let mut triples = Vec::new();
+        self.for_each_above(threshold, |i, j, p| triples.push((i as u32, j as u32, p)));
+        triples
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::DenseCost;
+
+    fn three_forms() -> (DenseCost, [Plan; 3]) {
+        let cost = DenseCost::new(2, 3, vec![0.0, 1.0, f64::INFINITY, 2.0, 0.5, 1.0]).unwrap();
+        let shared: Arc<dyn Cost> = Arc::new(cost.clone());
+        let vector = |v: &[f64]| -> Arc<[f64]> { v.into() };
+        let implicit = Plan::from(
+            ImplicitPlan::new(
+                shared,
+                vector(&[0.1, -0.2]),
+                vector(&[0.0, 0.3, 0.2]),
+                vector(&[0.5, 0.5]),
+                vector(&[0.2, 0.3, 0.5]),
+                0.7,
+            )
+            .unwrap(),
+        );
+        let dense = Plan::from(implicit.to_dense());
+        let sparse = SparsePlan::from_triples(2, 3, implicit.to_triples(0.0)).unwrap();
+        (cost, [dense, Plan::from(sparse), implicit])
+    }
+
+    #[test]
+    fn all_forms_answer_alike() {
+        let (cost, plans) = three_forms();
+        let reference = &plans[0];
+        for plan in &plans {
+            assert_eq!(plan.nnz(), 5);
+            assert_eq!(plan.marginals(), reference.marginals());
+            assert_eq!(
+                plan.apply(&[1.0, 2.0, 3.0]).unwrap(),
+                reference.apply(&[1.0, 2.0, 3.0]).unwrap()
+            );
+            assert_eq!(
+                plan.apply_transpose(&[1.0, 2.0]).unwrap(),
+                reference.apply_transpose(&[1.0, 2.0]).unwrap()
+            );
+            assert_eq!(plan.transport_cost(&cost), reference.transport_cost(&cost));
+            assert_eq!(plan.entry(1, 2), reference.entry(1, 2));
+            assert_eq!(plan.entry(0, 2), 0.0);
+            let y = [0.0, 0.0, 1.0, 0.0, 0.0, 2.0];
+            assert_eq!(
+                plan.barycentric_projection(&y, 2).unwrap(),
+                reference.barycentric_projection(&y, 2).unwrap()
+            );
+            assert!(plan.apply(&[1.0]).is_err() && plan.apply_transpose(&[1.0]).is_err());
+        }
+    }
+
+    #[test]
+    fn triples_add_up_and_stay_inside() {
+        let plan =
+            SparsePlan::from_triples(1, 2, vec![(0, 1, 0.5), (0, 1, 0.25), (0, 0, 0.0)]).unwrap();
+        assert_eq!(plan.row_entries(0), ([1].as_slice(), [0.75].as_slice()));
+        assert!(SparsePlan::from_triples(1, 2, vec![(0, 2, 1.0)]).is_err());
+    }
+}

@@ -1,0 +1,342 @@
+//! Rounding: from any plan P ≥ 0 to one that satisfies the marginal condition exactly.
+//!
+//! Altschuler, Weed and Rigollet (2017), algorithm 2: scale rows down to a, columns down to b, and send what is
+//! missing by the product of the two remainders. Partial problems send only up to their mass. Where pairs are
+//! forbidden the remainder goes along allowed pairs, and reroutes the plan where it must. The rounded plan is never
+//! written out: it is the plan with two scalings, plus the remainder.
+
+use crate::cost::{Cost, row_of};
+use crate::feasibility::may_forbid;
+use crate::flow::Routing;
+use crate::plan::{Plan, PlanRow, SparsePlan};
+use crate::problem::{Marginals, Problem};
+use crate::rows::fold_rows;
+use crate::{Error, measure};
+
+/// A feasible plan diag(x) P diag(y)·factor + remainder, in terms of the plan it was rounded from.
+#[derive(Debug, Clone)]
+pub struct RoundedPlan {
+    /// Scaling of each source, ≤ 1 on hard sides of balanced and partial problems.
+    pub row_scale: Vec<f64>,
+    /// Scaling of each target.
+    pub col_scale: Vec<f64>,
+    /// What scaling left to be sent.
+    pub remainder: Remainder,
+    /// ⟨P, C⟩ of the rounded plan; +∞ if the remainder found no allowed way.
+    pub transport_cost: f64,
+}
+
+/// The mass that scaling left over.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Remainder {
+    /// Nothing is missing.
+    None,
+    /// u ⊗ v.
+    RankOne {
+        /// Source factor.
+        u: Vec<f64>,
+        /// Target factor; sums to the mass sent over the mass of `u`.
+        v: Vec<f64>,
+    },
+    /// Changes (i, j, ΔP_ij), negative ones take flow back.
+    Changes(Vec<(u32, u32, f64)>),
+}
+
+impl RoundedPlan {
+    /// The rounded plan as a sparse one: for plans that are themselves sparse, or small.
+    pub fn to_sparse(&self, plan: &Plan) -> Result<SparsePlan, Error> {
+        let (n, m) = plan.shape();
+        let mut triples = Vec::new();
+        plan.for_each_above(0.0, |i, j, p| {
+            triples.push((
+                i as u32,
+                j as u32,
+                p * self.row_scale[i] * self.col_scale[j],
+            ));
+        });
+        match &self.remainder {
+            Remainder::None => {}
+            Remainder::RankOne { u, v } => {
+                for (i, &ui) in u.iter().enumerate().filter(|(_, u)| **u > 0.0) {
+                    for (j, &vj) in v.iter().enumerate().filter(|(_, v)| **v > 0.0) {
+                        triples.push((i as u32, j as u32, ui * vj));
+                    }
+                }
+            }
+            Remainder::Changes(changes) => triples.extend_from_slice(changes),
+        }
+        SparsePlan::from_triples(n, m, triples)
+    }
+}
+
+/// Rounds `plan` to the marginal condition of a balanced or partial problem. Three streaming passes over the plan
+/// and one over the cost, O(n + m) memory; with forbidden pairs, a flow for what is left.
+#[must_use]
+pub fn round(problem: &Problem, plan: &Plan) -> RoundedPlan {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let (rows, _) = plan.marginals();
+    let row_scale: Vec<f64> = a.iter().zip(&rows).map(|(&a, &r)| shrink(a, r)).collect();
+    let cols = plan.apply_transpose(&row_scale).unwrap_or_default();
+    let mut col_scale: Vec<f64> = b.iter().zip(&cols).map(|(&b, &c)| shrink(b, c)).collect();
+    let mut row_scale = row_scale;
+    if let Marginals::Partial { mass } = problem.marginals() {
+        let sent: Vec<f64> = cols.iter().zip(&col_scale).map(|(c, y)| c * y).collect();
+        let sent = measure::sum(&sent);
+        if sent > mass {
+            row_scale.iter_mut().for_each(|x| *x *= mass / sent);
+        }
+    }
+    let rest_b: Vec<f64> = {
+        let cols = plan.apply_transpose(&row_scale).unwrap_or_default();
+        col_scale
+            .iter_mut()
+            .zip(b)
+            .zip(&cols)
+            .for_each(|((y, &b), &c)| *y = y.min(shrink(b, c)));
+        b.iter()
+            .zip(&cols)
+            .zip(&col_scale)
+            .map(|((&b, c), y)| (b - c * y).max(0.0))
+            .collect()
+    };
+    let forbidden = may_forbid(problem.cost()) && problem.cost().range().forbidden > 0;
+    if forbidden {
+        return round_on_allowed(problem, plan, row_scale, col_scale, rest_b);
+    }
+    round_by_product(problem, plan, row_scale, col_scale, rest_b)
+}
+
+/// The factor that brings `have` down to `want`; 1 where there is room.
+fn shrink(want: f64, have: f64) -> f64 {
+    if have > want { want / have } else { 1.0 }
+}
+
+/// The product of the two remainders, priced in the same pass that finds the rows' remainder.
+fn round_by_product(
+    problem: &Problem,
+    plan: &Plan,
+    row_scale: Vec<f64>,
+    col_scale: Vec<f64>,
+    rest_b: Vec<f64>,
+) -> RoundedPlan {
+    let (a, cost) = (problem.a().weights(), problem.cost());
+    let (n, m) = plan.shape();
+    let total_b = measure::sum(&rest_b);
+    // Each row: what it misses, ⟨P, C⟩ of what it sends, and the cost of spreading one unit like rest_b.
+    let parts = fold_rows(
+        n,
+        || (Vec::new(), plan.scratch(), vec![0.0; m]),
+        |(out, scratch, costs): &mut (Vec<[f64; 3]>, _, _), i| {
+            let row_cost = row_of(cost, i, costs);
+            let (mut sent, mut paid) = (0.0, 0.0);
+            let x = row_scale[i];
+            plan.row(i, scratch).visit(|j, p| {
+                let p = x * p * col_scale[j];
+                sent += p;
+                paid += p * row_cost[j];
+            });
+            let spread: f64 = if total_b > 0.0 {
+                row_cost
+                    .iter()
+                    .zip(&rest_b)
+                    .map(|(c, r)| c * (r / total_b))
+                    .sum()
+            } else {
+                0.0
+            };
+            out.push([(a[i] - sent).max(0.0), paid, spread]);
+        },
+    );
+    let by_row: Vec<[f64; 3]> = parts.into_iter().flat_map(|part| part.0).collect();
+    let rest_a: Vec<f64> = by_row.iter().map(|r| r[0]).collect();
+    let (total_a, sent) = (measure::sum(&rest_a), problem.a().mass());
+    let missing = match problem.marginals() {
+        Marginals::Partial { mass } => (mass - (sent - total_a)).max(0.0).min(total_a),
+        _ => total_a,
+    };
+    let share = if total_a > 0.0 {
+        missing / total_a
+    } else {
+        0.0
+    };
+    let priced: Vec<f64> = by_row.iter().map(|r| r[1] + share * r[0] * r[2]).collect();
+    let remainder = if missing > 0.0 && total_b > 0.0 {
+        let u = rest_a.iter().map(|r| r * share).collect();
+        let v = rest_b.iter().map(|r| r / total_b).collect();
+        Remainder::RankOne { u, v }
+    } else {
+        Remainder::None
+    };
+    RoundedPlan {
+        row_scale,
+        col_scale,
+        remainder,
+        transport_cost: measure::sum(&priced),
+    }
+}
+
+/// The remainder goes along allowed pairs.
+fn round_on_allowed(
+    problem: &Problem,
+    plan: &Plan,
+    row_scale: Vec<f64>,
+    col_scale: Vec<f64>,
+    rest_b: Vec<f64>,
+) -> RoundedPlan {
+    let (a, cost) = (problem.a().weights(), problem.cost());
+    let (n, m) = plan.shape();
+    let parts = fold_rows(
+        n,
+        || (Vec::new(), plan.scratch(), vec![0.0; m]),
+        |(out, scratch, costs): &mut (Vec<[f64; 2]>, _, _), i| {
+            let (mut sent, mut paid) = (0.0, 0.0);
+            let mut pay = |j: usize, p: f64, c: f64| {
+                let p = row_scale[i] * p * col_scale[j];
+                sent += p;
+                paid += p * c;
+            };
+            match plan.row(i, scratch) {
+                row @ PlanRow::Dense(_) => {
+                    let row_cost = row_of(cost, i, costs);
+                    row.visit(|j, p| pay(j, p, row_cost[j]));
+                }
+                row @ PlanRow::Sparse(..) => row.visit(|j, p| pay(j, p, cost.entry(i, j))),
+            }
+            out.push([(a[i] - sent).max(0.0), paid]);
+        },
+    );
+    let by_row: Vec<[f64; 2]> = parts.into_iter().flat_map(|part| part.0).collect();
+    let rest_a: Vec<f64> = by_row.iter().map(|r| r[0]).collect();
+    let total_a = measure::sum(&rest_a);
+    let missing = match problem.marginals() {
+        Marginals::Partial { mass } => (mass - (problem.a().mass() - total_a)).max(0.0),
+        _ => total_a,
+    };
+    let mut transport_cost = measure::sum(&by_row.iter().map(|r| r[1]).collect::<Vec<_>>());
+    let base = |i: usize, j: usize| plan.entry(i, j) * row_scale[i] * col_scale[j];
+    let mut routing = Routing::new(cost, Some(&base), rest_a, rest_b);
+    let unrouted = routing.route(missing) - (total_a - missing);
+    let changes: Vec<_> = routing
+        .changes()
+        .map(|(i, j, t)| (i as u32, j as u32, t))
+        .collect();
+    transport_cost += changes
+        .iter()
+        .map(|&(i, j, t)| t * cost.entry(i as usize, j as usize))
+        .sum::<f64>();
+    // What is left beyond rounding has no allowed way: there is no feasible plan near this one.
+    if unrouted > 1e-11 * problem.mass() {
+        transport_cost = f64::INFINITY;
+    }
+    let remainder = if changes.is_empty() {
+        Remainder::None
+    } else {
+        Remainder::Changes(changes)
+    };
+    RoundedPlan {
+        row_scale,
+        col_scale,
+        remainder,
+        transport_cost,
+    }
+}
+
+/// One hard side of a relaxed problem: P with rows (or columns) scaled to the weights; a row without any mass
+/// sends it where its cost is least. Returns the scaling and the extra entries.
+pub(crate) fn harden_rows(
+    cost: &dyn Cost,
+    plan: &Plan,
+    a: &[f64],
+    b: &[f64],
+) -> (Vec<f64>, Vec<(usize, usize, f64)>) {
+    let (rows, _) = plan.marginals();
+    let mut costs = vec![0.0; cost.shape().1];
+    let mut extra = Vec::new();
+    let scale = rows
+        .iter()
+        .zip(a)
+        .enumerate()
+        .map(|(i, (&r, &a))| {
+            if r > 0.0 {
+                return a / r;
+            }
+            let row = row_of(cost, i, &mut costs);
+            let reachable = (0..row.len()).filter(|&j| b[j] > 0.0 && row[j].is_finite());
+            if let Some(j) = reachable.min_by(|&j, &k| row[j].total_cmp(&row[k]))
+                && a > 0.0
+            {
+                extra.push((i, j, a));
+            }
+            0.0
+        })
+        .collect();
+    (scale, extra)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Measure;
+    use crate::cost::{DenseCost, SparseCost};
+    use crate::plan::DensePlan;
+
+    fn assert_feasible(problem: &Problem, plan: &Plan, rounded: &RoundedPlan) {
+        let sparse = Plan::from(rounded.to_sparse(plan).unwrap());
+        let (rows, cols) = sparse.marginals();
+        let mass = problem.mass();
+        let moved: f64 = rows.iter().sum();
+        assert!((moved - mass).abs() < 1e-12 * mass);
+        let balanced = problem.marginals() == Marginals::Balanced;
+        for (have, want) in rows
+            .iter()
+            .zip(problem.a().weights())
+            .chain(cols.iter().zip(problem.b().weights()))
+        {
+            assert!(*have <= want + 1e-12 * mass && (!balanced || *have >= want - 1e-12 * mass));
+        }
+        sparse.for_each_above(f64::NEG_INFINITY, |_, _, p| assert!(p >= -1e-15 * mass));
+        let cost = sparse.transport_cost(problem.cost());
+        assert!(
+            (cost - rounded.transport_cost).abs() <= 1e-12 * (1.0 + cost.abs()) * mass.max(1.0)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_plan_becomes_feasible(
+            a in prop::collection::vec(0.0..1.0_f64, 2..6),
+            b in prop::collection::vec(0.0..1.0_f64, 2..6),
+            seed in prop::collection::vec(0.0..2.0_f64, 36),
+            share in 0.1..1.0_f64,
+        ) {
+            prop_assume!(a.iter().sum::<f64>() > 0.1 && b.iter().sum::<f64>() > 0.1);
+            let (n, m) = (a.len(), b.len());
+            let a = Measure::new(a).unwrap().normalized();
+            let b = Measure::new(b).unwrap().normalized();
+            let cost = Arc::new(DenseCost::new(n, m, seed[..n * m].to_vec()).unwrap());
+            let plan = Plan::from(DensePlan::new(n, m, seed.iter().rev().take(n * m).map(|s| s * 0.2).collect()).unwrap());
+            let balanced = Problem::new(a.clone(), b.clone(), cost.clone()).unwrap();
+            assert_feasible(&balanced, &plan, &round(&balanced, &plan));
+            let partial = Problem::partial(a, b, cost, share).unwrap();
+            assert_feasible(&partial, &plan, &round(&partial, &plan));
+        }
+    }
+
+    #[test]
+    fn the_remainder_reroutes_the_plan_where_pairs_are_forbidden() {
+        // Source 1 may reach target 0 only, which the plan has filled from source 0.
+        let cost =
+            SparseCost::from_triples(2, 2, vec![(0, 0, 1.0), (0, 1, 5.0), (1, 0, 2.0)]).unwrap();
+        let half = Measure::new(vec![0.5, 0.5]).unwrap();
+        let problem = Problem::new(half.clone(), half, Arc::new(cost)).unwrap();
+        let plan = Plan::from(SparsePlan::from_triples(2, 2, vec![(0, 0, 0.5)]).unwrap());
+        let rounded = round(&problem, &plan);
+        assert_feasible(&problem, &plan, &rounded);
+        assert!((rounded.transport_cost - 3.5).abs() < 1e-14);
+    }
+}

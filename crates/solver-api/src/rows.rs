@@ -1,0 +1,29 @@
+//! Passes over the rows of an n×m object: parallel, and with the same bits for any number of threads.
+
+use rayon::prelude::*;
+
+/// Row chunks of a pass. A fixed number, so that sums come out alike whatever the number of threads is.
+const CHUNKS: usize = 16;
+/// Below this many rows a pass is one chunk and stays on the calling thread.
+const ROWS_IN_LINE: usize = 128;
+
+/// Folds `row` over 0..n in fixed chunks, each with an accumulator of its own, returned in row order.
+pub(crate) fn fold_rows<A: Send>(
+    n: usize,
+    start: impl Fn() -> A + Sync,
+    row: impl Fn(&mut A, usize) + Sync,
+) -> Vec<A> {
+    let run = |from: usize, to: usize| {
+        let mut accumulator = start();
+        (from..to).for_each(|i| row(&mut accumulator, i));
+        accumulator
+    };
+    if n < ROWS_IN_LINE {
+        return vec![run(0, n)];
+    }
+    let size = n.div_ceil(CHUNKS);
+    (0..n.div_ceil(size))
+        .into_par_iter()
+        .map(|c| run(c * size, n.min((c + 1) * size)))
+        .collect()
+}

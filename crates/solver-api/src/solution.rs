@@ -1,0 +1,384 @@
+//! The answer: a plan, potentials, values, and how good they are.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::certificate::{certify, kl};
+use crate::context::{Certify, Context};
+use crate::cost::row_of;
+use crate::measure;
+use crate::plan::Plan;
+use crate::problem::{Marginals, Problem};
+use crate::rows::fold_rows;
+use crate::transform::Potentials;
+use crate::{Certificate, Error};
+
+/// Why a solver stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Termination {
+    /// Exact: the solution is optimal.
+    Optimal,
+    /// The tolerance was met.
+    Converged,
+    /// The iteration limit came first.
+    IterationLimit,
+    /// Progress stopped above the tolerance.
+    Stalled,
+    /// Numbers left the range in which the algorithm works.
+    NumericalFailure,
+    /// The deadline passed.
+    TimeLimit,
+    /// The observer or the caller's token asked to stop.
+    Cancelled,
+}
+
+impl Termination {
+    /// Whether the answer is within its tolerance.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Optimal | Self::Converged)
+    }
+}
+
+impl fmt::Display for Termination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Optimal => "optimal",
+            Self::Converged => "converged",
+            Self::IterationLimit => "iteration-limit",
+            Self::Stalled => "stalled",
+            Self::NumericalFailure => "numerical-failure",
+            Self::TimeLimit => "time-limit",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// One entry of a solver's history.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Check {
+    /// Iterations done.
+    pub iteration: u64,
+    /// What the solver's tolerance is about: the larger marginal error, or the relative gap.
+    pub error: f64,
+    /// Time since the solve began.
+    pub elapsed: Duration,
+}
+
+/// How the solve went, apart from errors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Convergence {
+    /// Why it stopped.
+    pub termination: Termination,
+    /// Iterations (pivots, sweeps) done.
+    pub iterations: u64,
+    /// Balanced: ‖P1 − a‖₁ over the mass. Partial: the part of P1 above a. Relaxed: as `source_error` was set by
+    /// the solver, ‖P1 − a·e^{−f/γa}‖₁ over the mass.
+    pub source_error: f64,
+    /// The same for the targets.
+    pub target_error: f64,
+    /// The checks, if the context asked for them.
+    pub history: Vec<Check>,
+}
+
+impl Convergence {
+    /// Whether the answer is within its tolerance.
+    #[must_use]
+    pub fn converged(&self) -> bool {
+        self.termination.is_success()
+    }
+}
+
+/// What a solver hands over; [`Solution::assemble`] adds values, errors and the certificate.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The plan, in the caller's units.
+    pub plan: Plan,
+    /// Potentials in cost units; centring and the extension to zero weights are done by `assemble`.
+    pub potentials: Potentials,
+    /// Regularization in cost units; 0 for exact solvers.
+    pub reg: f64,
+    /// Why the solver stopped.
+    pub termination: Termination,
+    /// Iterations done.
+    pub iterations: u64,
+    /// Checks made, if asked for.
+    pub history: Vec<Check>,
+    /// A bracket that the algorithm itself proves, and the time that took. Otherwise one is computed.
+    pub certificate: Option<(Certificate, Duration)>,
+}
+
+/// A plan, the potentials that prove it, values, and how good all of that is.
+#[derive(Debug, Clone)]
+pub struct Solution {
+    /// The solver's name.
+    pub solver: String,
+    /// The plan, in the caller's units of mass.
+    pub plan: Plan,
+    /// Potentials in cost units.
+    pub potentials: Potentials,
+    /// ⟨P, C⟩ of the plan.
+    pub transport_cost: f64,
+    /// ⟨P, C⟩ + ε·KL(P ‖ a⊗b) + γ terms (DESIGN.md, section 3); equals `transport_cost` for exact balanced solvers.
+    pub objective: f64,
+    /// The mass of the plan.
+    pub mass: f64,
+    /// The regularization used, in cost units; 0 for exact solvers.
+    pub reg: f64,
+    /// The bracket around the unregularized optimum, unless the context switched it off.
+    pub certificate: Option<Certificate>,
+    /// How the solve went.
+    pub convergence: Convergence,
+    /// From arrays in memory to the solution, without the certificate.
+    pub solve_time: Duration,
+    /// What the certificate took.
+    pub certify_time: Duration,
+}
+
+impl Solution {
+    /// Completes an outcome: settles the potentials, measures marginals and values in one pass over the plan, and
+    /// certifies if `context` says so. `started` is when the solve began.
+    #[must_use]
+    pub fn assemble(
+        solver: &str,
+        problem: &Problem,
+        outcome: Outcome,
+        started: Instant,
+        context: &Context,
+    ) -> Self {
+        let Outcome {
+            plan,
+            mut potentials,
+            reg,
+            mut termination,
+            iterations,
+            history,
+            certificate,
+        } = outcome;
+        potentials.settle(problem, reg);
+        let values = Values::measure(problem, &plan, &potentials, reg);
+        if !(values.transport_cost.is_finite() && values.mass.is_finite())
+            && termination.is_success()
+        {
+            termination = Termination::NumericalFailure;
+        }
+        let known = certificate.map_or(Duration::ZERO, |(_, time)| time);
+        let solve_time = started.elapsed().saturating_sub(known);
+        let begun = Instant::now();
+        let (certificate, certify_time) = match (certificate, context.certify) {
+            (Some((bracket, time)), _) => (Some(bracket), time),
+            (None, Certify::Off) => (None, Duration::ZERO),
+            (None, _) => {
+                let bracket = certify(problem, &plan, &potentials);
+                (Some(bracket), begun.elapsed())
+            }
+        };
+        Self {
+            solver: solver.to_owned(),
+            plan,
+            potentials,
+            transport_cost: values.transport_cost,
+            objective: values.objective,
+            mass: values.mass,
+            reg,
+            certificate,
+            convergence: Convergence {
+                termination,
+                iterations,
+                source_error: values.source_error,
+                target_error: values.target_error,
+                history,
+            },
+            solve_time,
+            certify_time,
+        }
+    }
+
+    /// The solution itself if it is within its tolerance, an error otherwise.
+    pub fn require_converged(self) -> Result<Self, Error> {
+        if self.convergence.converged() {
+            return Ok(self);
+        }
+        Err(Error::NotConverged {
+            solver: self.solver,
+            termination: self.convergence.termination,
+            iterations: self.convergence.iterations,
+            source_error: self.convergence.source_error,
+            target_error: self.convergence.target_error,
+        })
+    }
+}
+
+/// Everything one pass over the plan tells.
+struct Values {
+    transport_cost: f64,
+    objective: f64,
+    mass: f64,
+    source_error: f64,
+    target_error: f64,
+}
+
+/// Per chunk of rows: [row sum, row cost, row Σ P log P] and the column sums.
+type ValueParts = (Vec<[f64; 3]>, Vec<f64>, Vec<f64>, Vec<f64>);
+
+impl Values {
+    fn measure(problem: &Problem, plan: &Plan, potentials: &Potentials, reg: f64) -> Self {
+        let (a, b) = (problem.a().weights(), problem.b().weights());
+        let (n, m) = plan.shape();
+        let cost = problem.cost();
+        let sparse = matches!(plan, Plan::Sparse(_));
+        // For P = r s exp(…) the entropy follows from the marginals; any other plan needs its logarithms.
+        let entropy_from_logs = reg > 0.0 && !matches!(plan, Plan::Implicit(_));
+        let parts = fold_rows(
+            n,
+            || -> ValueParts {
+                (
+                    Vec::new(),
+                    vec![0.0; m],
+                    plan.scratch(),
+                    if sparse { vec![] } else { vec![0.0; m] },
+                )
+            },
+            |(rows, cols, scratch, costs), i| {
+                let row_cost = if sparse {
+                    &[][..]
+                } else {
+                    row_of(cost, i, costs)
+                };
+                let (mut sent, mut paid, mut logs) = (0.0, 0.0, 0.0);
+                plan.row(i, scratch).visit(|j, p| {
+                    sent += p;
+                    cols[j] += p;
+                    paid += p * if sparse {
+                        cost.entry(i, j)
+                    } else {
+                        row_cost[j]
+                    };
+                    if entropy_from_logs {
+                        logs += p * (p / (a[i] * b[j])).ln();
+                    }
+                });
+                rows.push([sent, paid, logs]);
+            },
+        );
+        let (mut rows, mut cols) = (Vec::with_capacity(n), vec![0.0; m]);
+        for part in parts {
+            rows.extend(part.0);
+            cols.iter_mut().zip(&part.1).for_each(|(c, p)| *c += p);
+        }
+        let column =
+            |k: usize| measure::sum(&rows.iter().map(|r: &[f64; 3]| r[k]).collect::<Vec<_>>());
+        let (mass, transport_cost) = (column(0), column(1));
+        let sent: Vec<f64> = rows.iter().map(|r| r[0]).collect();
+        let scale = problem.mass();
+        let error = |have: &[f64], want: &[f64], excess_only: bool| {
+            let off = |(h, w): (&f64, &f64)| {
+                if excess_only {
+                    (h - w).max(0.0)
+                } else {
+                    (h - w).abs()
+                }
+            };
+            have.iter().zip(want).map(off).sum::<f64>() / scale
+        };
+        let mut objective = transport_cost;
+        if reg > 0.0 {
+            objective += reg
+                * relative_entropy(
+                    problem,
+                    potentials,
+                    &sent,
+                    &cols,
+                    mass,
+                    column(2),
+                    transport_cost,
+                    reg,
+                    entropy_from_logs,
+                );
+        }
+        let (source_error, target_error) = match problem.marginals() {
+            Marginals::Balanced => (error(&sent, a, false), error(&cols, b, false)),
+            Marginals::Partial { .. } => (error(&sent, a, true), error(&cols, b, true)),
+            Marginals::Relaxed { gamma_a, gamma_b } => {
+                objective += soft_term(gamma_a, &sent, a) + soft_term(gamma_b, &cols, b);
+                let wanted = |w: &[f64], p: &[f64], gamma: f64| -> Vec<f64> {
+                    w.iter()
+                        .zip(p)
+                        .map(|(w, p)| {
+                            if gamma.is_infinite() || *w == 0.0 {
+                                *w
+                            } else {
+                                w * (-p / gamma).exp()
+                            }
+                        })
+                        .collect()
+                };
+                (
+                    error(&sent, &wanted(a, &potentials.f, gamma_a), false),
+                    error(&cols, &wanted(b, &potentials.g, gamma_b), false),
+                )
+            }
+        };
+        Self {
+            transport_cost,
+            objective,
+            mass,
+            source_error,
+            target_error,
+        }
+    }
+}
+
+fn soft_term(gamma: f64, p: &[f64], w: &[f64]) -> f64 {
+    if gamma.is_infinite() {
+        0.0
+    } else {
+        gamma * kl(p, w)
+    }
+}
+
+/// KL(P ‖ a⊗b): balanced at mass 1 and scaled back, otherwise in the caller's units.
+fn relative_entropy(
+    problem: &Problem,
+    potentials: &Potentials,
+    sent: &[f64],
+    cols: &[f64],
+    mass: f64,
+    p_log_ratio: f64,
+    transport_cost: f64,
+    reg: f64,
+    from_logs: bool,
+) -> f64 {
+    let paired = |p: &[f64], w: &[f64]| {
+        let terms: Vec<f64> = p
+            .iter()
+            .zip(w)
+            .filter(|(p, w)| **w > 0.0 && p.is_finite())
+            .map(|(p, w)| p * w)
+            .collect();
+        measure::sum(&terms)
+    };
+    // Σ P log(P / r s) = (⟨f, P1⟩ + ⟨g, Pᵀ1⟩ − ⟨P, C⟩)/ε for the plan of its own potentials.
+    let from_potentials =
+        (paired(&potentials.f, sent) + paired(&potentials.g, cols) - transport_cost) / reg;
+    match problem.marginals() {
+        Marginals::Balanced => {
+            let total = problem.mass();
+            let cross = if from_logs {
+                p_log_ratio + mass * total.ln()
+            } else {
+                from_potentials
+            };
+            cross - mass + total
+        }
+        _ => {
+            let cross = if from_logs {
+                p_log_ratio
+            } else {
+                from_potentials
+            };
+            cross - mass + problem.a().mass() * problem.b().mass()
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Potentials and their (soft) c-transforms.
+
+use crate::Error;
+use crate::cost::{Cost, row_of};
+use crate::feasibility::components;
+use crate::problem::{Marginals, Problem};
+use crate::rows::fold_rows;
+
+/// Dual potentials in cost units: f (n entries) and g (m entries).
+///
+/// Balanced: centred so that ⟨f, a⟩ = ⟨g, b⟩, one shift for each connected component of the allowed pairs.
+/// Entries of zero weight are extended by the (soft) c-transform; one without an allowed partner is +∞.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Potentials {
+    /// Source potential.
+    pub f: Vec<f64>,
+    /// Target potential.
+    pub g: Vec<f64>,
+    /// Multiplier λ of the mass in a partial problem; 0 elsewhere.
+    pub lambda: f64,
+}
+
+impl Potentials {
+    /// Potentials without a mass multiplier.
+    #[must_use]
+    pub fn new(f: Vec<f64>, g: Vec<f64>) -> Self {
+        Self { f, g, lambda: 0.0 }
+    }
+
+    /// Checks lengths and rejects NaN: what a warm start from outside has to pass.
+    pub fn check(&self, n: usize, m: usize) -> Result<(), Error> {
+        for (argument, v, len) in [("f", &self.f, n), ("g", &self.g, m)] {
+            if v.len() != len {
+                return Err(Error::shape(
+                    argument,
+                    &[v.len()],
+                    format!("the problem is {n}×{m}"),
+                ));
+            }
+            if let Some(at) = v.iter().position(|x| x.is_nan() || *x == f64::NEG_INFINITY) {
+                let rule = "potentials must be numbers (+inf only at entries without a partner)";
+                return Err(Error::setting(format!("{argument}[{at}]"), v[at], rule));
+            }
+        }
+        Ok(())
+    }
+
+    /// Centres balanced potentials and extends all to zero-weight entries: hard c-transforms for `reg` = 0,
+    /// soft ones otherwise. O(n·m) where there are zero weights or forbidden pairs, else O(n + m).
+    pub fn settle(&mut self, problem: &Problem, reg: f64) {
+        if problem.marginals() == Marginals::Balanced {
+            self.centre(problem);
+        }
+        self.extend(problem, reg);
+    }
+
+    fn centre(&mut self, problem: &Problem) {
+        let (a, b) = (problem.a().weights(), problem.b().weights());
+        let (of_source, of_target, count) = components(problem);
+        let mut sums = vec![[0.0_f64; 3]; count];
+        for (i, &c) in of_source.iter().enumerate().filter(|(i, _)| a[*i] > 0.0) {
+            sums[c as usize][0] += self.f[i] * a[i];
+            sums[c as usize][2] += a[i];
+        }
+        for (j, &c) in of_target.iter().enumerate().filter(|(j, _)| b[*j] > 0.0) {
+            sums[c as usize][1] += self.g[j] * b[j];
+        }
+        let shift: Vec<f64> = sums
+            .iter()
+            .map(|[f, g, mass]| (g - f) / (2.0 * mass))
+            .collect();
+        let of = |c: u32| shift[c as usize];
+        let usable = |s: f64| if s.is_finite() { s } else { 0.0 };
+        self.f
+            .iter_mut()
+            .zip(&of_source)
+            .zip(a)
+            .filter(|(_, w)| **w > 0.0)
+            .for_each(|((f, &c), _)| *f += usable(of(c)));
+        self.g
+            .iter_mut()
+            .zip(&of_target)
+            .zip(b)
+            .filter(|(_, w)| **w > 0.0)
+            .for_each(|((g, &c), _)| *g -= usable(of(c)));
+    }
+
+    fn extend(&mut self, problem: &Problem, reg: f64) {
+        let (a, b) = (problem.a(), problem.b());
+        let (zero_a, zero_b) = (a.support_len() < a.len(), b.support_len() < b.len());
+        let cost = problem.cost();
+        // Balanced potentials belong to the problem at mass 1.
+        let scale = match problem.marginals() {
+            Marginals::Balanced => problem.mass(),
+            _ => 1.0,
+        };
+        if reg > 0.0 {
+            let f =
+                zero_a.then(|| soft_to_source(cost, &self.g, b.weights(), scale, reg, a.weights()));
+            let g =
+                zero_b.then(|| soft_to_target(cost, &self.f, a.weights(), scale, reg, b.weights()));
+            replace_zero(&mut self.f, f, a.weights());
+            replace_zero(&mut self.g, g, b.weights());
+            return;
+        }
+        if zero_b {
+            let g = c_transform_to_target(cost, &self.f, |i| a.weights()[i] > 0.0);
+            replace_zero(&mut self.g, Some(g), b.weights());
+        }
+        if zero_a {
+            // Against all targets, the extended ones too: then f⊕g ≤ C holds everywhere.
+            let f = c_transform_to_source(cost, &self.g, |_| true);
+            replace_zero(&mut self.f, Some(f), a.weights());
+        }
+    }
+}
+
+fn replace_zero(potential: &mut [f64], extended: Option<Vec<f64>>, weights: &[f64]) {
+    let Some(extended) = extended else { return };
+    for ((p, e), &w) in potential.iter_mut().zip(extended).zip(weights) {
+        if w == 0.0 {
+            *p = e;
+        }
+    }
+}
+
+/// g_j = min_i (C_ij − f_i) over the sources that `uses` accepts and whose f is finite; +∞ where no such source
+/// may reach j. One streaming pass.
+#[must_use]
+pub fn c_transform_to_target(
+    cost: &dyn Cost,
+    f: &[f64],
+    uses: impl Fn(usize) -> bool + Sync,
+) -> Vec<f64> {
+    let (n, m) = cost.shape();
+    let parts = fold_rows(
+        n,
+        || (vec![f64::INFINITY; m], vec![0.0; m]),
+        |(best, scratch), i| {
+            let fi = f[i];
+            if !fi.is_finite() || !uses(i) {
+                return;
+            }
+            for (best, &c) in best.iter_mut().zip(row_of(cost, i, scratch)) {
+                let candidate = c - fi;
+                *best = if candidate < *best { candidate } else { *best };
+            }
+        },
+    );
+    parts
+        .into_iter()
+        .map(|part| part.0)
+        .reduce(|mut all, part| {
+            all.iter_mut().zip(part).for_each(|(g, p)| *g = g.min(p));
+            all
+        })
+        .unwrap_or_default()
+}
+
+/// f_i = min_j (C_ij − g_j) over the targets that `uses` accepts and whose g is finite; +∞ where i may reach
+/// none of them. One streaming pass.
+#[must_use]
+pub fn c_transform_to_source(
+    cost: &dyn Cost,
+    g: &[f64],
+    uses: impl Fn(usize) -> bool + Sync,
+) -> Vec<f64> {
+    let (n, m) = cost.shape();
+    // A target that is not used gets −∞, which makes its C − g +∞.
+    let g: Vec<f64> = g
+        .iter()
+        .enumerate()
+        .map(|(j, &v)| {
+            if v.is_finite() && uses(j) {
+                v
+            } else {
+                f64::NEG_INFINITY
+            }
+        })
+        .collect();
+    let parts = fold_rows(
+        n,
+        || (Vec::new(), vec![0.0; m]),
+        |(out, scratch), i| {
+            let row = row_of(cost, i, scratch);
+            // Four independent minima hide the latency of one.
+            let mut best = [f64::INFINITY; 4];
+            let (rows, gs) = (row.chunks_exact(4), g.chunks_exact(4));
+            for (&c, &g) in rows.remainder().iter().zip(gs.remainder()) {
+                best[0] = best[0].min(c - g);
+            }
+            for (c, g) in rows.zip(gs) {
+                for k in 0..4 {
+                    let candidate = c[k] - g[k];
+                    best[k] = if candidate < best[k] {
+                        candidate
+                    } else {
+                        best[k]
+                    };
+                }
+            }
+            out.push(best.into_iter().fold(f64::INFINITY, f64::min));
+        },
+    );
+    parts.into_iter().flat_map(|part| part.0).collect()
+}
+
+/// f_i = −ε log Σ_j (b_j / scale) exp((g_j − C_ij)/ε) for the sources with zero weight (others are left at 0).
+fn soft_to_source(
+    cost: &dyn Cost,
+    g: &[f64],
+    b: &[f64],
+    scale: f64,
+    reg: f64,
+    a: &[f64],
+) -> Vec<f64> {
+    let (n, m) = cost.shape();
+    let parts = fold_rows(
+        n,
+        || (Vec::new(), vec![0.0; m]),
+        |(out, scratch), i| {
+            if a[i] > 0.0 {
+                out.push(0.0);
+                return;
+            }
+            let row = row_of(cost, i, scratch);
+            let terms = || {
+                row.iter()
+                    .zip(g)
+                    .zip(b)
+                    .filter(|((c, _), b)| **b > 0.0 && c.is_finite())
+            };
+            let top = terms().fold(f64::NEG_INFINITY, |t: f64, ((c, g), _)| t.max(g - c));
+            if top == f64::NEG_INFINITY {
+                out.push(f64::INFINITY);
+                return;
+            }
+            let sum: f64 = terms()
+                .map(|((c, g), b)| b / scale * ((g - c - top) / reg).exp())
+                .sum();
+            out.push(-top - reg * sum.ln());
+        },
+    );
+    parts.into_iter().flat_map(|part| part.0).collect()
+}
+
+/// The twin of [`soft_to_source`], column by column.
+fn soft_to_target(
+    cost: &dyn Cost,
+    f: &[f64],
+    a: &[f64],
+    scale: f64,
+    reg: f64,
+    b: &[f64],
+) -> Vec<f64> {
+    let top = c_transform_to_target(cost, f, |i| a[i] > 0.0);
+    let (n, m) = cost.shape();
+    let parts = fold_rows(
+        n,
+        || (vec![0.0; m], vec![0.0; m]),
+        |(sums, scratch), i| {
+            if a[i] == 0.0 {
+                return;
+            }
+            for (j, &c) in row_of(cost, i, scratch).iter().enumerate() {
+                if b[j] == 0.0 && c.is_finite() {
+                    sums[j] += a[i] / scale * ((f[i] - c + top[j]) / reg).exp();
+                }
+            }
+        },
+    );
+    let mut sums = vec![0.0; m];
+    for part in parts {
+        sums.iter_mut().zip(part.0).for_each(|(s, p)| *s += p);
+    }
+    top.iter()
+        .zip(sums)
+        .map(|(&t, s)| if t.is_finite() { t - reg * s.ln() } else { t })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_weights_are_extended_and_potentials_centred() {
+        let cost = [0.0, 2.0, 5.0, 1.0, 0.0, 3.0, 4.0, 1.0, 2.0];
+        let problem = Problem::from_slices(&[1.0, 1.0, 0.0], &[1.0, 0.0, 1.0], &cost).unwrap();
+        let mut p = Potentials::new(vec![1.0, 0.0, f64::NAN], vec![-1.0, f64::NAN, 3.0]);
+        p.settle(&problem, 0.0);
+        let dot = |u: &[f64], v: &[f64]| u.iter().zip(v).map(|(x, y)| x * y).sum::<f64>();
+        assert!(
+            (dot(&p.f, problem.a().weights()) - dot(&p.g, problem.b().weights())).abs() < 1e-14
+        );
+        for i in 0..3 {
+            for j in 0..3 {
+                assert!(p.f[i] + p.g[j] <= cost[3 * i + j] + 1e-14);
+            }
+        }
+        // Soft: the extended entries reproduce P1 = 0·(anything) by the defining log-sum-exp.
+        let mut soft = Potentials::new(vec![1.0, 0.0, 0.0], vec![-1.0, 0.0, 3.0]);
+        soft.settle(&problem, 0.5);
+        let lse: f64 = [0, 2]
+            .iter()
+            .map(|&j| 0.5 * ((soft.g[j] - cost[6 + j]) / 0.5).exp())
+            .sum();
+        assert!((soft.f[2] + 0.5 * lse.ln()).abs() < 1e-14);
+        let lse: f64 = [0, 1]
+            .iter()
+            .map(|&i| 0.5 * ((soft.f[i] - cost[3 * i + 1]) / 0.5).exp())
+            .sum();
+        assert!((soft.g[1] + 0.5 * lse.ln()).abs() < 1e-14);
+    }
+
+    #[test]
+    fn an_entry_without_partner_is_infinite() {
+        let inf = f64::INFINITY;
+        let problem =
+            Problem::from_slices(&[1.0, 0.0], &[1.0, 0.0], &[0.0, inf, inf, inf]).unwrap();
+        for reg in [0.0, 0.1] {
+            let mut p = Potentials::new(vec![0.0; 2], vec![0.0; 2]);
+            p.settle(&problem, reg);
+            assert_eq!((p.f[1], p.g[1]), (inf, inf));
+        }
+    }
+}
