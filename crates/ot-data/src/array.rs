@@ -213,6 +213,16 @@ impl Loaded {
         self.reshaped(shape, "an n×m matrix")
     }
 
+    /// The numbers of an array of any shape, in C order, such as an image's pixels as weights on a grid.
+    ///
+    /// # Errors
+    /// [`Empty`](DataError::Empty).
+    pub fn into_flat(self) -> Result<Array1<f64>, DataError> {
+        self.check_not_empty()?;
+        let len = self.array.len();
+        self.reshaped(len, "numbers")
+    }
+
     /// Grey images or a stack of matrices: shape `N×height×width`, or `height×width`, which becomes
     /// one image.
     ///

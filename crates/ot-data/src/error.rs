@@ -217,6 +217,60 @@ pub enum DataError {
         /// The names it has.
         keys: Vec<String>,
     },
+
+    /// A JSON file is not what its reader expects.
+    #[error("{}: {source}", shown(path))]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+
+    /// A list has no entry of that name.
+    #[error("{}: no fixture {name:?}; known are {}", shown(path), known.join(", "))]
+    UnknownFixture {
+        /// The manifest.
+        path: PathBuf,
+        /// The name that was asked for.
+        name: String,
+        /// The names it has.
+        known: Vec<String>,
+    },
+
+    /// Two arrays that belong together do not match.
+    #[error("{}: {found} {what}, but {expected} are needed", shown(path))]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// What is counted, such as `words`.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
+    },
+
+    /// A line of a word list is empty, or repeats a word.
+    #[error(
+        "{}: line {line}: every line is one word, each once, and here is {word:?}",
+        shown(path)
+    )]
+    BadWord {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// The line, at most 40 characters.
+        word: String,
+    },
+
+    /// None of a text's words has a vector.
+    #[error("{}: none of its words is in the vocabulary", shown(path))]
+    NoKnownWord {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl DataError {
@@ -239,7 +293,12 @@ impl DataError {
             | Self::Ragged { path, .. }
             | Self::NotText { path, .. }
             | Self::MissingKey { path, .. }
-            | Self::AmbiguousKey { path, .. } => path,
+            | Self::AmbiguousKey { path, .. }
+            | Self::Json { path, .. }
+            | Self::UnknownFixture { path, .. }
+            | Self::Mismatch { path, .. }
+            | Self::BadWord { path, .. }
+            | Self::NoKnownWord { path } => path,
         }
     }
 

@@ -5,6 +5,11 @@
 //! | [`npy`] | one NumPy array a file: booleans, integers, `float32`, `float64`, C or Fortran order |
 //! | [`npz`] | several named arrays in one archive, plain or compressed |
 //! | [`csv`] | tables of numbers with commas, semicolons, tabs or spaces |
+//! | [`idx`] | the arrays of MNIST and its kin, plain or gzipped |
+//! | [`png`] | grey and colour images |
+//! | [`embeddings`] | word vectors and their vocabulary |
+//! | [`text`] | documents as weighted clouds of word vectors |
+//! | [`fixtures`] | the repository's own problems, with expected values |
 //!
 //! [`read`](fn@read) picks the reader by the file's name, and what it returns converts itself into what a
 //! problem wants:
@@ -36,10 +41,15 @@
 mod array;
 pub mod csv;
 mod element;
+pub mod embeddings;
 mod error;
+pub mod fixtures;
+pub mod idx;
 pub mod npy;
 pub mod npz;
+pub mod png;
 mod read;
+pub mod text;
 
 pub use array::{Array, Loaded};
 pub use element::{Dtype, Element};

@@ -1,4 +1,5 @@
 //! Files that NumPy wrote are read as NumPy reads them, and what is written comes back.
+#![allow(clippy::unwrap_used)] // in a test's helpers a panic is the report
 
 use std::path::PathBuf;
 
