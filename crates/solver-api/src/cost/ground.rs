@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ot_kernels::pairwise::{self, Metric};
+
 use crate::Error;
 
 /// A function h of the Euclidean distance.
@@ -148,39 +150,51 @@ impl Ground {
     }
 
     /// The cost between two points of equal dimension.
+    ///
+    /// # Panics
+    /// If the dimensions differ.
     #[must_use]
     pub fn between(&self, x: &[f64], y: &[f64]) -> f64 {
-        let pairs = || x.iter().zip(y).map(|(a, b)| a - b);
-        let gathered = match self {
-            Self::Cityblock => pairs().fold(0.0, |s, t| s + t.abs()),
-            Self::Chebyshev => pairs().fold(0.0, |s: f64, t| s.max(t.abs())),
-            Self::Minkowski(p) => pairs().fold(0.0, |s, t| s + t.abs().powf(*p)),
-            Self::Cosine => x.iter().zip(y).fold(0.0, |s, (a, b)| s + a * b),
-            Self::Arc => pairs().fold(0.0, |s, t| s + t),
-            _ => pairs().fold(0.0, |s, t| s + t * t),
-        };
-        self.finish(gathered)
+        self.of(pairwise::entry(self.metric(), x, y))
     }
 
-    /// From what is summed over coordinates to the cost. Cosine wants unit vectors.
-    #[inline]
-    pub(crate) fn finish(&self, gathered: f64) -> f64 {
+    /// The distance that the cost is a function of.
+    pub(crate) fn metric(&self) -> Metric {
         match self {
-            Self::SqEuclidean | Self::Cityblock | Self::Chebyshev => gathered,
-            Self::Euclidean => gathered.sqrt(),
-            Self::Minkowski(p) => gathered.powf(1.0 / p),
-            // Rounding may take the cosine of equal directions above 1.
-            Self::Cosine => (1.0 - gathered).max(0.0),
-            Self::Log1p => gathered.sqrt().ln_1p(),
-            Self::Atan => gathered.sqrt().atan(),
-            Self::Asinh => gathered.sqrt().asinh(),
-            Self::Atanh(s) => (gathered.sqrt() / s).atanh(),
-            Self::Power(p) => gathered.powf(0.5 * p),
+            Self::SqEuclidean => Metric::SqEuclidean,
+            // Positions on the circle are single numbers.
+            Self::Cityblock | Self::Arc => Metric::L1,
+            Self::Chebyshev => Metric::Chebyshev,
+            Self::Minkowski(p) => Metric::Minkowski(*p),
+            Self::Cosine => Metric::Cosine,
+            _ => Metric::Euclidean,
+        }
+    }
+
+    /// Whether the cost is [`Ground::metric`] itself.
+    pub(crate) fn is_metric(&self) -> bool {
+        use Ground::{Chebyshev, Cityblock, Cosine, Euclidean, Minkowski, SqEuclidean};
+        matches!(
+            self,
+            SqEuclidean | Euclidean | Cityblock | Chebyshev | Minkowski(_) | Cosine
+        )
+    }
+
+    /// The cost as a function of that distance.
+    #[inline]
+    pub(crate) fn of(&self, distance: f64) -> f64 {
+        match self {
+            Self::Log1p => distance.ln_1p(),
+            Self::Atan => distance.atan(),
+            Self::Asinh => distance.asinh(),
+            Self::Atanh(s) => (distance / s).atanh(),
+            Self::Power(p) => distance.powf(*p),
             Self::Arc => {
-                let turn = gathered.abs().fract();
+                let turn = distance.fract();
                 turn.min(1.0 - turn)
             }
-            Self::OfDistance(_, h) => h(gathered.sqrt()),
+            Self::OfDistance(_, h) => h(distance),
+            _ => distance,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use ndarray::ArrayView2;
+use ot_kernels::pairwise::{self, PackedPoints};
 use rayon::prelude::*;
 
 use super::{Cost, CostKind, CostRange, Ground};
@@ -20,10 +21,10 @@ pub struct PointCost {
     dim: usize,
     x: Arc<[f64]>,
     y: Arc<[f64]>,
-    // What the inner loop reads: unit vectors for the cosine, the points themselves otherwise;
-    // the targets coordinate by coordinate (d×m), so that the loop over j is contiguous.
+    // What the kernels read: unit vectors for the cosine (norms of 1e±200 would overflow), the points
+    // themselves otherwise.
     x_rows: Arc<[f64]>,
-    y_cols: Arc<[f64]>,
+    y_packed: Arc<PackedPoints<f64>>,
     ground: Ground,
     range: OnceLock<CostRange>,
 }
@@ -50,13 +51,7 @@ impl PointCost {
         }
         let x_rows = prepared("x", &x, dim, &ground)?;
         let y_rows = prepared("y", &y, dim, &ground)?;
-        let mut y_cols = vec![0.0; m * dim];
-        for (j, point) in y_rows.chunks_exact(dim).enumerate() {
-            for (k, &v) in point.iter().enumerate() {
-                y_cols[k * m + j] = v;
-            }
-        }
-        let y_cols = y_cols.into();
+        let y_packed = Arc::new(PackedPoints::new(&y_rows, dim));
         let cost = Self {
             n,
             m,
@@ -64,7 +59,7 @@ impl PointCost {
             x,
             y,
             x_rows,
-            y_cols,
+            y_packed,
             ground,
             range: OnceLock::new(),
         };
@@ -231,32 +226,31 @@ impl Cost for PointCost {
     }
 
     fn block(&self, rows: Range<usize>, cols: Range<usize>, out: &mut [f64]) {
-        for (out_row, i) in out.chunks_exact_mut(cols.len()).zip(rows) {
-            out_row.fill(0.0);
-            let point = &self.x_rows[i * self.dim..(i + 1) * self.dim];
-            for (k, &xk) in point.iter().enumerate() {
-                let yk = &self.y_cols[k * self.m + cols.start..k * self.m + cols.end];
-                let gather = out_row.iter_mut().zip(yk);
-                match &self.ground {
-                    Ground::Cityblock => gather.for_each(|(s, &v)| *s += (xk - v).abs()),
-                    Ground::Chebyshev => gather.for_each(|(s, &v)| *s = s.max((xk - v).abs())),
-                    Ground::Minkowski(p) => {
-                        gather.for_each(|(s, &v)| *s += (xk - v).abs().powf(*p));
-                    }
-                    Ground::Cosine => gather.for_each(|(s, &v)| *s += xk * v),
-                    Ground::Arc => gather.for_each(|(s, &v)| *s += xk - v),
-                    _ => gather.for_each(|(s, &v)| *s += (xk - v) * (xk - v)),
-                }
-            }
-            if !matches!(
-                self.ground,
-                Ground::SqEuclidean | Ground::Cityblock | Ground::Chebyshev
-            ) {
-                for c in out_row {
-                    *c = self.ground.finish(*c);
-                }
-            }
+        if cols.is_empty() {
+            return;
         }
+        let x = &self.x_rows[rows.start * self.dim..rows.end * self.dim];
+        pairwise::block(
+            self.ground.metric(),
+            x,
+            &self.y_packed,
+            cols.start,
+            cols.len(),
+            out,
+        );
+        if !self.ground.is_metric() {
+            out.iter_mut().for_each(|c| *c = self.ground.of(*c));
+        }
+    }
+
+    fn entry(&self, i: usize, j: usize) -> f64 {
+        if matches!(self.ground, Ground::Cosine) {
+            let mut entry = [0.0];
+            self.block(i..i + 1, j..j + 1, &mut entry);
+            return entry[0];
+        }
+        let at = |k: usize| k * self.dim..(k + 1) * self.dim;
+        self.ground.between(&self.x[at(i)], &self.y[at(j)])
     }
 
     fn range(&self) -> CostRange {
