@@ -29,6 +29,7 @@ pub mod cost;
 mod error;
 pub mod feasibility;
 mod flow;
+mod lanes;
 pub mod measure;
 pub mod plan;
 pub mod problem;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ot_kernels::exp::gibbs_row;
 
 use crate::cost::{Cost, row_of};
+use crate::lanes::paid;
 use crate::rows::fold_rows;
 use crate::{Error, measure};
 
@@ -75,6 +76,20 @@ impl PlanRow<'_> {
                     visit(j as usize, p);
                 }
             }
+        }
+    }
+}
+
+impl PlanRow<'_> {
+    /// Σ_j P_ij C_ij for row `i` of `cost`; a sparse row asks for its own entries only.
+    pub(crate) fn price_of(self, cost: &dyn Cost, i: usize, scratch: &mut [f64]) -> f64 {
+        match self {
+            Self::Dense(_) => self.price(row_of(cost, i, scratch)),
+            Self::Sparse(cols, values) => cols
+                .iter()
+                .zip(values)
+                .map(|(&j, &p)| paid(p, cost.entry(i, j as usize)))
+                .sum(),
         }
     }
 }
@@ -299,16 +314,13 @@ impl Plan {
     #[must_use]
     pub fn marginals(&self) -> (Vec<f64>, Vec<f64>) {
         let (n, m) = self.shape();
-        let (rows, cols) = fold_rows(
+        fold_rows(
             n,
             || (Vec::new(), vec![0.0; m], self.scratch()),
             |(rows, cols, scratch), i| {
-                let mut total = 0.0;
-                self.row(i, scratch).visit(|j, p| {
-                    total += p;
-                    cols[j] += p;
-                });
-                rows.push(total);
+                let row = self.row(i, scratch);
+                rows.push(row.sum());
+                row.add_to(1.0, cols);
             },
         )
         .into_iter()
@@ -319,8 +331,7 @@ impl Plan {
                 cols.iter_mut().zip(&part.1).for_each(|(c, p)| *c += p);
                 (rows, cols)
             },
-        );
-        (rows, cols)
+        )
     }
 
     /// P v.
@@ -336,11 +347,7 @@ impl Plan {
         let parts = fold_rows(
             n,
             || (Vec::new(), self.scratch()),
-            |(rows, scratch), i| {
-                let mut total = 0.0;
-                self.row(i, scratch).visit(|j, p| total += p * v[j]);
-                rows.push(total);
-            },
+            |(rows, scratch), i| rows.push(self.row(i, scratch).dot(v)),
         );
         Ok(parts.into_iter().flat_map(|part| part.0).collect())
     }
@@ -358,7 +365,7 @@ impl Plan {
         let parts = fold_rows(
             n,
             || (vec![0.0; m], self.scratch()),
-            |(cols, scratch), i| self.row(i, scratch).visit(|j, p| cols[j] += p * u[i]),
+            |(cols, scratch), i| self.row(i, scratch).add_to(u[i], cols),
         );
         let mut total = vec![0.0; m];
         for part in parts {
@@ -371,35 +378,26 @@ impl Plan {
     #[must_use]
     pub fn transport_cost(&self, cost: &dyn Cost) -> f64 {
         let (n, m) = self.shape();
-        let sparse = matches!(self, Self::Sparse(_));
         let parts = fold_rows(
             n,
-            || {
-                (
-                    0.0,
-                    self.scratch(),
-                    if sparse { Vec::new() } else { vec![0.0; m] },
-                )
-            },
-            |(total, scratch, costs), i| {
-                let mut of_row = 0.0;
-                match self.row(i, scratch) {
-                    PlanRow::Dense(row) => {
-                        for (&p, &c) in row.iter().zip(row_of(cost, i, costs)) {
-                            // 0 · ∞ on forbidden pairs is no mass at no cost.
-                            of_row += if p == 0.0 { 0.0 } else { p * c };
-                        }
-                    }
-                    PlanRow::Sparse(cols, values) => {
-                        for (&j, &p) in cols.iter().zip(values) {
-                            of_row += p * cost.entry(i, j as usize);
-                        }
-                    }
-                }
-                *total += of_row;
-            },
+            || (Vec::new(), self.scratch(), self.cost_scratch(m)),
+            |(rows, scratch, costs), i| rows.push(self.row(i, scratch).price_of(cost, i, costs)),
         );
-        measure::sum(&parts.iter().map(|part| part.0).collect::<Vec<_>>())
+        measure::sum(
+            &parts
+                .into_iter()
+                .flat_map(|part| part.0)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    /// Scratch space for [`PlanRow::price_of`]: a sparse plan asks for single entries and needs none.
+    pub(crate) fn cost_scratch(&self, m: usize) -> Vec<f64> {
+        if matches!(self, Self::Sparse(_)) {
+            Vec::new()
+        } else {
+            vec![0.0; m]
+        }
     }
 
     /// Barycentric projection: the mean target point of each source, n×d row-major, for target points `y`

@@ -8,6 +8,7 @@
 use crate::cost::{Cost, row_of};
 use crate::feasibility::may_forbid;
 use crate::flow::Routing;
+use crate::lanes::dot;
 use crate::plan::{Plan, PlanRow, SparsePlan};
 use crate::problem::{Marginals, Problem};
 use crate::rows::fold_rows;
@@ -76,30 +77,23 @@ impl RoundedPlan {
 pub fn round(problem: &Problem, plan: &Plan) -> RoundedPlan {
     let (a, b) = (problem.a().weights(), problem.b().weights());
     let (rows, _) = plan.marginals();
-    let row_scale: Vec<f64> = a.iter().zip(&rows).map(|(&a, &r)| shrink(a, r)).collect();
-    let cols = plan.apply_transpose(&row_scale).unwrap_or_default();
-    let mut col_scale: Vec<f64> = b.iter().zip(&cols).map(|(&b, &c)| shrink(b, c)).collect();
-    let mut row_scale = row_scale;
+    let mut row_scale: Vec<f64> = a.iter().zip(&rows).map(|(&a, &r)| shrink(a, r)).collect();
+    let mut cols = plan.apply_transpose(&row_scale).unwrap_or_default();
+    let col_scale: Vec<f64> = b.iter().zip(&cols).map(|(&b, &c)| shrink(b, c)).collect();
     if let Marginals::Partial { mass } = problem.marginals() {
         let sent: Vec<f64> = cols.iter().zip(&col_scale).map(|(c, y)| c * y).collect();
-        let sent = measure::sum(&sent);
-        if sent > mass {
-            row_scale.iter_mut().for_each(|x| *x *= mass / sent);
-        }
-    }
-    let rest_b: Vec<f64> = {
-        let cols = plan.apply_transpose(&row_scale).unwrap_or_default();
-        col_scale
+        let share = shrink(mass, measure::sum(&sent));
+        row_scale
             .iter_mut()
-            .zip(b)
-            .zip(&cols)
-            .for_each(|((y, &b), &c)| *y = y.min(shrink(b, c)));
-        b.iter()
-            .zip(&cols)
-            .zip(&col_scale)
-            .map(|((&b, c), y)| (b - c * y).max(0.0))
-            .collect()
-    };
+            .chain(&mut cols)
+            .for_each(|x| *x *= share);
+    }
+    let rest_b: Vec<f64> = b
+        .iter()
+        .zip(&cols)
+        .zip(&col_scale)
+        .map(|((&b, c), y)| (b - c * y).max(0.0))
+        .collect();
     let forbidden = may_forbid(problem.cost()) && problem.cost().range().forbidden > 0;
     if forbidden {
         return round_on_allowed(problem, plan, row_scale, col_scale, rest_b);
@@ -128,20 +122,12 @@ fn round_by_product(
         n,
         || (Vec::new(), plan.scratch(), vec![0.0; m]),
         |(out, scratch, costs): &mut (Vec<[f64; 3]>, _, _), i| {
+            let (x, row) = (row_scale[i], plan.row(i, scratch));
+            let sent = x * row.dot(&col_scale);
             let row_cost = row_of(cost, i, costs);
-            let (mut sent, mut paid) = (0.0, 0.0);
-            let x = row_scale[i];
-            plan.row(i, scratch).visit(|j, p| {
-                let p = x * p * col_scale[j];
-                sent += p;
-                paid += p * row_cost[j];
-            });
-            let spread: f64 = if total_b > 0.0 {
-                row_cost
-                    .iter()
-                    .zip(&rest_b)
-                    .map(|(c, r)| c * (r / total_b))
-                    .sum()
+            let paid = x * row.weighted_price(&col_scale, row_cost);
+            let spread = if total_b > 0.0 {
+                dot(row_cost, &rest_b) / total_b
             } else {
                 0.0
             };

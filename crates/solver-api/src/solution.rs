@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::certificate::{certify, kl};
 use crate::context::{Certify, Context};
-use crate::cost::row_of;
 use crate::measure;
 use crate::plan::Plan;
 use crate::problem::{Marginals, Problem};
@@ -227,7 +226,6 @@ impl Values {
         let (a, b) = (problem.a().weights(), problem.b().weights());
         let (n, m) = plan.shape();
         let cost = problem.cost();
-        let sparse = matches!(plan, Plan::Sparse(_));
         // For P = r s exp(…) the entropy follows from the marginals; any other plan needs its logarithms.
         let entropy_from_logs = reg > 0.0 && !matches!(plan, Plan::Implicit(_));
         let parts = fold_rows(
@@ -237,29 +235,17 @@ impl Values {
                     Vec::new(),
                     vec![0.0; m],
                     plan.scratch(),
-                    if sparse { vec![] } else { vec![0.0; m] },
+                    plan.cost_scratch(m),
                 )
             },
             |(rows, cols, scratch, costs), i| {
-                let row_cost = if sparse {
-                    &[][..]
-                } else {
-                    row_of(cost, i, costs)
-                };
-                let (mut sent, mut paid, mut logs) = (0.0, 0.0, 0.0);
-                plan.row(i, scratch).visit(|j, p| {
-                    sent += p;
-                    cols[j] += p;
-                    paid += p * if sparse {
-                        cost.entry(i, j)
-                    } else {
-                        row_cost[j]
-                    };
-                    if entropy_from_logs {
-                        logs += p * (p / (a[i] * b[j])).ln();
-                    }
-                });
-                rows.push([sent, paid, logs]);
+                let row = plan.row(i, scratch);
+                row.add_to(1.0, cols);
+                let mut logs = 0.0;
+                if entropy_from_logs {
+                    row.visit(|j, p| logs += p * (p / (a[i] * b[j])).ln());
+                }
+                rows.push([row.sum(), row.price_of(cost, i, costs), logs]);
             },
         );
         let (mut rows, mut cols) = (Vec::with_capacity(n), vec![0.0; m]);
