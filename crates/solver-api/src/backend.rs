@@ -7,6 +7,9 @@ use crate::problem::Problem;
 use crate::solver::{Capabilities, Solver};
 
 /// A regularization strength.
+///
+/// GeomLoss states it as a length: `blur` = ε for the Euclidean cost, `blur`² = ε for half the squared one.
+#[doc(alias = "blur")]
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Reg {
@@ -61,8 +64,10 @@ pub struct Options {
     /// Regularization (β for IPOT).
     pub reg: Option<Reg>,
     /// Tolerance.
+    #[doc(alias = "stopThr")]
     pub tol: Option<f64>,
     /// Iteration limit.
+    #[doc(alias = "numItermax")]
     pub max_iter: Option<u64>,
     /// Seed of stochastic solvers.
     pub seed: Option<u64>,
@@ -174,7 +179,11 @@ impl OptionReader {
     pub fn finish(self) -> Result<(), Error> {
         let rest = &self.left;
         let fixed = [
-            ("reg", rest.reg.map(|r| format!("{r:?}"))),
+            match rest.reg {
+                Some(Reg::Relative(r)) => ("reg_rel", Some(r.to_string())),
+                Some(Reg::Absolute(r)) => ("reg", Some(r.to_string())),
+                None => ("reg", None),
+            },
             ("tol", rest.tol.map(|t| t.to_string())),
             ("max_iter", rest.max_iter.map(|k| k.to_string())),
             ("seed", rest.seed.map(|s| s.to_string())),

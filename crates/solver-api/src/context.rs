@@ -130,6 +130,12 @@ impl Context {
         self
     }
 
+    /// The deadline, if there is one.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// With a token that can stop it.
     #[must_use]
     pub fn cancelled_by(mut self, token: &CancelToken) -> Self {

@@ -15,6 +15,12 @@ pub enum Marginals {
     /// P1 = a and Pᵀ1 = b.
     Balanced,
     /// γa·KL(P1 ‖ a) + γb·KL(Pᵀ1 ‖ b) is added to the cost. One of the two may be +∞: that side is hard.
+    ///
+    /// Elsewhere: POT's `reg_m` is γ; OTT's `tau` is γ/(γ + ε); GeomLoss's `reach` is γ for the Euclidean cost and √γ
+    /// for half the squared one.
+    #[doc(alias = "reg_m")]
+    #[doc(alias = "tau")]
+    #[doc(alias = "reach")]
     Relaxed {
         /// Weight of the source side.
         gamma_a: f64,
@@ -98,6 +104,9 @@ impl Problem {
     }
 
     /// A problem with KL-relaxed marginals: no condition on the masses. Both γ are positive; one may be +∞.
+    #[doc(alias = "reg_m")]
+    #[doc(alias = "tau")]
+    #[doc(alias = "reach")]
     pub fn relaxed(
         a: Measure,
         b: Measure,

@@ -19,6 +19,7 @@ pub enum DenseData {
 }
 
 /// An n×m matrix of costs, checked when made: finite, or +∞ for a forbidden pair. Cheap to clone.
+#[doc(alias = "M")]
 #[derive(Debug, Clone)]
 pub struct DenseCost {
     n: usize,

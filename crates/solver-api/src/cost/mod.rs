@@ -98,6 +98,7 @@ pub enum CostKind<'a> {
 /// A cost of your own needs `shape`, `row` and `range`; `kind` then says [`CostKind::Opaque`].
 /// Implementations that can break the rule about NaN and −∞ are caught by [`validate`], which
 /// [`Problem`](crate::Problem) calls on opaque costs.
+#[doc(alias = "M")]
 pub trait Cost: Debug + Send + Sync {
     /// (n, m): sources and targets.
     fn shape(&self) -> (usize, usize);

@@ -1,0 +1,324 @@
+//! The choice of a backend when none was named.
+
+use solver_api::{
+    Batch, Capabilities, Capability, Context, Cost, CostKind, Error, Factory, Options, Problem,
+    SettingSpec, Solution, Solver,
+};
+
+use crate::Registry;
+
+/// Up to this many pairs of positive weight an exact solver is a matter of seconds (16 384 × 16 384).
+const EXACT_PAIRS: u64 = 1 << 28;
+
+/// Backends of this project, best first within their group. Any other is a stranger's and picked last.
+const RANKING: [&str; 5] = [
+    "network-simplex",
+    "sinkhorn",
+    "lp-highs",
+    "lp-microlp",
+    "lp-minilp",
+];
+
+/// Picks a backend for each problem.
+///
+/// A backend is *eligible* if it runs on this machine, takes **all** options given (an option is never dropped: with
+/// a `reg` no exact backend is eligible), and has what the problem needs: its marginal condition, and forbidden
+/// pairs where there are some. Among the eligible ones, the first of these rules that tells two apart decides:
+///
+/// | rule | picked first |
+/// |---|---|
+/// | whose | a backend of this project; a stranger's only where none of these is eligible |
+/// | the context | one that starts from potentials if a warm start is given, and can be interrupted if there is a deadline |
+/// | `reg` given | one that solves the regularized problem |
+/// | no `reg`, up to 2²⁸ pairs of positive weight (or allowed ones, for sparse costs) | an exact one |
+/// | no `reg`, more pairs | one that computes point costs on the fly, or uses the product structure of a grid, if that is the cost; exact before entropic. Then entropic ones, then exact ones |
+/// | rank | `network-simplex`, `sinkhorn`, `lp-highs`, `lp-microlp`, `lp-minilp` |
+///
+/// When the one picked refuses (the kernel underflows, memory would not suffice, a tolerance is out of its reach, a
+/// library underneath fails), the next eligible one is asked; when all refuse, the first refusal is the error. So
+/// with a `reg` too small for `sinkhorn` the refusal stands unless another entropic backend is there: an exact
+/// answer is not what was asked for. An answer that merely missed its tolerance is an answer.
+///
+/// [`Solution::solver`] names the backend that answered.
+pub struct Auto {
+    candidates: Vec<Candidate>,
+    reg_given: bool,
+}
+
+/// A backend that takes the options.
+struct Candidate {
+    solver: Box<dyn Solver>,
+    capabilities: Capabilities,
+    rank: usize,
+}
+
+impl std::fmt::Debug for Auto {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.candidates.iter().map(|c| c.solver.name()).collect();
+        f.debug_tuple("Auto").field(&names).finish()
+    }
+}
+
+impl Auto {
+    /// Its name in place of a backend's.
+    pub const NAME: &'static str = "auto";
+
+    /// Builds every backend that takes `options`. Error: what the best-ranked one says if none does.
+    pub(crate) fn new(registry: &Registry, options: &Options) -> Result<Self, Error> {
+        let reg_given = options.reg.is_some();
+        let mut candidates = Vec::new();
+        let mut refusal: Option<((bool, usize), Error)> = None;
+        for factory in registry.iter() {
+            let capabilities = factory.capabilities();
+            let rank = rank(factory.name());
+            match factory.available().and_then(|()| factory.build(options)) {
+                Ok(solver) => candidates.push(Candidate {
+                    solver,
+                    capabilities,
+                    rank,
+                }),
+                Err(error) => {
+                    // With a `reg`, the complaint of a backend that has one tells more than "no such setting".
+                    let key = (reg_given && !capabilities.has(Capability::Entropic), rank);
+                    if refusal.as_ref().is_none_or(|(best, _)| key < *best) {
+                        refusal = Some((key, error));
+                    }
+                }
+            }
+        }
+        if candidates.is_empty() {
+            let none = || Error::Unavailable {
+                backend: Self::NAME.to_owned(),
+                reason: "no backend is compiled in".to_owned(),
+            };
+            return Err(refusal.map_or_else(none, |(_, error)| error));
+        }
+        Ok(Self {
+            candidates,
+            reg_given,
+        })
+    }
+
+    /// The backend that would be asked first for `problem`, with its capabilities. Error: the capability that all
+    /// backends lack.
+    pub fn pick(
+        &self,
+        problem: &Problem,
+        context: &Context,
+    ) -> Result<(&str, &Capabilities), Error> {
+        let first = self.in_order(problem, context)?[0];
+        Ok((first.solver.name(), &first.capabilities))
+    }
+
+    /// The eligible backends, best first; never empty.
+    fn in_order(&self, problem: &Problem, context: &Context) -> Result<Vec<&Candidate>, Error> {
+        let mut eligible: Vec<_> = self
+            .candidates
+            .iter()
+            .filter(|c| c.capabilities.require(Self::NAME, problem).is_ok())
+            .collect();
+        if eligible.is_empty() {
+            // Nobody has it all. Name what the union lacks, or else what the best one lacks.
+            self.capabilities().require(Self::NAME, problem)?;
+            let best = self.candidates.iter().min_by_key(|c| c.rank);
+            if let Some(best) = best {
+                best.capabilities.require(best.solver.name(), problem)?;
+            }
+            return Err(Error::unsupported(Self::NAME, "a capable backend"));
+        }
+        let pairs = pairs(problem);
+        eligible.sort_by_key(|c| {
+            (
+                c.rank == STRANGER,
+                unmet(&c.capabilities, context),
+                self.group(&c.capabilities, problem, pairs),
+                c.rank,
+            )
+        });
+        Ok(eligible)
+    }
+
+    /// The rows of the table on `reg` and size.
+    fn group(&self, has: &Capabilities, problem: &Problem, pairs: u64) -> u8 {
+        let exact = has.has(Capability::Exact);
+        if self.reg_given {
+            return u8::from(!has.has(Capability::Entropic));
+        }
+        if pairs <= EXACT_PAIRS {
+            return u8::from(!exact);
+        }
+        let fits = match problem.cost().kind() {
+            CostKind::Points(_) => has.has(Capability::LazyCost),
+            CostKind::Grid(_) => has.has(Capability::GridCost),
+            _ => false,
+        };
+        match (fits, exact) {
+            (true, true) => 0,
+            (true, false) => 1,
+            (false, false) => 2,
+            (false, true) => 3,
+        }
+    }
+}
+
+const STRANGER: usize = RANKING.len();
+
+fn rank(name: &str) -> usize {
+    RANKING.iter().position(|r| *r == name).unwrap_or(STRANGER)
+}
+
+/// How many of the context's wishes a backend would ignore.
+fn unmet(has: &Capabilities, context: &Context) -> u8 {
+    let warm = context.warm_start.is_some() && !has.has(Capability::WarmStart);
+    let late = context.deadline().is_some() && !has.has(Capability::Interruptible);
+    u8::from(warm) + u8::from(late)
+}
+
+/// The pairs that can carry mass.
+fn pairs(problem: &Problem) -> u64 {
+    if let CostKind::Sparse(sparse) = problem.cost().kind() {
+        let (n, m) = problem.shape();
+        return n as u64 * m as u64 - sparse.range().forbidden;
+    }
+    problem.a().support_len() as u64 * problem.b().support_len() as u64
+}
+
+/// Whether another backend may do better: the refusal is about the backend, not about the problem.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unsupported { .. }
+            | Error::KernelUnderflow { .. }
+            | Error::TooLarge { .. }
+            | Error::Unavailable { .. }
+            | Error::UnreachableTolerance { .. }
+            | Error::Backend { .. }
+    )
+}
+
+impl Solver for Auto {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    /// What any of the backends can do.
+    fn capabilities(&self) -> Capabilities {
+        union(self.candidates.iter().map(|c| &c.capabilities))
+    }
+
+    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        let mut first_refusal = None;
+        for candidate in self.in_order(problem, context)? {
+            match candidate.solver.solve_with(problem, context) {
+                Err(error) if is_refusal(&error) => {
+                    first_refusal.get_or_insert(error);
+                }
+                answer => return answer,
+            }
+        }
+        Err(first_refusal.unwrap_or_else(|| Error::unsupported(Self::NAME, "this problem")))
+    }
+
+    /// Where one backend is picked for all problems, its own batch is used, and what it refuses goes to the next;
+    /// otherwise the problems are solved side by side.
+    fn solve_batch(&self, batch: &Batch, context: &mut Context) -> Vec<Result<Solution, Error>> {
+        if let Some(candidate) = self.common_pick(batch, context) {
+            let mut answers = candidate.solver.solve_batch(batch, context);
+            for (k, answer) in answers.iter_mut().enumerate() {
+                if answer.as_ref().is_err_and(is_refusal)
+                    && let Ok(problem) = batch.problem(k)
+                {
+                    *answer = self.solve_with(&problem, &mut context.for_problem(k));
+                }
+            }
+            return answers;
+        }
+        one_by_one(self, batch, context)
+    }
+}
+
+impl Auto {
+    /// The backend picked for every problem of the batch that is valid and solvable at all, if it is the same.
+    fn common_pick(&self, batch: &Batch, context: &Context) -> Option<&Candidate> {
+        let mut common: Option<&Candidate> = None;
+        for k in 0..batch.len() {
+            let Ok(problem) = batch.problem(k) else {
+                continue;
+            };
+            let Ok(order) = self.in_order(&problem, context) else {
+                continue;
+            };
+            match common {
+                Some(c) if !std::ptr::eq(c, order[0]) => return None,
+                _ => common = Some(order[0]),
+            }
+        }
+        common
+    }
+}
+
+/// The trait's own way with a batch, which an overriding method can't call.
+fn one_by_one(auto: &Auto, batch: &Batch, context: &mut Context) -> Vec<Result<Solution, Error>> {
+    struct Plain<'a>(&'a Auto);
+    impl Solver for Plain<'_> {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn capabilities(&self) -> Capabilities {
+            self.0.capabilities()
+        }
+        fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+            self.0.solve_with(problem, context)
+        }
+    }
+    Plain(auto).solve_batch(batch, context)
+}
+
+fn union<'a>(sets: impl Iterator<Item = &'a Capabilities>) -> Capabilities {
+    let all: Vec<_> = sets.flat_map(Capabilities::iter).collect();
+    Capabilities::of(&all)
+}
+
+/// Makes [`Auto`] by the name `auto`.
+pub(crate) struct AutoFactory {
+    registry: Registry,
+}
+
+impl AutoFactory {
+    pub(crate) fn new(registry: Registry) -> Self {
+        Self { registry }
+    }
+}
+
+impl Factory for AutoFactory {
+    fn name(&self) -> &str {
+        Auto::NAME
+    }
+
+    fn summary(&self) -> &str {
+        "picks a backend by size, cost and what was asked, and says which"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let sets: Vec<_> = self.registry.iter().map(|f| f.capabilities()).collect();
+        union(sets.iter())
+    }
+
+    fn settings(&self) -> Vec<SettingSpec> {
+        let of_picked = |name, doc| SettingSpec {
+            name,
+            default: "that of the backend picked".to_owned(),
+            doc,
+        };
+        vec![
+            of_picked("reg", "regularization: picks an entropic backend"),
+            of_picked("tol", "tolerance"),
+            of_picked("max_iter", "iteration limit"),
+            of_picked("seed", "seed: picks a backend that has one"),
+        ]
+    }
+
+    fn build(&self, options: &Options) -> Result<Box<dyn Solver>, Error> {
+        Ok(Box::new(Auto::new(&self.registry, options)?))
+    }
+}
