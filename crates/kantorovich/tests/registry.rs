@@ -1,5 +1,7 @@
 //! The registry with strangers in it, and what `auto` picks.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may unwrap, as tests do
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
