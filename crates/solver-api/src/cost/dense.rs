@@ -199,6 +199,7 @@ mod tests {
             matches!(error, Error::InvalidCost { row: 0, col: 1, .. }),
             "{error}"
         );
+        assert!(DenseCost::new(1, 2, vec![0.0, -1e301]).is_err());
         assert!(DenseCost::new(2, 2, vec![0.0; 3]).is_err());
         assert!(DenseCost::new(0, 2, vec![]).is_err());
         assert!(DenseCost::new(usize::MAX, 2, vec![0.0; 3]).is_err());

@@ -77,7 +77,7 @@ impl GridCost {
             axis_costs,
             cells,
         };
-        if !grid.range().max.is_finite() {
+        if grid.range().max > super::LARGEST {
             return Err(Error::setting(
                 "spacing",
                 format!("{spacing:?}"),

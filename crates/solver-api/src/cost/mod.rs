@@ -202,12 +202,21 @@ pub fn validate(cost: &dyn Cost) -> Result<CostRange, crate::Error> {
 }
 
 /// The rule for a cost entry.
-pub(crate) const ENTRY_RULE: &str = "a cost must be a finite number, or +inf for a forbidden pair";
+pub(crate) const ENTRY_RULE: &str =
+    "a cost must be a number within ±1e300, or +inf for a forbidden pair";
+
+/// Beyond this size the difference of two costs overflows, and an allowed pair would look like a forbidden one.
+pub(crate) const LARGEST: f64 = 1e300;
+
+/// Whether `value` obeys the rule for a cost entry.
+pub(crate) fn is_entry(value: f64) -> bool {
+    value.abs() <= LARGEST || value == f64::INFINITY
+}
 
 pub(crate) fn scan_row(row: usize, entries: &[f64]) -> Result<CostRange, crate::Error> {
     let mut range = CostRange::EMPTY;
     for (col, &value) in entries.iter().enumerate() {
-        if value.is_nan() || value == f64::NEG_INFINITY {
+        if !is_entry(value) {
             return Err(crate::Error::InvalidCost {
                 row,
                 col,

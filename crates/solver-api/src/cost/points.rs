@@ -7,7 +7,7 @@ use ndarray::ArrayView2;
 use ot_kernels::pairwise::{self, PackedPoints};
 use rayon::prelude::*;
 
-use super::{Cost, CostKind, CostRange, Ground};
+use super::{Cost, CostKind, CostRange, Ground, LARGEST};
 use crate::Error;
 
 /// C_ij = ground(x_i, y_j) for points x (n×d) and y (m×d). Memory O((n + m)·d); a row costs O(m·d) time.
@@ -134,7 +134,7 @@ impl PointCost {
                 column().fold(f64::NEG_INFINITY, f64::max) - column().fold(f64::INFINITY, f64::min);
         }
         let bound = self.ground.between(&extent, &zero);
-        if bound.is_finite() {
+        if bound <= LARGEST {
             return Ok(());
         }
         if let Ground::Atanh(s) = self.ground {

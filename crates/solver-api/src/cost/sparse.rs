@@ -1,6 +1,6 @@
 //! A cost over a few allowed pairs.
 
-use super::{Cost, CostKind, CostRange, ENTRY_RULE};
+use super::{Cost, CostKind, CostRange, ENTRY_RULE, is_entry};
 use crate::Error;
 
 /// Allowed pairs with their costs, in compressed rows; every other pair is forbidden. Memory O(allowed pairs).
@@ -31,7 +31,7 @@ impl SparseCost {
                 let rule = format!("the pair ({row}, {col}) lies outside of it");
                 return Err(Error::shape("cost", &[n, m], rule));
             }
-            if value.is_nan() || value == f64::NEG_INFINITY {
+            if !is_entry(value) {
                 return Err(Error::InvalidCost {
                     row,
                     col,
