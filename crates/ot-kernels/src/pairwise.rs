@@ -196,7 +196,9 @@ impl Fold for Cosine {
     unsafe fn finish<V: Lanes>(self, sum: V, norm_x: V, norm_y: V) -> V {
         // SAFETY: the caller's promise.
         unsafe {
-            let [zero, one, two] = [0.0, 1.0, 2.0].map(|c| V::splat(V::E::from_f64(c)));
+            let zero = V::splat(V::E::ZERO);
+            let one = V::splat(V::E::from_f64(1.0));
+            let two = V::splat(V::E::from_f64(2.0));
             let product = norm_x.mul(norm_y);
             let distance = one.sub(sum.div(product)).max(zero).min(two);
             // Without a direction: 0 if both norms are 0, otherwise 1.

@@ -145,6 +145,52 @@ fn same_bits_on_every_run() {
 }
 
 #[test]
+fn same_bits_wherever_the_kernel_lies_in_memory() {
+    let (n, m) = (37, 61);
+    let c = case(n, m, 6);
+    let run = |shift: usize| {
+        let mut k = vec![0.0; shift];
+        k.extend(&c.k);
+        let mut ws = ProductWorkspace::new(m, 2);
+        let (mut u, mut s, mut out) = (c.u.clone(), vec![0.0; n], vec![0.0; m]);
+        let seen = scale_rows(
+            &k[shift..],
+            &c.v,
+            &c.a,
+            1.0,
+            &mut u,
+            &mut s,
+            &mut out,
+            &mut ws,
+        );
+        (u, s, out, seen)
+    };
+    let first = run(0);
+    for shift in 1..16 {
+        assert!(run(shift) == first, "shifted by {shift}");
+    }
+}
+
+#[test]
+fn the_overlapped_loop_is_right() {
+    // Stored in f32 and above 16 MiB, rows not a multiple of 4096 bytes.
+    let (n, m) = (2051, 2053);
+    let k: Vec<f32> = (0..n * m)
+        .map(|i| ((i * 7919) % 1001) as f32 * 1e-3)
+        .collect();
+    let (v, a) = (vec![0.5; m], vec![1.0; n]);
+    for isa in Isa::available() {
+        let mut ws = ProductWorkspace::new(m, 1);
+        let (mut u, mut s, mut out) = (vec![1.0; n], vec![0.0; n], vec![0.0; m]);
+        scale_rows_with(isa, &k, &v, &a, 1.0, &mut u, &mut s, &mut out, &mut ws);
+        let (mut s2, mut out2) = (vec![0.0; n], vec![0.0; m]);
+        kv_with(isa, &k, &v, &mut s2, 1);
+        ktu_with(isa, &k, &u, &mut out2, &mut ws);
+        assert!(s == s2 && out == out2, "{isa:?}");
+    }
+}
+
+#[test]
 fn empty_rows_and_overflow_are_reported() {
     let (k, v, a) = (
         [0.0, 0.0, 1.0, 1.0, f64::NAN, 1.0],

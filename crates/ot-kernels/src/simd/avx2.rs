@@ -9,6 +9,11 @@ pub(crate) enum Avx2 {}
 impl Backend for Avx2 {
     type D = F64x4;
     type S = F32x8;
+    #[inline(always)]
+    fn prefetch<T>(p: *const T) {
+        // SAFETY: a prefetch never faults, and every x86-64 machine has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +56,18 @@ unsafe fn mask32x4(n: usize) -> __m128i {
     debug_assert!(n <= 4);
     // SAFETY: n ≤ 4, so that the window of 4 lies within the ones and zeros around index 8.
     unsafe { _mm_loadu_si128(MASK32.as_ptr().add(8 - n).cast()) }
+}
+
+/// The four lanes, added in the order of `Lanes::sum`.
+///
+/// # Safety
+/// AVX2 is available.
+#[inline(always)]
+pub(super) unsafe fn sum_pd(x: __m256d) -> f64 {
+    op!({
+        let pair = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
+        _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
+    })
 }
 
 impl Lanes for F64x4 {
@@ -144,6 +161,10 @@ impl Lanes for F64x4 {
             _mm256_castpd_si256(self.0),
             _mm256_slli_epi64::<52>(_mm256_castpd_si256(t.0)),
         ))))
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f64 {
+        op!(sum_pd(self.0))
     }
 }
 

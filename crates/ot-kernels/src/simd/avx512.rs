@@ -1,5 +1,6 @@
 //! 512-bit registers: 8 lanes of f64, 16 of f32.
 
+use super::avx2::sum_pd;
 use super::{Backend, Lanes, Lanes64};
 use core::arch::x86_64::*;
 
@@ -9,6 +10,11 @@ pub(crate) enum Avx512 {}
 impl Backend for Avx512 {
     type D = F64x8;
     type S = F32x16;
+    #[inline(always)]
+    fn prefetch<T>(p: *const T) {
+        // SAFETY: a prefetch never faults, and every x86-64 machine has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -119,6 +125,13 @@ impl Lanes for F64x8 {
             _mm512_castpd_si512(self.0),
             _mm512_slli_epi64::<52>(_mm512_castpd_si512(t.0)),
         ))))
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f64 {
+        op!({
+            let high = _mm512_extractf64x4_pd::<1>(self.0);
+            sum_pd(_mm256_add_pd(_mm512_castpd512_pd256(self.0), high))
+        })
     }
 }
 

@@ -4,6 +4,9 @@
 //! inside a function that has the instruction set enabled, and everything is inlined there. The methods are
 //! `unsafe` for two reasons only: the instruction set must be there, and pointers must be valid. [`run`]
 //! settles the first; each kernel states how it settles the second.
+//!
+//! Registers must not pass through closures of the standard library (`array::map`, `from_fn`): those are
+//! compiled without the instruction set where they are not inlined, and then cost a hundred times more.
 
 mod portable;
 mod scalar;
@@ -102,6 +105,8 @@ pub trait Lanes64: Lanes<E = f64> {
 pub trait Backend {
     type D: Lanes64;
     type S: Lanes<E = f32>;
+    /// Asks for the cache line of `p`, which may point anywhere. Nothing on the portable path.
+    fn prefetch<T>(p: *const T);
 }
 
 /// The number types that the kernels compute in or read from memory: `f64` and `f32`.

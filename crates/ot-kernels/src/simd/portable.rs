@@ -8,6 +8,8 @@ pub(crate) enum Portable {}
 impl Backend for Portable {
     type D = P64;
     type S = P32;
+    #[inline(always)]
+    fn prefetch<T>(_: *const T) {}
 }
 
 #[derive(Clone, Copy)]

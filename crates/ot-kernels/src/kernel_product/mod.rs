@@ -1,17 +1,21 @@
 //! Products with a stored row-major kernel matrix K, and the fused Sinkhorn step that reads K once.
 //!
-//! K is stored in f64 or f32; vectors and accumulators are f64 in both cases. Rows go in blocks of four: while
-//! a block streams in from memory for `K v`, the block before it, still in the second-level cache, is added to
-//! `Kᵀ u`. One pass over memory serves both products.
+//! K is stored in f64 or f32; vectors and accumulators are f64 in both cases. Rows go in blocks of eight: a
+//! block streams in from memory for `K v`, and is then added to `Kᵀ u` out of the second-level cache. One pass
+//! over memory serves both products.
 //!
 //! Several threads work on fixed row chunks, each with a column accumulator of its own, which are added in
 //! order: the same thread count and instruction set give the same bits.
 
-use crate::dispatch::{Isa, isa};
-use crate::simd::{Backend, Elem, Kernel, Lanes, run};
+mod pass;
 
-/// Rows that are processed together.
-const R: usize = 4;
+use self::pass::{add_backwards, pass, rows};
+use crate::dispatch::{Isa, isa};
+use crate::simd::{Backend, Elem, Kernel, run};
+
+/// Rows that are processed together: enough sums in flight to hide the latency of the multiply-adds, few enough
+/// that 8 × 5000 f64 (320 KB) stay in a second-level cache.
+const R: usize = 8;
 
 /// What [`scale_rows`] saw on its way, over the rows with a positive weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,80 +89,6 @@ impl ProductWorkspace {
     }
 }
 
-/// Pointers to the rows `first .. first + R`; rows from `last` on repeat the last one, and count for nothing.
-///
-/// # Safety
-/// `k` is valid for `last` rows of `m` elements, and `first < last`.
-#[inline(always)]
-unsafe fn block<T>(k: *const T, m: usize, first: usize, last: usize) -> [*const T; R] {
-    // SAFETY: the row index is below `last`.
-    core::array::from_fn(|r| unsafe { k.add((first + r).min(last - 1) * m) })
-}
-
-/// `s_r = Σ_j K_rj v_j` for the rows `now` (if `DOT`), `out_j += Σ_r u_r K_rj` for the rows `before` (if
-/// `ADD`), in one loop over j.
-///
-/// # Safety
-/// The instruction set of `D` is available, all pointers are valid for `m` elements.
-#[inline(always)]
-unsafe fn pass<B: Backend, T: Elem, const DOT: bool, const ADD: bool>(
-    now: [*const T; R],
-    before: [*const T; R],
-    u: [f64; R],
-    v: *const f64,
-    out: *mut f64,
-    m: usize,
-) -> [f64; R] {
-    let lanes = <B::D as Lanes>::N;
-    // SAFETY: j + 2·lanes ≤ m, j + lanes ≤ m and the part below lanes bound every access.
-    unsafe {
-        let zero = B::D::splat(0.0);
-        let u = u.map(|x| B::D::splat(x));
-        let mut even = [zero; R];
-        let mut odd = [zero; R];
-        let mut j = 0;
-        while j + 2 * lanes <= m {
-            if DOT {
-                let v0 = B::D::load(v.add(j));
-                let v1 = B::D::load(v.add(j + lanes));
-                for r in 0..R {
-                    even[r] = T::load64::<B::D>(now[r].add(j)).fma(v0, even[r]);
-                    odd[r] = T::load64::<B::D>(now[r].add(j + lanes)).fma(v1, odd[r]);
-                }
-            }
-            if ADD {
-                let mut o0 = B::D::load(out.add(j));
-                let mut o1 = B::D::load(out.add(j + lanes));
-                for r in 0..R {
-                    o0 = T::load64::<B::D>(before[r].add(j)).fma(u[r], o0);
-                    o1 = T::load64::<B::D>(before[r].add(j + lanes)).fma(u[r], o1);
-                }
-                o0.store(out.add(j));
-                o1.store(out.add(j + lanes));
-            }
-            j += 2 * lanes;
-        }
-        while j < m {
-            let rest = (m - j).min(lanes);
-            if DOT {
-                let v0 = B::D::load_part(v.add(j), rest, 0.0);
-                for r in 0..R {
-                    even[r] = T::load64_part::<B::D>(now[r].add(j), rest, T::ZERO).fma(v0, even[r]);
-                }
-            }
-            if ADD {
-                let mut o0 = B::D::load_part(out.add(j), rest, 0.0);
-                for r in 0..R {
-                    o0 = T::load64_part::<B::D>(before[r].add(j), rest, T::ZERO).fma(u[r], o0);
-                }
-                o0.store_part(out.add(j), rest);
-            }
-            j += rest;
-        }
-        core::array::from_fn(|r| even[r].add(odd[r]).sum())
-    }
-}
-
 struct ScaleRows<'a, T> {
     k: &'a [T],
     v: &'a [f64],
@@ -169,6 +99,14 @@ struct ScaleRows<'a, T> {
     out: &'a mut [f64],
 }
 
+/// Whether `Kᵀ u` of one block runs in the same loop as `K v` of the next: the bits are the same, and measured
+/// at n = 500 to 5000 it pays where widening f32 would otherwise come on top of waiting for memory, unless rows
+/// a multiple of 4096 bytes apart compete for the same lines of the first-level cache.
+fn overlap<T>(n: usize, m: usize) -> bool {
+    let row = m * size_of::<T>();
+    size_of::<T>() < 8 && n * row > 16 << 20 && !row.is_multiple_of(4096)
+}
+
 impl<T: Elem> Kernel for ScaleRows<'_, T> {
     type Out = RowScaling;
     #[inline(always)]
@@ -177,41 +115,41 @@ impl<T: Elem> Kernel for ScaleRows<'_, T> {
         let (k, v, out) = (self.k.as_ptr(), self.v.as_ptr(), self.out.as_mut_ptr());
         let mut seen = RowScaling::NONE;
         self.out.fill(0.0);
+        let overlap = overlap::<T>(n, m);
         let mut before = [k; R];
-        let mut u_before = [0.0; R];
+        let mut u = [0.0; R];
         let mut i = 0;
         while i < n {
             // SAFETY: k holds n rows of m (checked by the caller of the kernel), v and out hold m; i < n.
             let s = unsafe {
-                let now = block(k, m, i, n);
-                let s = if i == 0 {
-                    pass::<B, T, true, false>(now, before, u_before, v, out, m)
+                let now = rows(k, m, i, n);
+                let s = if i == 0 || !overlap {
+                    pass::<B, T, true, false>(now, before, u, v, out, m)
                 } else {
-                    pass::<B, T, true, true>(now, before, u_before, v, out, m)
+                    pass::<B, T, true, true>(now, before, u, v, out, m)
                 };
                 before = now;
                 s
             };
-            u_before = [0.0; R];
+            u = [0.0; R];
             for r in 0..R.min(n - i) {
                 let a = self.a[i + r];
                 seen.see(s[r], self.u[i + r], a);
-                let u = if a == 0.0 {
+                u[r] = if a == 0.0 {
                     0.0
                 } else if self.power == 1.0 {
                     a / s[r]
                 } else {
                     (a / s[r]).powf(self.power)
                 };
-                self.u[i + r] = u;
+                self.u[i + r] = u[r];
                 self.sums[i + r] = s[r];
-                u_before[r] = u;
             }
             i += R;
-        }
-        if n > 0 {
-            // SAFETY: as above.
-            unsafe { pass::<B, T, false, true>(before, before, u_before, v, out, m) };
+            if !overlap || i >= n {
+                // SAFETY: as above.
+                unsafe { add_backwards::<B, T>(before, u, out, m) };
+            }
         }
         seen
     }
@@ -348,15 +286,15 @@ impl<T: Elem> Kernel for Kv<'_, T> {
         let (n, m) = (self.out.len(), self.v.len());
         let mut i = 0;
         while i < n {
-            // SAFETY: k holds n rows of m (checked by the caller of the kernel), v holds m; i < n; the
-            // accumulator is not touched without ADD.
+            // SAFETY: k holds n rows of m (checked by the caller of the kernel), v holds m; i < n; without ADD
+            // no accumulator is needed.
             let s = unsafe {
-                let now = block(self.k.as_ptr(), m, i, n);
+                let k = rows(self.k.as_ptr(), m, i, n);
                 let none = core::ptr::null_mut();
-                pass::<B, T, true, false>(now, now, [0.0; R], self.v.as_ptr(), none, m)
+                pass::<B, T, true, false>(k, k, [0.0; R], self.v.as_ptr(), none, m)
             };
-            let rows = R.min(n - i);
-            self.out[i..i + rows].copy_from_slice(&s[..rows]);
+            let count = R.min(n - i);
+            self.out[i..i + count].copy_from_slice(&s[..count]);
             i += R;
         }
     }
@@ -407,14 +345,14 @@ impl<T: Elem> Kernel for Ktu<'_, T> {
         let mut i = 0;
         while i < n {
             let mut u = [0.0; R];
-            let rows = R.min(n - i);
-            u[..rows].copy_from_slice(&self.u[i..i + rows]);
-            // SAFETY: k holds n rows of m (checked by the caller of the kernel), out holds m; i < n; v is
-            // not read without DOT.
+            let count = R.min(n - i);
+            u[..count].copy_from_slice(&self.u[i..i + count]);
+            // SAFETY: k holds n rows of m (checked by the caller of the kernel), out holds m; i < n; without
+            // DOT v is not read.
             unsafe {
-                let now = block(self.k.as_ptr(), m, i, n);
+                let k = rows(self.k.as_ptr(), m, i, n);
                 let none = core::ptr::null();
-                pass::<B, T, false, true>(now, now, u, none, self.out.as_mut_ptr(), m);
+                pass::<B, T, false, true>(k, k, u, none, self.out.as_mut_ptr(), m);
             }
             i += R;
         }
