@@ -1,1 +1,49 @@
-//! Kernel-domain Sinkhorn, alone and in batches.
+//! Sinkhorn in the kernel domain: entropic optimal transport by matrix scaling, alone and in batches.
+//!
+//! It solves balanced problems with any cost: min ⟨P, C⟩ + ε·KL(P ‖ a⊗b) over plans P with marginals a and b. The
+//! kernel K = exp(−C/ε), with row and column minima taken off the cost first, is stored once (8 bytes an entry, or 4
+//! with [`Precision::F32`](solver_api::Precision)); an iteration reads it once.
+//!
+//! Choose it for moderate regularization (`reg` at 1e-3 of the largest cost and above), and above all for many
+//! problems with one cost, which run as matrix products. It refuses with
+//! [`Error::KernelUnderflow`](solver_api::Error) where the kernel leaves the range of its number type: never a NaN,
+//! never a wrong plan. Below that range a stabilized solver is the right one, and for an optimum without
+//! regularization an exact one.
+//!
+//! ```
+//! use solver_api::{Problem, Reg, Solver};
+//! use solver_sinkhorn::{Settings, Sinkhorn};
+//!
+//! let problem = Problem::from_slices(&[0.5, 0.5], &[0.25, 0.75], &[0.0, 1.0, 1.0, 0.0])?;
+//! let solution = Sinkhorn::new(Settings::with_reg(Reg::Absolute(0.1)))?.solve(&problem)?;
+//! assert!(solution.convergence.converged());
+//! assert!((solution.transport_cost - 0.25).abs() < 1e-3);
+//! let bracket = solution.certificate.expect("certified by default");
+//! assert!(bracket.lower <= 0.25 && 0.25 <= bracket.upper);
+//! # Ok::<(), solver_api::Error>(())
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `settings.rs` | what can be set, each default with its reason |
+//! | `kernel.rs` | K, what was taken off the cost, and whether what is left of K suffices |
+//! | `iterate.rs` | the iteration and its end |
+//! | `solve.rs` | from a problem to a solution |
+//! | `batch.rs` | many problems |
+//! | `factory.rs` | the solver by name |
+//!
+//! Source: Cuturi, *Sinkhorn distances* (2013); Peyré and Cuturi, *Computational optimal transport* (2019), chapter 4.
+#![forbid(unsafe_code)]
+
+mod factory;
+mod iterate;
+mod kernel;
+pub mod settings;
+mod solve;
+
+pub use factory::SinkhornFactory;
+pub use settings::Settings;
+pub use solve::Sinkhorn;
+
+/// The backend's name.
+pub const NAME: &str = "sinkhorn";

@@ -1,0 +1,109 @@
+//! The solver by name.
+
+use solver_api::{
+    Capabilities, Error, Factory, OptionReader, Options, Precision, SettingSpec, Solver,
+};
+
+use crate::settings::{DEFAULT_TOL, DEFAULT_TOL_F32, Settings};
+use crate::{NAME, Sinkhorn};
+
+/// Makes [`Sinkhorn`] solvers from options.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SinkhornFactory;
+
+impl Factory for SinkhornFactory {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn summary(&self) -> &str {
+        "Sinkhorn with a stored kernel: entropic, for moderate reg; batches by matrix products"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Sinkhorn::default().capabilities()
+    }
+
+    fn settings(&self) -> Vec<SettingSpec> {
+        let defaults = Settings::default();
+        let setting = |name, default: String, doc| SettingSpec { name, default, doc };
+        vec![
+            setting(
+                "reg",
+                "1e-2 of the largest cost".to_owned(),
+                "regularization, in cost units or relative to the largest cost",
+            ),
+            setting(
+                "tol",
+                format!("{DEFAULT_TOL:e} ({DEFAULT_TOL_F32:e} with precision=f32)"),
+                "larger of the two marginal L1 errors over the mass",
+            ),
+            setting(
+                "max_iter",
+                defaults.max_iter.to_string(),
+                "iterations, a row and a column update each",
+            ),
+            setting(
+                "check_every",
+                defaults.check_every.to_string(),
+                "iterations between two looks at the clock and the observer",
+            ),
+            setting(
+                "precision",
+                "f64".to_owned(),
+                "how the kernel is stored: f64 or f32",
+            ),
+        ]
+    }
+
+    fn build(&self, options: &Options) -> Result<Box<dyn Solver>, Error> {
+        let mut reader = OptionReader::new(NAME, options);
+        let mut settings = Settings::default();
+        if let Some(reg) = reader.reg()? {
+            settings.reg = reg;
+        }
+        settings.tol = reader.tol()?;
+        if let Some(limit) = reader.max_iter()? {
+            settings.max_iter = limit;
+        }
+        if let Some(every) = reader.get("check_every", "must be a whole number from 1 on")? {
+            settings.check_every = every;
+        }
+        if let Some(precision) = reader.get::<String>("precision", "must be f64 or f32")? {
+            settings.precision = match precision.as_str() {
+                "f64" => Precision::F64,
+                "f32" => Precision::F32,
+                _ => return Err(Error::setting("precision", precision, "must be f64 or f32")),
+            };
+        }
+        reader.finish()?;
+        Ok(Box::new(Sinkhorn::new(settings)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_reach_the_solver_and_bad_ones_are_named() {
+        let mut options = Options {
+            max_iter: Some(7),
+            ..Options::default()
+        };
+        options.set.insert("precision".into(), "f32".into());
+        assert!(SinkhornFactory.build(&options).is_ok());
+        options.set.insert("precision".into(), "f16".into());
+        let error = SinkhornFactory.build(&options).err().map(|e| e.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("`precision` = f16: must be f64 or f32")
+        );
+        let options = Options {
+            seed: Some(1),
+            ..Options::default()
+        };
+        let error = SinkhornFactory.build(&options).err().map(|e| e.to_string());
+        assert!(error.is_some_and(|e| e.starts_with("`seed` = 1")));
+    }
+}

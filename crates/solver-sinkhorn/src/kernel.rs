@@ -1,0 +1,353 @@
+//! The kernel matrix K = exp(−(C − r⊕c)/ε) over the positive weights, with row and column minima r, c taken off.
+
+use std::sync::Arc;
+
+use ot_kernels::Elem;
+use ot_kernels::exp::gibbs_row;
+use rayon::prelude::*;
+use solver_api::cost::row_of;
+use solver_api::{Cost, CostRange, Error, Measure, Problem, check_feasible};
+
+use crate::NAME;
+
+/// Rows that one task of a parallel pass handles at least: 2¹⁶ entries.
+const ENTRIES_A_TASK: usize = 1 << 16;
+
+/// How a kernel entry is stored.
+pub(crate) trait Stored: Elem + Default + PartialOrd {
+    /// Exponents above −LARGEST give normal numbers.
+    const LARGEST: f64;
+    /// Remaining spread over ε that leaves scalings ample room.
+    const SAFE: f64;
+    /// The smallest normal number.
+    const SMALLEST: Self;
+    /// Largest relative error of an entry by its storage alone.
+    const ROUNDING: f64;
+}
+
+impl Stored for f64 {
+    const LARGEST: Self = 708.0;
+    const SAFE: Self = 600.0;
+    const SMALLEST: Self = Self::MIN_POSITIVE;
+    const ROUNDING: Self = 0.0;
+}
+
+impl Stored for f32 {
+    const LARGEST: f64 = 87.0;
+    const SAFE: f64 = 80.0;
+    const SMALLEST: Self = Self::MIN_POSITIVE;
+    const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
+}
+
+/// The entries of positive weight: zero weights take no part in the iteration.
+#[derive(Debug, Default)]
+pub(crate) struct Support {
+    pub(crate) rows: Vec<u32>,
+    pub(crate) cols: Vec<u32>,
+    /// Whether `cols` are all columns, so that rows need no gathering.
+    whole: bool,
+}
+
+impl Support {
+    /// The rows and columns that the two predicates accept.
+    pub(crate) fn select(
+        &mut self,
+        (n, m): (usize, usize),
+        row: impl Fn(usize) -> bool,
+        col: impl Fn(usize) -> bool,
+    ) {
+        self.rows.clear();
+        self.rows.extend((0..n as u32).filter(|&i| row(i as usize)));
+        self.cols.clear();
+        self.cols.extend((0..m as u32).filter(|&j| col(j as usize)));
+        self.whole = self.cols.len() == m;
+    }
+
+    pub(crate) fn shape(&self) -> (usize, usize) {
+        (self.rows.len(), self.cols.len())
+    }
+
+    /// Row `i` of the support, its columns alone. `wide` has as many entries as the cost has columns, `narrow` as
+    /// the support has.
+    fn row<'a>(
+        &self,
+        cost: &'a dyn Cost,
+        i: usize,
+        wide: &'a mut [f64],
+        narrow: &'a mut [f64],
+    ) -> &'a [f64] {
+        let row = row_of(cost, self.rows[i] as usize, wide);
+        if self.whole {
+            return row;
+        }
+        for (out, &j) in narrow.iter_mut().zip(&self.cols) {
+            *out = row[j as usize];
+        }
+        narrow
+    }
+}
+
+/// K with what was taken off the cost, so that f_i = r_i − ε log (K v)_i.
+#[derive(Debug, Default)]
+pub(crate) struct Kernel<T> {
+    /// n×m over the support, row-major.
+    pub(crate) k: Vec<T>,
+    /// Row minima of the cost.
+    pub(crate) r: Vec<f64>,
+    /// Column minima of what is left.
+    pub(crate) c: Vec<f64>,
+    /// ε.
+    pub(crate) reg: f64,
+    /// An upper bound of what is left of the cost, over allowed pairs.
+    spread_bound: f64,
+    /// Allowed pairs whose entry is not a normal number, stored as zeros.
+    pub(crate) lost: usize,
+}
+
+impl<T: Stored> Kernel<T> {
+    /// Fills the kernel: two passes over the rows of the cost and one exponential an entry. The buffers are
+    /// reused.
+    pub(crate) fn build(
+        &mut self,
+        cost: &dyn Cost,
+        support: &Support,
+        reg: f64,
+    ) -> Result<(), Error> {
+        self.reg = reg;
+        self.subtract_minima(cost, support);
+        if !(self.magnitude() * 4.0).is_finite() {
+            return Err(self.refusal(
+                cost,
+                support,
+                "sums of the costs overflow; scale costs and reg down".to_owned(),
+            ));
+        }
+        self.exponentiate(cost, support)
+    }
+
+    /// r, c and the bound on what is left.
+    fn subtract_minima(&mut self, cost: &dyn Cost, support: &Support) {
+        let (n, m) = support.shape();
+        let wide = cost.shape().1;
+        let size = (ENTRIES_A_TASK / m.max(1)).max(1);
+        self.r.clear();
+        self.r.resize(n, 0.0);
+        let pass = |first: usize, r: &mut [f64], c: &mut [f64]| {
+            let (mut wide, mut narrow) = (vec![0.0; wide], vec![0.0; m]);
+            let mut largest = 0.0_f64;
+            for (k, r) in r.iter_mut().enumerate() {
+                let row = support.row(cost, first + k, &mut wide, &mut narrow);
+                let least = minimum(row);
+                // A row without an allowed pair: no plan exists, which the caller has settled.
+                *r = if least == f64::INFINITY { 0.0 } else { least };
+                for (c, &entry) in c.iter_mut().zip(row) {
+                    let left = entry - *r;
+                    *c = if left < *c { left } else { *c };
+                    largest = if left > largest && left < f64::INFINITY {
+                        left
+                    } else {
+                        largest
+                    };
+                }
+            }
+            largest
+        };
+        self.c.clear();
+        self.c.resize(m, f64::INFINITY);
+        self.spread_bound = if n <= size {
+            pass(0, &mut self.r, &mut self.c)
+        } else {
+            let parts: Vec<(f64, Vec<f64>)> = self
+                .r
+                .par_chunks_mut(size)
+                .enumerate()
+                .map(|(k, r)| {
+                    let mut c = vec![f64::INFINITY; m];
+                    (pass(k * size, r, &mut c), c)
+                })
+                .collect();
+            // Minima don't depend on the order they are taken in.
+            parts.iter().fold(0.0, |largest, (part, c)| {
+                for (least, &c) in self.c.iter_mut().zip(c) {
+                    *least = least.min(c);
+                }
+                part.max(largest)
+            })
+        };
+        for c in &mut self.c {
+            *c = if c.is_finite() { *c } else { 0.0 };
+        }
+    }
+
+    /// K itself.
+    fn exponentiate(&mut self, cost: &dyn Cost, support: &Support) -> Result<(), Error> {
+        let (n, m) = support.shape();
+        let entries = n.saturating_mul(m);
+        self.k.clear();
+        if self.k.try_reserve_exact(entries).is_err() {
+            return Err(Error::TooLarge {
+                solver: NAME.to_owned(),
+                what: format!("the kernel of {n}×{m} entries"),
+                bytes: (entries as u64).saturating_mul(size_of::<T>() as u64),
+                limit: isize::MAX as u64,
+            });
+        }
+        self.k.resize(entries, T::default());
+        let (inverse, wide) = (1.0 / self.reg, cost.shape().1);
+        let may_lose = self.spread_bound * inverse >= T::LARGEST;
+        let rows = (ENTRIES_A_TASK / m.max(1)).max(1);
+        let (r, c) = (&self.r, &self.c);
+        let fill = |first: usize, k: &mut [T]| {
+            let (mut wide, mut narrow) = (vec![0.0; wide], vec![0.0; m]);
+            let mut lost = 0;
+            for (i, k) in k.chunks_exact_mut(m).enumerate() {
+                let row = support.row(cost, first + i, &mut wide, &mut narrow);
+                gibbs_row(row, r[first + i], c, inverse, k);
+                if may_lose {
+                    for (k, &entry) in k.iter_mut().zip(row) {
+                        if *k < T::SMALLEST {
+                            *k = T::default();
+                            lost += usize::from(entry < f64::INFINITY);
+                        }
+                    }
+                }
+            }
+            lost
+        };
+        self.lost = if n <= rows {
+            fill(0, &mut self.k)
+        } else {
+            self.k
+                .par_chunks_mut(rows * m)
+                .enumerate()
+                .map(|(chunk, k)| fill(chunk * rows, k))
+                .sum()
+        };
+        Ok(())
+    }
+
+    /// The size of the numbers that exponents are made of.
+    pub(crate) fn magnitude(&self) -> f64 {
+        let largest = |v: &[f64]| v.iter().fold(0.0_f64, |t, x| t.max(x.abs()));
+        largest(&self.r) + largest(&self.c).max(self.spread_bound)
+    }
+
+    /// How far the marginals measured on K may be from those of the plan that the potentials imply, over the
+    /// mass: the rounding of the potentials and of the exponents, and that of the storage.
+    pub(crate) fn noise(&self) -> f64 {
+        0.5 * f64::EPSILON * (16.0 + 4.0 * self.magnitude() / self.reg) + 1.01 * T::ROUNDING
+    }
+
+    /// Refuses if the pairs whose entry is still normal admit no plan with these weights. Free unless entries
+    /// were lost.
+    pub(crate) fn check_reach(
+        self,
+        cost: &dyn Cost,
+        support: &Support,
+        a: &[f64],
+        b: &[f64],
+    ) -> Result<Self, Error>
+    where
+        Self: Clone,
+    {
+        if self.lost == 0 {
+            return Ok(self);
+        }
+        let lost = self.lost;
+        let pairs = Arc::new(NormalPairs {
+            shape: support.shape(),
+            kernel: self,
+        });
+        let verdict = Measure::new(a)
+            .and_then(|a| Problem::new(a, Measure::new(b)?, Arc::clone(&pairs) as Arc<dyn Cost>))
+            .and_then(|problem| check_feasible(&problem));
+        // The problem is gone, so that nothing is cloned here.
+        let kernel = Arc::unwrap_or_clone(pairs).kernel;
+        match verdict {
+            Ok(()) => Ok(kernel),
+            Err(Error::Infeasible(_)) => Err(kernel.refusal(
+                cost,
+                support,
+                format!("{lost} kernel entries underflow and the others admit no plan"),
+            )),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The refusal of contract 2. Streams the cost once for the spread that is left.
+    pub(crate) fn refusal(&self, cost: &dyn Cost, support: &Support, reason: String) -> Error {
+        let (n, m) = support.shape();
+        let (mut wide, mut narrow) = (vec![0.0; cost.shape().1], vec![0.0; m]);
+        let mut spread = 0.0_f64;
+        for i in 0..n {
+            let row = support.row(cost, i, &mut wide, &mut narrow);
+            for (&entry, &c) in row.iter().zip(&self.c) {
+                let left = entry - self.r[i] - c;
+                if left < f64::INFINITY {
+                    spread = spread.max(left);
+                }
+            }
+        }
+        Error::KernelUnderflow {
+            solver: NAME.to_owned(),
+            reg: self.reg,
+            safe_reg: spread / T::SAFE,
+            reason,
+        }
+    }
+}
+
+impl<T: Clone> Clone for Kernel<T> {
+    fn clone(&self) -> Self {
+        Self {
+            k: self.k.clone(),
+            r: self.r.clone(),
+            c: self.c.clone(),
+            ..*self
+        }
+    }
+}
+
+/// Row minimum in four strands, +∞ for an empty row.
+fn minimum(row: &[f64]) -> f64 {
+    let mut best = [f64::INFINITY; 4];
+    let chunks = row.chunks_exact(4);
+    for (k, &x) in chunks.remainder().iter().enumerate() {
+        best[k] = x.min(best[k]);
+    }
+    for x in chunks {
+        for k in 0..4 {
+            best[k] = if x[k] < best[k] { x[k] } else { best[k] };
+        }
+    }
+    best.into_iter().fold(f64::INFINITY, f64::min)
+}
+
+/// The pairs with a normal kernel entry, as a cost that forbids all others.
+#[derive(Debug, Clone)]
+struct NormalPairs<T> {
+    shape: (usize, usize),
+    kernel: Kernel<T>,
+}
+
+impl<T: Stored> Cost for NormalPairs<T> {
+    fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    fn row(&self, i: usize, out: &mut [f64]) {
+        let m = self.shape.1;
+        for (out, &k) in out.iter_mut().zip(&self.kernel.k[i * m..(i + 1) * m]) {
+            *out = if k > T::default() { 0.0 } else { f64::INFINITY };
+        }
+    }
+
+    fn range(&self) -> CostRange {
+        let forbidden = self.kernel.k.iter().filter(|k| **k == T::default()).count();
+        CostRange {
+            min: 0.0,
+            max: 0.0,
+            forbidden: forbidden as u64,
+        }
+    }
+}

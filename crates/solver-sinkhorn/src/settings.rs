@@ -1,0 +1,133 @@
+//! The settings of [`Sinkhorn`](crate::Sinkhorn), each default with its reason.
+
+use solver_api::{Error, Precision, Reg};
+
+/// What can be set. `Settings::default()` is right for most problems; [`Sinkhorn::new`](crate::Sinkhorn::new) checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Regularization ε. Default: 1e-2 of the largest cost, where the kernel entries of a problem with costs from
+    /// 0 to max stay above e⁻¹⁰⁰, far inside of f64, and the bias is a few per cent.
+    #[doc(alias("epsilon", "blur", "lambda"))]
+    pub reg: Reg,
+    /// The larger of the two marginal L1 errors over the mass at which the solve ends. Default (`None`):
+    /// [`DEFAULT_TOL`], or [`DEFAULT_TOL_F32`] with an f32 kernel.
+    #[doc(alias("stopThr", "threshold"))]
+    pub tol: Option<f64>,
+    /// Iterations (a row and a column update each). Default: 100 000, which is minutes at n = 1000 and therefore a
+    /// net against hanging, not a budget.
+    #[doc(alias("numItermax", "max_iterations"))]
+    pub max_iter: u64,
+    /// Iterations between two checks for observers, deadlines and the history. The tolerance is tested after
+    /// every iteration, at no extra pass. Default: 10, rare enough for clocks to cost nothing at n = 10 and often
+    /// enough to stop within 0.1 s at n = 5000.
+    pub check_every: u64,
+    /// How the kernel matrix is stored; vectors and sums are f64 in both cases. Default: f64. With f32 an
+    /// iteration reads half the memory, and the plan's true marginals can't be trusted below
+    /// [`SMALLEST_TOL_F32`].
+    pub precision: Precision,
+}
+
+/// The default of `tol` with an f64 kernel: tighter than the 1e-8 to which values are compared.
+pub const DEFAULT_TOL: f64 = 1e-9;
+/// The default of `tol` with an f32 kernel.
+pub const DEFAULT_TOL_F32: f64 = 1e-6;
+/// An f32 kernel is off by 2⁻²⁴ = 6e-8 relative in every entry, and so may be the marginals of the plan.
+pub const SMALLEST_TOL_F32: f64 = 2e-7;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reg: Reg::default(),
+            tol: None,
+            max_iter: 100_000,
+            check_every: 10,
+            precision: Precision::F64,
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults with another regularization.
+    #[must_use]
+    pub fn with_reg(reg: Reg) -> Self {
+        Self {
+            reg,
+            ..Self::default()
+        }
+    }
+
+    /// The tolerance in force.
+    #[must_use]
+    pub fn tol(&self) -> f64 {
+        self.tol.unwrap_or(match self.precision {
+            Precision::F32 => DEFAULT_TOL_F32,
+            Precision::F64 => DEFAULT_TOL,
+        })
+    }
+
+    /// An error that names the first setting outside of its range.
+    pub fn check(&self) -> Result<(), Error> {
+        self.reg.check()?;
+        let tol = self.tol();
+        if !(tol > 0.0 && tol.is_finite()) {
+            return Err(Error::setting("tol", tol, "must be positive and finite"));
+        }
+        if self.max_iter == 0 {
+            return Err(Error::setting("max_iter", 0, "must be at least 1"));
+        }
+        if self.check_every == 0 {
+            return Err(Error::setting("check_every", 0, "must be at least 1"));
+        }
+        if self.precision == Precision::F32 && tol < SMALLEST_TOL_F32 {
+            return Err(Error::UnreachableTolerance {
+                solver: format!("{} with precision=f32", crate::NAME),
+                tol,
+                reachable: SMALLEST_TOL_F32,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_checked() {
+        assert!(Settings::default().check().is_ok());
+        let bad = [
+            Settings {
+                tol: Some(f64::NAN),
+                ..Settings::default()
+            },
+            Settings {
+                max_iter: 0,
+                ..Settings::default()
+            },
+            Settings {
+                check_every: 0,
+                ..Settings::default()
+            },
+            Settings::with_reg(Reg::Absolute(-1.0)),
+            Settings {
+                tol: Some(1e-9),
+                precision: Precision::F32,
+                ..Settings::default()
+            },
+        ];
+        for settings in bad {
+            assert!(settings.check().is_err(), "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_tolerance_follows_the_precision() {
+        let narrow = Settings {
+            precision: Precision::F32,
+            ..Settings::default()
+        };
+        assert_eq!(narrow.tol(), 1e-6);
+        assert!(narrow.check().is_ok());
+    }
+}

@@ -1,0 +1,245 @@
+//! From a problem to a solution.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use solver_api::{
+    Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Outcome, Plan, Potentials,
+    Precision, Problem, Solution, Solver, Termination, certify, check_feasible,
+};
+
+use crate::NAME;
+use crate::iterate::{Limits, OutOfRange, Vectors, iterate};
+use crate::kernel::{Kernel, Stored, Support};
+use crate::settings::Settings;
+
+/// Entries of the kernel from which an iteration is shared among threads: below, waking them costs more.
+const ENTRIES_TO_SHARE: usize = 1 << 17;
+
+/// Kernel-domain Sinkhorn. See the [crate](crate) for when to choose it.
+///
+/// Time O(n·m) an iteration; memory 8·n·m bytes (4·n·m with an f32 kernel) and O(n + m) beyond.
+#[derive(Debug, Clone, Default)]
+pub struct Sinkhorn {
+    settings: Settings,
+}
+
+/// Everything a solve needs room for; one problem after another can use it.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace<T> {
+    support: Support,
+    kernel: Kernel<T>,
+    vectors: Vectors,
+}
+
+impl Sinkhorn {
+    /// A solver with checked settings.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        settings.check()?;
+        Ok(Self { settings })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Solves one problem on `threads` threads of the current pool.
+    pub(crate) fn solve_one<T: Stored>(
+        &self,
+        problem: &Problem,
+        context: &Context,
+        threads: usize,
+        work: &mut Workspace<T>,
+    ) -> Result<Solution, Error> {
+        let started = Instant::now();
+        self.capabilities().require(NAME, problem)?;
+        check_feasible(problem)?;
+        let reg = resolve_reg(&self.settings, problem)?;
+        let (a, b, mass) = (problem.a().weights(), problem.b().weights(), problem.mass());
+        let Workspace {
+            support,
+            kernel,
+            vectors,
+        } = work;
+        support.select(problem.shape(), |i| a[i] > 0.0, |j| b[j] > 0.0);
+        let (n, m) = support.shape();
+        let share = n.saturating_mul(m) >= ENTRIES_TO_SHARE;
+        vectors.start(
+            support.rows.iter().map(|&i| a[i as usize] / mass),
+            support.cols.iter().map(|&j| b[j as usize] / mass),
+            if share { threads } else { 1 },
+        );
+        kernel.build(problem.cost(), support, reg)?;
+        let limits = self.limits(kernel.noise())?;
+        *kernel =
+            std::mem::take(kernel).check_reach(problem.cost(), support, &vectors.a, &vectors.b)?;
+        if let Some(warm) = &context.warm_start {
+            warm_start(warm, problem, support, kernel, &mut vectors.t)?;
+        }
+        let watched = context.certify == Certify::EveryCheck && context.is_observed();
+        let ended = iterate(
+            kernel,
+            vectors,
+            limits,
+            context,
+            started,
+            |vectors, progress| {
+                if watched {
+                    let parts = implied(problem, support, kernel, vectors);
+                    progress.certificate = parts
+                        .ok()
+                        .map(|(plan, potentials)| certify(problem, &plan, &potentials));
+                }
+            },
+        )
+        .map_err(|OutOfRange(reason)| kernel.refusal(problem.cost(), support, reason))?;
+        let (plan, potentials) = implied(problem, support, kernel, vectors)?;
+        let outcome = Outcome {
+            plan,
+            potentials,
+            reg,
+            termination: ended.termination,
+            iterations: ended.iterations,
+            history: ended.history,
+            certificate: None,
+        };
+        let solution = Solution::assemble(NAME, problem, outcome, started, context);
+        self.confirm(solution, problem, support, kernel)
+    }
+
+    /// Where to stop, given how much of the true error the measured one may miss.
+    pub(crate) fn limits(&self, noise: f64) -> Result<Limits, Error> {
+        let tol = self.settings.tol();
+        if tol < 2.0 * noise {
+            return Err(Error::UnreachableTolerance {
+                solver: NAME.to_owned(),
+                tol,
+                reachable: 2.0 * noise,
+            });
+        }
+        Ok(Limits {
+            tol,
+            stop: tol - noise,
+            max_iter: self.settings.max_iter,
+            check_every: self.settings.check_every,
+        })
+    }
+
+    /// What the solution measured on its plan has the last word on whether it converged.
+    fn confirm<T: Stored>(
+        &self,
+        mut solution: Solution,
+        problem: &Problem,
+        support: &Support,
+        kernel: &Kernel<T>,
+    ) -> Result<Solution, Error> {
+        let seen = &mut solution.convergence;
+        let error = seen.source_error.max(seen.target_error);
+        let within = error <= self.settings.tol();
+        if !within && kernel.lost > 0 && (seen.converged() || !error.is_finite()) {
+            let reason = format!(
+                "{} kernel entries underflow, which leaves the plan with a marginal error of {error:e}",
+                kernel.lost
+            );
+            return Err(kernel.refusal(problem.cost(), support, reason));
+        }
+        if !within && seen.converged() {
+            seen.termination = Termination::Stalled;
+        }
+        Ok(solution)
+    }
+}
+
+/// ε in cost units; one whose reciprocal or logarithms lose digits is refused.
+pub(crate) fn resolve_reg(settings: &Settings, problem: &Problem) -> Result<f64, Error> {
+    let reg = settings.reg.resolve(problem);
+    if (f64::MIN_POSITIVE..=1e307).contains(&reg) {
+        return Ok(reg);
+    }
+    let rule = "must be a normal number up to 1e307 in the units of the cost";
+    Err(Error::setting("reg", reg, rule))
+}
+
+/// t = exp(−(g − c)/ε) from potentials, up to a factor, and kept in the middle of the range.
+fn warm_start<T: Stored>(
+    warm: &Potentials,
+    problem: &Problem,
+    support: &Support,
+    kernel: &Kernel<T>,
+    t: &mut [f64],
+) -> Result<(), Error> {
+    let (n, m) = problem.shape();
+    warm.check(n, m)?;
+    let exponent = |(k, &j): (usize, &u32)| {
+        let x = (kernel.c[k] - warm.g[j as usize]) / kernel.reg;
+        if x.is_finite() { x } else { 0.0 }
+    };
+    let exponents = || support.cols.iter().enumerate().map(exponent);
+    let low = exponents().fold(f64::INFINITY, f64::min);
+    let high = exponents().fold(f64::NEG_INFINITY, f64::max);
+    let middle = 0.5 * low + 0.5 * high;
+    for (t, x) in t.iter_mut().zip(exponents()) {
+        *t = (x - middle).clamp(-300.0, 300.0).exp();
+    }
+    Ok(())
+}
+
+/// The plan and the potentials of the pair (s, t): f = r − ε log s, g = c − ε log t.
+fn implied<T: Stored>(
+    problem: &Problem,
+    support: &Support,
+    kernel: &Kernel<T>,
+    vectors: &Vectors,
+) -> Result<(Plan, Potentials), Error> {
+    let (n, m) = problem.shape();
+    let (mut f, mut g) = (vec![0.0; n], vec![0.0; m]);
+    for (k, &i) in support.rows.iter().enumerate() {
+        f[i as usize] = kernel.r[k] - kernel.reg * vectors.s[k].ln();
+    }
+    for (k, &j) in support.cols.iter().enumerate() {
+        g[j as usize] = kernel.c[k] - kernel.reg * vectors.t[k].ln();
+    }
+    let mass = problem.mass();
+    let s: Arc<[f64]> = problem.b().weights().iter().map(|b| b / mass).collect();
+    let plan = ImplicitPlan::new(
+        problem.shared_cost(),
+        f.as_slice().into(),
+        g.as_slice().into(),
+        problem.a().shared_weights(),
+        s,
+        kernel.reg,
+    )?;
+    Ok((plan.into(), Potentials::new(f, g)))
+}
+
+impl Solver for Sinkhorn {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&[
+            Capability::Balanced,
+            Capability::Entropic,
+            Capability::ForbiddenPairs,
+            Capability::WarmStart,
+            Capability::Interruptible,
+            Capability::Deterministic,
+        ])
+    }
+
+    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        let context = &*context;
+        let threads = context.threads();
+        context.install(|| match self.settings.precision {
+            Precision::F64 => {
+                self.solve_one::<f64>(problem, context, threads, &mut Workspace::default())
+            }
+            Precision::F32 => {
+                self.solve_one::<f32>(problem, context, threads, &mut Workspace::default())
+            }
+        })
+    }
+}
