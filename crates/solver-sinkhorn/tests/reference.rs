@@ -1,4 +1,5 @@
 //! Values and plans against an iteration in the log domain that shares nothing with the crate.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

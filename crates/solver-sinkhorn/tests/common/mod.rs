@@ -1,16 +1,17 @@
 //! Random problems, and a reference iteration in the log domain.
+#![allow(clippy::unwrap_used)]
 
-use solver_api::{Cost, Problem};
+use solver_api::Problem;
 
 /// SplitMix64: numbers in (0, 1).
-pub struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    pub fn next(&mut self) -> f64 {
+    pub(crate) fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,7 +21,7 @@ impl Rng {
 }
 
 /// Random weights of mass 1.
-pub fn weights(n: usize, rng: &mut Rng) -> Vec<f64> {
+pub(crate) fn weights(n: usize, rng: &mut Rng) -> Vec<f64> {
     let mut w: Vec<f64> = (0..n).map(|_| 0.1 + rng.next()).collect();
     let total: f64 = w.iter().sum();
     w.iter_mut().for_each(|w| *w /= total);
@@ -28,7 +29,7 @@ pub fn weights(n: usize, rng: &mut Rng) -> Vec<f64> {
 }
 
 /// Squared distances between random points in the plane, random weights.
-pub fn random_problem(n: usize, m: usize, seed: u64) -> Problem {
+pub(crate) fn random_problem(n: usize, m: usize, seed: u64) -> Problem {
     let mut rng = Rng::new(seed);
     let mut points =
         |k: usize| -> Vec<[f64; 2]> { (0..k).map(|_| [rng.next(), rng.next()]).collect() };
@@ -43,14 +44,14 @@ pub fn random_problem(n: usize, m: usize, seed: u64) -> Problem {
     Problem::from_slices(&weights(n, &mut rng), &weights(m, &mut rng), &cost).unwrap()
 }
 
-pub struct Reference {
-    pub plan: Vec<f64>,
-    pub transport_cost: f64,
-    pub objective: f64,
+pub(crate) struct Reference {
+    pub(crate) plan: Vec<f64>,
+    pub(crate) transport_cost: f64,
+    pub(crate) objective: f64,
 }
 
 /// min ⟨P, C⟩ + ε KL(P ‖ a⊗b) by log-sum-exp, the plan at the mass of the problem.
-pub fn log_domain(problem: &Problem, reg: f64, tol: f64) -> Reference {
+pub(crate) fn log_domain(problem: &Problem, reg: f64, tol: f64) -> Reference {
     let (n, m) = problem.shape();
     let mass = problem.mass();
     let log = |w: &[f64]| -> Vec<f64> { w.iter().map(|w| (w / mass).ln()).collect() };
