@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod exp;
 pub mod kernel_product;
 pub mod pairwise;
+pub mod reduce;
 mod simd;
 
 pub use dispatch::{Isa, isa};

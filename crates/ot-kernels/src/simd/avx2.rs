@@ -74,6 +74,7 @@ impl Lanes for F64x4 {
     type E = f64;
     type M = __m256d;
     const N: usize = 4;
+    const FUSED: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f64) -> Self {
@@ -199,6 +200,7 @@ impl Lanes for F32x8 {
     type E = f32;
     type M = __m256;
     const N: usize = 8;
+    const FUSED: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {

@@ -46,6 +46,7 @@ impl Lanes for F64x8 {
     type E = f64;
     type M = __mmask8;
     const N: usize = 8;
+    const FUSED: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f64) -> Self {
@@ -162,6 +163,7 @@ impl Lanes for F32x16 {
     type E = f32;
     type M = __mmask16;
     const N: usize = 16;
+    const FUSED: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {

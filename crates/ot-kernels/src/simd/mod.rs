@@ -32,6 +32,8 @@ pub trait Lanes: Copy {
     type M: Copy;
     /// Lanes in a register.
     const N: usize;
+    /// Whether `fma` rounds once.
+    const FUSED: bool;
 
     unsafe fn splat(x: Self::E) -> Self;
     unsafe fn load(p: *const Self::E) -> Self;
@@ -74,6 +76,34 @@ pub trait Lanes: Copy {
             }
             Self::load(lanes.as_ptr())
         }
+    }
+    /// The largest lane; a NaN may be passed over.
+    #[inline(always)]
+    unsafe fn largest(self) -> Self::E {
+        let mut lanes = [Self::E::ZERO; 16];
+        // SAFETY: the array holds 16 elements, no register has more lanes.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut found = lanes[0];
+        for &x in &lanes[1..Self::N] {
+            if x > found {
+                found = x;
+            }
+        }
+        found
+    }
+    /// The smallest lane; a NaN may be passed over.
+    #[inline(always)]
+    unsafe fn smallest(self) -> Self::E {
+        let mut lanes = [Self::E::ZERO; 16];
+        // SAFETY: the array holds 16 elements, no register has more lanes.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut found = lanes[0];
+        for &x in &lanes[1..Self::N] {
+            if x < found {
+                found = x;
+            }
+        }
+        found
     }
     /// The sum of all lanes.
     #[inline(always)]

@@ -51,6 +51,7 @@ macro_rules! portable {
             type E = $elem;
             type M = [bool; $n];
             const N: usize = $n;
+            const FUSED: bool = false;
 
             #[inline(always)]
             unsafe fn splat(x: $elem) -> Self {

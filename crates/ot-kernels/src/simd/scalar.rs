@@ -9,6 +9,7 @@ impl<E: Elem> Lanes for Scalar<E> {
     type E = E;
     type M = bool;
     const N: usize = 1;
+    const FUSED: bool = false;
 
     #[inline(always)]
     unsafe fn splat(x: E) -> Self {

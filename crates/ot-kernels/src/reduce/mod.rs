@@ -1,0 +1,13 @@
+//! Reductions over rows and vectors: soft and hard minima, sums that keep their accuracy, and a scan for
+//! values that have no place in an input.
+
+mod rows;
+mod sums;
+
+pub use rows::{
+    col_min_update, col_min_update_with, row_log_sum_exp, row_log_sum_exp_f32,
+    row_log_sum_exp_f32_with, row_log_sum_exp_with, row_min_arg, row_min_arg_with,
+};
+pub use sums::{
+    Scan, dot, dot_with, l1_distance, l1_distance_with, scan, scan_with, sum, sum_with,
+};
