@@ -7,6 +7,7 @@
 
 pub mod dispatch;
 pub mod exp;
+pub mod gemm;
 pub mod kernel_product;
 pub mod pairwise;
 pub mod reduce;

@@ -182,7 +182,7 @@ pub(crate) mod sealed {
     use super::{Backend, Lanes, Lanes64};
 
     /// What of an element only this crate may see: its register, and how it is read as f64.
-    pub trait Sealed: Sized {
+    pub trait Sealed: Sized + crate::gemm::Product {
         type V<B: Backend>: Lanes<E = Self>
         where
             Self: super::Elem;

@@ -1,0 +1,83 @@
+//! Products of one kernel matrix with a batch of vectors: matrix products, through faer.
+//!
+//! A batch holds its vectors one after another (problem by problem), so that a finished problem can leave it by
+//! moving one slice. faer runs at the same speed on this layout as on the interleaved one (measured at
+//! 784 × 784 × 1024: within 3 %, at the rate of a product whose three matrices are column-major).
+//!
+//! Threads split the batch into fixed parts: the same thread count gives the same bits.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+use crate::simd::Elem;
+
+/// What [`crate::Elem`] needs of faer.
+pub trait Product: Sized {
+    /// `out = k · v`.
+    fn product(k: MatRef<'_, Self>, v: MatRef<'_, Self>, out: MatMut<'_, Self>);
+}
+
+impl Product for f64 {
+    fn product(k: MatRef<'_, Self>, v: MatRef<'_, Self>, out: MatMut<'_, Self>) {
+        matmul(out, Accum::Replace, k, v, 1.0, Par::Seq);
+    }
+}
+
+impl Product for f32 {
+    fn product(k: MatRef<'_, Self>, v: MatRef<'_, Self>, out: MatMut<'_, Self>) {
+        matmul(out, Accum::Replace, k, v, 1.0, Par::Seq);
+    }
+}
+
+/// `out_b = K v_b` for each vector of a batch: `k` is row-major n × m, `v` holds vectors of length m one after
+/// another, `out` as many of length n. Everything in `T`, accumulators too.
+///
+/// `threads` parts of the batch run on the current rayon pool (0 counts as 1). 2 flops for each element of K and
+/// each vector; faer allocates its packing buffers.
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn kv_batch<T: Elem>(k: &[T], n: usize, m: usize, v: &[T], out: &mut [T], threads: usize) {
+    assert_eq!(k.len(), n * m, "kv_batch: k is not n × m");
+    let k = MatRef::from_row_major_slice(k, n, m);
+    products(k, v, out, threads);
+}
+
+/// `out_b = Kᵀ u_b` for each vector of a batch, as [`kv_batch`]: `u` holds vectors of length n, `out` of length m.
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn ktu_batch<T: Elem>(k: &[T], n: usize, m: usize, u: &[T], out: &mut [T], threads: usize) {
+    assert_eq!(k.len(), n * m, "ktu_batch: k is not n × m");
+    let k = MatRef::from_row_major_slice(k, n, m).transpose();
+    products(k, u, out, threads);
+}
+
+fn products<T: Elem>(k: MatRef<'_, T>, v: &[T], out: &mut [T], threads: usize) {
+    let (n, m) = (k.nrows(), k.ncols());
+    if n == 0 || m == 0 {
+        assert!(v.is_empty() || m > 0, "batch of vectors without entries");
+        out.fill(T::ZERO);
+        return;
+    }
+    let batch = v.len() / m;
+    assert_eq!(v.len(), batch * m, "the batch does not hold whole vectors");
+    assert_eq!(
+        out.len(),
+        batch * n,
+        "out does not hold one vector for each of the batch"
+    );
+    let parts = threads.min(batch).max(1);
+    if parts > 1 {
+        let left = batch * (parts / 2) / parts;
+        let (v0, v1) = v.split_at(left * m);
+        let (out0, out1) = out.split_at_mut(left * n);
+        rayon::join(
+            || products(k, v0, out0, parts / 2),
+            || products(k, v1, out1, parts - parts / 2),
+        );
+        return;
+    }
+    let v = MatRef::from_column_major_slice(v, m, batch);
+    T::product(k, v, MatMut::from_column_major_slice_mut(out, n, batch));
+}
