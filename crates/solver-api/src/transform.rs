@@ -1,7 +1,9 @@
 //! Potentials and their (soft) c-transforms.
 
 use crate::Error;
-use crate::cost::{Cost, row_of};
+use ot_kernels::reduce::{col_min_update, row_min_arg};
+
+use crate::cost::{Cost, CostKind, DenseData, row_of};
 use crate::feasibility::components;
 use crate::problem::{Marginals, Problem};
 use crate::rows::fold_rows;
@@ -141,9 +143,9 @@ pub fn c_transform_to_target(
             if !fi.is_finite() || !uses(i) {
                 return;
             }
-            for (best, &c) in best.iter_mut().zip(row_of(cost, i, scratch)) {
-                let candidate = c - fi;
-                *best = if candidate < *best { candidate } else { *best };
+            match stored_f32(cost, i) {
+                Some(row) => col_min_update(row, fi, best),
+                None => col_min_update(row_of(cost, i, scratch), fi, best),
             }
         },
     );
@@ -182,27 +184,25 @@ pub fn c_transform_to_source(
         n,
         || (Vec::new(), vec![0.0; m]),
         |(out, scratch), i| {
-            let row = row_of(cost, i, scratch);
-            // Four independent minima hide the latency of one.
-            let mut best = [f64::INFINITY; 4];
-            let (rows, gs) = (row.chunks_exact(4), g.chunks_exact(4));
-            for (&c, &g) in rows.remainder().iter().zip(gs.remainder()) {
-                best[0] = best[0].min(c - g);
-            }
-            for (c, g) in rows.zip(gs) {
-                for k in 0..4 {
-                    let candidate = c[k] - g[k];
-                    best[k] = if candidate < best[k] {
-                        candidate
-                    } else {
-                        best[k]
-                    };
-                }
-            }
-            out.push(best.into_iter().fold(f64::INFINITY, f64::min));
+            let (least, _) = match stored_f32(cost, i) {
+                Some(row) => row_min_arg(row, &g),
+                None => row_min_arg(row_of(cost, i, scratch), &g),
+            };
+            out.push(least);
         },
     );
     parts.into_iter().flat_map(|part| part.0).collect()
+}
+
+/// Row `i` of a cost that is stored in single precision: the kernels widen it as they read.
+fn stored_f32(cost: &dyn Cost, i: usize) -> Option<&[f32]> {
+    if let CostKind::Dense(dense) = cost.kind()
+        && let DenseData::F32(data) = dense.data()
+    {
+        let m = dense.shape().1;
+        return Some(&data[i * m..(i + 1) * m]);
+    }
+    None
 }
 
 /// f_i = −ε log Σ_j (b_j / scale) exp((g_j − C_ij)/ε) for the sources with zero weight (others are left at 0).
