@@ -10,11 +10,12 @@ use ot_kernels::kernel_product::{ProductWorkspace, scale_rows};
 use solver_api::{Check, Context, Progress, Termination};
 
 use crate::kernel::{Kernel, Stored};
+use crate::sweep::Sweep;
 
 /// Weights below this part of the mass may underflow in a scaling: they are below the rounding of every sum.
-const NEGLIGIBLE: f64 = 1e-200;
+pub(crate) const NEGLIGIBLE: f64 = 1e-200;
 /// Checks without any progress after which rounding has won. In exact arithmetic the error never rises.
-const STALLED_CHECKS: u32 = 100;
+pub(crate) const STALLED_CHECKS: u32 = 100;
 
 /// Vectors of one solve, made once.
 #[derive(Debug)]
@@ -86,6 +87,13 @@ pub(crate) struct Limits {
     pub(crate) check_every: u64,
 }
 
+/// Where an iteration goes on from: nothing, unless a batch handed the problem over.
+#[derive(Debug, Default)]
+pub(crate) struct Sofar {
+    pub(crate) iterations: u64,
+    pub(crate) history: Vec<Check>,
+}
+
 /// How an iteration ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -104,23 +112,20 @@ pub(crate) fn iterate<T: Stored>(
     kernel: &Kernel<T>,
     vectors: &mut Vectors,
     limits: Limits,
+    sofar: Sofar,
     context: &Context,
     started: Instant,
     mut at_check: impl FnMut(&Vectors, &mut Progress),
 ) -> Result<Ended, OutOfRange> {
     let stop_at_once = context.interrupted();
-    let least = |w: &[f64]| {
-        w.iter()
-            .filter(|w| **w >= NEGLIGIBLE)
-            .fold(1.0_f64, |t, w| t.min(*w))
-    };
-    let (least_a, least_b) = (least(&vectors.a), least(&vectors.b));
-    let mut history = Vec::new();
+    let (least_a, least_b) = (least_weight(&vectors.a), least_weight(&vectors.b));
+    let Sofar {
+        iterations: before,
+        mut history,
+    } = sofar;
     let (mut best, mut idle) = (f64::INFINITY, 0);
-    for (v, (b, t)) in vectors.v.iter_mut().zip(vectors.b.iter().zip(&vectors.t)) {
-        *v = b / t;
-    }
-    let mut iteration = 0;
+    f64::divide(&vectors.b, &vectors.t, &mut vectors.v);
+    let mut iteration = before;
     loop {
         iteration += 1;
         let x = &mut *vectors;
@@ -134,9 +139,9 @@ pub(crate) fn iterate<T: Stored>(
             &mut x.next_t,
             &mut x.product,
         );
-        let columns = update(&x.b, &x.next_t, &mut x.v);
-        in_range("K v", seen.min_sum, seen.max_sum, least_a)?;
-        in_range("Kᵀ u", columns.least, columns.largest, least_b)?;
+        let columns = f64::measure(&x.b, &x.next_t, &x.v);
+        in_range::<f64>(seen.min_sum, seen.max_sum, least_a, "K v")?;
+        in_range::<f64>(columns.least, columns.largest, least_b, "Kᵀ u")?;
         let error = columns.error;
         let done = error <= limits.stop;
         let last = iteration >= limits.max_iter;
@@ -147,7 +152,7 @@ pub(crate) fn iterate<T: Stored>(
         } else {
             None
         };
-        if end.is_some() || iteration % limits.check_every == 0 || iteration == 1 {
+        if end.is_some() || iteration % limits.check_every == 0 || iteration == before + 1 {
             let mut progress = Progress {
                 problem: context.problem_index,
                 iteration,
@@ -186,63 +191,27 @@ pub(crate) fn iterate<T: Stored>(
         }
         // Only now: the pair that was measured is (s, t).
         std::mem::swap(&mut vectors.t, &mut vectors.next_t);
+        f64::divide(&vectors.b, &vectors.t, &mut vectors.v);
     }
 }
 
-/// What one column update saw.
-struct Columns {
-    error: f64,
+/// The smallest weight that must not underflow in a scaling.
+pub(crate) fn least_weight(weights: &[f64]) -> f64 {
+    let relevant = weights.iter().filter(|w| **w >= NEGLIGIBLE);
+    relevant.fold(1.0_f64, |t, w| t.min(*w))
+}
+
+/// Whether products between `least` and `largest`, and the scalings made of them for weights from `weight` on, are
+/// normal numbers of `T`.
+pub(crate) fn in_range<T: Stored>(
     least: f64,
     largest: f64,
-}
-
-/// Σ_j |v_j t_j − b_j|, the extremes of t where b > 0, and v = b / t. Eight strands, so that it vectorizes.
-fn update(b: &[f64], t: &[f64], v: &mut [f64]) -> Columns {
-    const LANES: usize = 8;
-    let mut error = [0.0_f64; LANES];
-    let mut least = [f64::INFINITY; LANES];
-    let mut largest = [0.0_f64; LANES];
-    let mut see = |k: usize, b: f64, t: f64, v: &mut f64| {
-        error[k] += (*v * t - b).abs();
-        // A NaN makes the error NaN, which no tolerance accepts, and is caught below.
-        let relevant = b > 0.0;
-        let (low, high) = if relevant {
-            (t, t)
-        } else {
-            (f64::INFINITY, 0.0)
-        };
-        least[k] = if low < least[k] { low } else { least[k] };
-        largest[k] = if high > largest[k] { high } else { largest[k] };
-        *v = b / t;
-    };
-    let whole = b.len() - b.len() % LANES;
-    let (head, tail) = v.split_at_mut(whole);
-    let blocks = head.chunks_exact_mut(LANES).zip(b.chunks_exact(LANES));
-    for ((v, b), t) in blocks.zip(t.chunks_exact(LANES)) {
-        for k in 0..LANES {
-            see(k, b[k], t[k], &mut v[k]);
-        }
-    }
-    for (k, v) in tail.iter_mut().enumerate() {
-        see(k, b[whole + k], t[whole + k], v);
-    }
-    let error = error.iter().sum::<f64>();
-    Columns {
-        error,
-        // A NaN or an infinity anywhere has made the error NaN or infinite.
-        least: if error.is_finite() {
-            least.into_iter().fold(f64::INFINITY, f64::min)
-        } else {
-            f64::NAN
-        },
-        largest: largest.into_iter().fold(0.0, f64::max),
-    }
-}
-
-/// Whether products between `least` and `largest`, and the scalings made of them, are normal numbers.
-fn in_range(what: &str, least: f64, largest: f64, weight: f64) -> Result<(), OutOfRange> {
-    // NaN fails the first comparison.
-    if least >= f64::MIN_POSITIVE && largest <= f64::MAX && weight / largest >= f64::MIN_POSITIVE {
+    weight: f64,
+    what: &str,
+) -> Result<(), OutOfRange> {
+    let smallest = T::SMALLEST.into();
+    // NaN fails the first comparison. 1 / least, which bounds a scaling, is then finite too.
+    if least >= smallest && largest <= 1.0 / smallest && weight / largest >= smallest {
         return Ok(());
     }
     Err(OutOfRange(format!(

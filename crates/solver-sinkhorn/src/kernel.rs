@@ -9,12 +9,14 @@ use solver_api::cost::row_of;
 use solver_api::{Cost, CostRange, Error, Measure, Problem, check_feasible};
 
 use crate::NAME;
+use crate::iterate::NEGLIGIBLE;
+use crate::sweep::Sweep;
 
 /// Rows that one task of a parallel pass handles at least: 2¹⁶ entries.
 const ENTRIES_A_TASK: usize = 1 << 16;
 
 /// How a kernel entry is stored.
-pub(crate) trait Stored: Elem + Default + PartialOrd {
+pub(crate) trait Stored: Elem + Sweep + Default {
     /// Exponents above −LARGEST give normal numbers.
     const LARGEST: f64;
     /// Remaining spread over ε that leaves scalings ample room.
@@ -23,6 +25,10 @@ pub(crate) trait Stored: Elem + Default + PartialOrd {
     const SMALLEST: Self;
     /// Largest relative error of an entry by its storage alone.
     const ROUNDING: f64;
+    /// The smallest positive weight, over the mass, that products in this type may carry.
+    const LEAST_WEIGHT: f64;
+    /// The error to which products in this type bring a problem, where f64 vectors take over.
+    const PRODUCTS_REACH: f64;
 }
 
 impl Stored for f64 {
@@ -30,6 +36,8 @@ impl Stored for f64 {
     const SAFE: Self = 600.0;
     const SMALLEST: Self = Self::MIN_POSITIVE;
     const ROUNDING: Self = 0.0;
+    const LEAST_WEIGHT: Self = NEGLIGIBLE;
+    const PRODUCTS_REACH: Self = 0.0;
 }
 
 impl Stored for f32 {
@@ -37,6 +45,8 @@ impl Stored for f32 {
     const SAFE: f64 = 80.0;
     const SMALLEST: Self = Self::MIN_POSITIVE;
     const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
+    const LEAST_WEIGHT: f64 = 1e-15;
+    const PRODUCTS_REACH: f64 = 1e-6;
 }
 
 /// The entries of positive weight: zero weights take no part in the iteration.
@@ -235,7 +245,10 @@ impl<T: Stored> Kernel<T> {
     /// How far the marginals measured on K may be from those of the plan that the potentials imply, over the
     /// mass: the rounding of the potentials and of the exponents, and that of the storage.
     pub(crate) fn noise(&self) -> f64 {
-        0.5 * f64::EPSILON * (16.0 + 4.0 * self.magnitude() / self.reg) + 1.01 * T::ROUNDING
+        // Sums of k terms in vector lanes lose far less than √k roundings.
+        let sums = (self.r.len().max(self.c.len()) as f64).sqrt();
+        let exponents = 4.0 * self.magnitude() / self.reg;
+        0.5 * f64::EPSILON * (16.0 + sums + exponents) + 1.01 * T::ROUNDING
     }
 
     /// Refuses if the pairs whose entry is still normal admit no plan with these weights. Free unless entries

@@ -29,17 +29,22 @@
 //! | `kernel.rs` | K, what was taken off the cost, and whether what is left of K suffices |
 //! | `iterate.rs` | the iteration and its end |
 //! | `solve.rs` | from a problem to a solution |
-//! | `batch.rs` | many problems |
+//! | `batch.rs` | many problems: which share a cost, which run side by side |
+//! | `columns.rs` | problems with one cost as the columns of matrix products |
+//! | `sweep.rs` | what an iteration does between two products |
 //! | `factory.rs` | the solver by name |
 //!
 //! Source: Cuturi, *Sinkhorn distances* (2013); Peyré and Cuturi, *Computational optimal transport* (2019), chapter 4.
 #![forbid(unsafe_code)]
 
+mod batch;
+mod columns;
 mod factory;
 mod iterate;
 mod kernel;
 pub mod settings;
 mod solve;
+mod sweep;
 
 pub use factory::SinkhornFactory;
 pub use settings::Settings;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use solver_api::{
-    Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Outcome, Plan, Potentials,
-    Precision, Problem, Solution, Solver, Termination, certify, check_feasible,
+    Batch, Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Outcome, Plan,
+    Potentials, Precision, Problem, Solution, Solver, Termination, certify, check_feasible,
 };
 
 use crate::NAME;
-use crate::iterate::{Limits, OutOfRange, Vectors, iterate};
+use crate::iterate::{Ended, Limits, OutOfRange, Sofar, Vectors, iterate};
 use crate::kernel::{Kernel, Stored, Support};
 use crate::settings::Settings;
 
@@ -27,9 +27,9 @@ pub struct Sinkhorn {
 /// Everything a solve needs room for; one problem after another can use it.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace<T> {
-    support: Support,
-    kernel: Kernel<T>,
-    vectors: Vectors,
+    pub(crate) support: Support,
+    pub(crate) kernel: Kernel<T>,
+    pub(crate) vectors: Vectors,
 }
 
 impl Sinkhorn {
@@ -72,22 +72,39 @@ impl Sinkhorn {
             if share { threads } else { 1 },
         );
         kernel.build(problem.cost(), support, reg)?;
-        let limits = self.limits(kernel.noise())?;
+        self.limits(kernel.noise())?;
         *kernel =
             std::mem::take(kernel).check_reach(problem.cost(), support, &vectors.a, &vectors.b)?;
         if let Some(warm) = &context.warm_start {
             warm_start(warm, problem, support, kernel, &mut vectors.t)?;
         }
+        let sofar = Sofar::default();
+        self.run(problem, context, started, sofar, support, kernel, vectors)
+    }
+
+    /// Iterates from where `vectors` stand to the solution.
+    pub(crate) fn run<T: Stored>(
+        &self,
+        problem: &Problem,
+        context: &Context,
+        started: Instant,
+        sofar: Sofar,
+        support: &Support,
+        kernel: &Kernel<T>,
+        vectors: &mut Vectors,
+    ) -> Result<Solution, Error> {
+        let limits = self.limits(kernel.noise())?;
         let watched = context.certify == Certify::EveryCheck && context.is_observed();
         let ended = iterate(
             kernel,
             vectors,
             limits,
+            sofar,
             context,
             started,
             |vectors, progress| {
                 if watched {
-                    let parts = implied(problem, support, kernel, vectors);
+                    let parts = implied(problem, support, kernel, &vectors.s, &vectors.t);
                     progress.certificate = parts
                         .ok()
                         .map(|(plan, potentials)| certify(problem, &plan, &potentials));
@@ -95,11 +112,27 @@ impl Sinkhorn {
             },
         )
         .map_err(|OutOfRange(reason)| kernel.refusal(problem.cost(), support, reason))?;
-        let (plan, potentials) = implied(problem, support, kernel, vectors)?;
+        let (s, t) = (&vectors.s, &vectors.t);
+        self.finish(problem, context, started, ended, support, kernel, s, t)
+    }
+
+    /// The solution of the pair (s, t), which has the last word on whether it converged.
+    pub(crate) fn finish<T: Stored>(
+        &self,
+        problem: &Problem,
+        context: &Context,
+        started: Instant,
+        ended: Ended,
+        support: &Support,
+        kernel: &Kernel<T>,
+        s: &[f64],
+        t: &[f64],
+    ) -> Result<Solution, Error> {
+        let (plan, potentials) = implied(problem, support, kernel, s, t)?;
         let outcome = Outcome {
             plan,
             potentials,
-            reg,
+            reg: kernel.reg,
             termination: ended.termination,
             iterations: ended.iterations,
             history: ended.history,
@@ -191,18 +224,25 @@ fn implied<T: Stored>(
     problem: &Problem,
     support: &Support,
     kernel: &Kernel<T>,
-    vectors: &Vectors,
+    s: &[f64],
+    t: &[f64],
 ) -> Result<(Plan, Potentials), Error> {
     let (n, m) = problem.shape();
+    let (a, b) = (problem.a().weights(), problem.b().weights());
     let (mut f, mut g) = (vec![0.0; n], vec![0.0; m]);
+    // The support of a batch has entries that are zero in one problem and not in another.
     for (k, &i) in support.rows.iter().enumerate() {
-        f[i as usize] = kernel.r[k] - kernel.reg * vectors.s[k].ln();
+        if a[i as usize] > 0.0 {
+            f[i as usize] = kernel.r[k] - kernel.reg * s[k].ln();
+        }
     }
     for (k, &j) in support.cols.iter().enumerate() {
-        g[j as usize] = kernel.c[k] - kernel.reg * vectors.t[k].ln();
+        if b[j as usize] > 0.0 {
+            g[j as usize] = kernel.c[k] - kernel.reg * t[k].ln();
+        }
     }
     let mass = problem.mass();
-    let s: Arc<[f64]> = problem.b().weights().iter().map(|b| b / mass).collect();
+    let s: Arc<[f64]> = b.iter().map(|b| b / mass).collect();
     let plan = ImplicitPlan::new(
         problem.shared_cost(),
         f.as_slice().into(),
@@ -225,9 +265,18 @@ impl Solver for Sinkhorn {
             Capability::Entropic,
             Capability::ForbiddenPairs,
             Capability::WarmStart,
+            Capability::Batch,
             Capability::Interruptible,
             Capability::Deterministic,
         ])
+    }
+
+    fn solve_batch(&self, batch: &Batch, context: &mut Context) -> Vec<Result<Solution, Error>> {
+        let context = &*context;
+        context.install(|| match self.settings.precision {
+            Precision::F64 => self.solve_many::<f64>(batch, context),
+            Precision::F32 => self.solve_many::<f32>(batch, context),
+        })
     }
 
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {

@@ -1,4 +1,4 @@
-//! Random problems, and a reference iteration in the log domain.
+//! Random problems.
 #![allow(clippy::unwrap_used)]
 
 use solver_api::Problem;
@@ -42,60 +42,4 @@ pub(crate) fn random_problem(n: usize, m: usize, seed: u64) -> Problem {
         })
         .collect();
     Problem::from_slices(&weights(n, &mut rng), &weights(m, &mut rng), &cost).unwrap()
-}
-
-pub(crate) struct Reference {
-    pub(crate) plan: Vec<f64>,
-    pub(crate) transport_cost: f64,
-    pub(crate) objective: f64,
-}
-
-/// min ⟨P, C⟩ + ε KL(P ‖ a⊗b) by log-sum-exp, the plan at the mass of the problem.
-pub(crate) fn log_domain(problem: &Problem, reg: f64, tol: f64) -> Reference {
-    let (n, m) = problem.shape();
-    let mass = problem.mass();
-    let log = |w: &[f64]| -> Vec<f64> { w.iter().map(|w| (w / mass).ln()).collect() };
-    let (la, lb) = (log(problem.a().weights()), log(problem.b().weights()));
-    let mut c = vec![0.0; n * m];
-    for (i, row) in c.chunks_exact_mut(m).enumerate() {
-        problem.cost().row(i, row);
-    }
-    let lse = |terms: &dyn Fn(usize) -> f64, len: usize| {
-        let top = (0..len).map(terms).fold(f64::NEG_INFINITY, f64::max);
-        top + (0..len).map(|k| (terms(k) - top).exp()).sum::<f64>().ln()
-    };
-    let (mut f, mut g) = (vec![0.0; n], vec![0.0; m]);
-    for _ in 0..200_000 {
-        for i in 0..n {
-            f[i] = -reg * lse(&|j| lb[j] + (g[j] - c[i * m + j]) / reg, m);
-        }
-        let mut error = 0.0;
-        for j in (0..m).filter(|&j| lb[j].is_finite()) {
-            let new = -reg * lse(&|i| la[i] + (f[i] - c[i * m + j]) / reg, n);
-            error += lb[j].exp() * ((g[j] - new) / reg).exp_m1().abs();
-            g[j] = new;
-        }
-        if error < tol {
-            break;
-        }
-    }
-    let mut reference = Reference {
-        plan: vec![0.0; n * m],
-        transport_cost: 0.0,
-        objective: 0.0,
-    };
-    let mut kl = 0.0;
-    for i in 0..n {
-        for j in 0..m {
-            let log_ratio = (f[i] + g[j] - c[i * m + j]) / reg;
-            let p = (la[i] + lb[j] + log_ratio).exp();
-            if p > 0.0 {
-                reference.plan[i * m + j] = mass * p;
-                reference.transport_cost += mass * p * c[i * m + j];
-                kl += p * log_ratio - p;
-            }
-        }
-    }
-    reference.objective = reference.transport_cost + reg * mass * (kl + 1.0);
-    reference
 }

@@ -1,0 +1,460 @@
+//! Problems with one cost as the columns of matrix products: S = K V, U = A / S, T = Kᵀ U, V = B / T.
+//!
+//! A column that is done leaves, and the next problem takes its place; when none waits, the last column moves there,
+//! so that products never carry finished work. Vectors are in the number type of the kernel here. With f32 the
+//! columns are brought to an error of 1e-6, and f64 vectors do the rest, one problem at a time.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use ot_kernels::gemm::{ktu_batch, kv_batch};
+use solver_api::{
+    Certify, Check, Context, Error, Problem, Progress, Solution, Termination, check_feasible,
+};
+
+use crate::Sinkhorn;
+use crate::iterate::{Ended, Limits, STALLED_CHECKS, Sofar, Vectors, in_range, least_weight};
+use crate::kernel::{Kernel, Stored, Support};
+use crate::solve::resolve_reg;
+
+/// Columns of one product at most: enough to hide packing the kernel, few enough to stay in the cache.
+const WIDEST: usize = 512;
+/// Columns that are worth a product: fewer are finished one by one.
+const FEWEST: usize = 3;
+/// Checks without progress after which f32 has given what it can.
+const IDLE_IN_F32: u32 = 3;
+
+/// A problem of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member<'a> {
+    pub(crate) index: usize,
+    pub(crate) problem: &'a Problem,
+}
+
+/// What the columns share.
+pub(crate) struct Group<'a, T> {
+    solver: &'a Sinkhorn,
+    context: &'a Context,
+    support: Support,
+    kernel: Kernel<T>,
+    limits: Limits,
+}
+
+/// One column of a product: a problem on its way.
+struct Slot<'a> {
+    member: Member<'a>,
+    context: Context,
+    started: Instant,
+    least: (f64, f64),
+    /// Extremes of K v.
+    sums: (f64, f64),
+    sofar: Sofar,
+    best: f64,
+    idle: u32,
+}
+
+/// Matrices with a column of length n or m for each slot, one after another.
+struct Columns<'a, T> {
+    n: usize,
+    m: usize,
+    slots: Vec<Slot<'a>>,
+    a: Vec<T>,
+    b: Vec<T>,
+    u: Vec<T>,
+    v: Vec<T>,
+    t: Vec<T>,
+}
+
+/// What becomes of a column after an iteration.
+enum Fate {
+    GoOn,
+    /// The measured pair is the answer.
+    Ends(Termination),
+    /// f64 vectors take over from here.
+    Refine,
+    /// Out of range: to be solved alone, which knows more ways, or refuses.
+    Leave,
+}
+
+impl<'a, T: Stored> Group<'a, T> {
+    /// Builds the kernel for the union of the supports; nothing if the columns can't run together.
+    pub(crate) fn new(
+        solver: &'a Sinkhorn,
+        members: &[Member<'_>],
+        context: &'a Context,
+    ) -> Option<Self> {
+        let first = members.first()?.problem;
+        let (n, m) = first.shape();
+        let (mut row, mut col) = (vec![false; n], vec![false; m]);
+        for member in members {
+            let weights = |w: &[f64], has: &mut [bool]| {
+                has.iter_mut().zip(w).for_each(|(h, w)| *h |= *w > 0.0);
+            };
+            weights(member.problem.a().weights(), &mut row);
+            weights(member.problem.b().weights(), &mut col);
+        }
+        let mut support = Support::default();
+        support.select((n, m), |i| row[i], |j| col[j]);
+        let reg = resolve_reg(solver.settings(), first).ok()?;
+        let mut kernel = Kernel::default();
+        kernel.build(first.cost(), &support, reg).ok()?;
+        let limits = solver.limits(kernel.noise()).ok()?;
+        // Certificates at every check would cost more than the products save.
+        let watched = context.certify == Certify::EveryCheck && context.is_observed();
+        (!watched).then_some(Self {
+            solver,
+            context,
+            support,
+            kernel,
+            limits,
+        })
+    }
+
+    /// Solves `members` on this thread. A problem that is missing from the answer is to be solved alone.
+    pub(crate) fn solve<'m>(
+        &self,
+        members: impl Iterator<Item = &'m Member<'m>>,
+    ) -> Vec<(usize, Result<Solution, Error>)> {
+        let mut results = Vec::new();
+        let mut waiting = members.copied().filter_map(|member| {
+            if let Err(error) = check_feasible(member.problem) {
+                return Some(Err((member.index, Err(error))));
+            }
+            self.slot(member).map(Ok)
+        });
+        let mut next = |results: &mut Vec<_>| {
+            for candidate in waiting.by_ref() {
+                match candidate {
+                    Ok(slot) => return Some(slot),
+                    Err(failed) => results.push(failed),
+                }
+            }
+            None
+        };
+        let (n, m) = self.support.shape();
+        let mut columns = Columns::<T>::new(n, m);
+        while columns.slots.len() < WIDEST
+            && let Some(slot) = next(&mut results)
+        {
+            columns.push(slot, &self.support);
+        }
+        let mut vectors = Vectors::default();
+        while columns.slots.len() >= FEWEST {
+            columns.multiply(&self.kernel);
+            let interrupted = self.context.interrupted();
+            // From the last to the first, so that a column that moves up has had its turn.
+            for k in (0..columns.slots.len()).rev() {
+                let fate = self.judge(&mut columns, k, interrupted);
+                match fate {
+                    Fate::GoOn => {
+                        columns.update(k);
+                        continue;
+                    }
+                    Fate::Ends(termination) => {
+                        results.extend(self.finish(&mut columns, k, termination, &mut vectors));
+                    }
+                    Fate::Refine => {
+                        results.extend(self.refine(&mut columns, k, &mut vectors));
+                    }
+                    Fate::Leave => {}
+                }
+                match next(&mut results) {
+                    Some(slot) => columns.load(k, slot, &self.support),
+                    None => columns.remove(k),
+                }
+            }
+        }
+        for k in 0..columns.slots.len() {
+            results.extend(self.refine(&mut columns, k, &mut vectors));
+        }
+        results
+    }
+
+    /// A column for `member`, unless its weights are too small for the number type.
+    fn slot<'m>(&self, member: Member<'m>) -> Option<Slot<'m>> {
+        let problem = member.problem;
+        let mass = problem.mass();
+        let least = |w: &[f64]| {
+            let positive = w.iter().filter(|w| **w > 0.0);
+            positive.fold(f64::INFINITY, |t, w| t.min(w / mass))
+        };
+        let (a, b) = (least(problem.a().weights()), least(problem.b().weights()));
+        (a >= T::LEAST_WEIGHT && b >= T::LEAST_WEIGHT).then(|| Slot {
+            member,
+            context: self.context.for_problem(member.index),
+            started: Instant::now(),
+            least: (least_weight(&[a]), least_weight(&[b])),
+            sums: (0.0, 0.0),
+            sofar: Sofar::default(),
+            best: f64::INFINITY,
+            idle: 0,
+        })
+    }
+
+    /// What becomes of column `k` after the products.
+    fn judge(
+        &self,
+        columns: &mut Columns<'_, T>,
+        k: usize,
+        interrupted: Option<Termination>,
+    ) -> Fate {
+        let cols = columns.cols(k);
+        let seen = T::measure(
+            &columns.b[cols.clone()],
+            &columns.t[cols.clone()],
+            &columns.v[cols],
+        );
+        let slot = &mut columns.slots[k];
+        slot.sofar.iterations += 1;
+        let iteration = slot.sofar.iterations;
+        let fits = in_range::<T>(slot.sums.0, slot.sums.1, slot.least.0, "K v")
+            .and_then(|()| in_range::<T>(seen.least, seen.largest, slot.least.1, "Kᵀ u"));
+        if fits.is_err() || !seen.error.is_finite() {
+            return Fate::Leave;
+        }
+        let refines = T::PRODUCTS_REACH > 0.0;
+        let more = iteration < self.limits.max_iter;
+        if refines && more && seen.error <= T::PRODUCTS_REACH.max(self.limits.stop) {
+            return Fate::Refine;
+        }
+        if !refines && seen.error <= self.limits.stop {
+            slot.check(seen.error, self.limits.tol);
+            return Fate::Ends(Termination::Converged);
+        }
+        if !more {
+            slot.check(seen.error, self.limits.tol);
+            return Fate::Ends(Termination::IterationLimit);
+        }
+        if let Some(termination) = interrupted {
+            return Fate::Ends(termination);
+        }
+        if iteration.is_multiple_of(self.limits.check_every) || iteration == 1 {
+            if let Some(termination) = slot.check(seen.error, self.limits.tol) {
+                return Fate::Ends(termination);
+            }
+            if seen.error < slot.best {
+                (slot.best, slot.idle) = (seen.error, 0);
+            } else {
+                slot.idle += 1;
+                if refines && slot.idle >= IDLE_IN_F32 {
+                    return Fate::Refine;
+                }
+                if slot.idle >= STALLED_CHECKS {
+                    return Fate::Ends(Termination::Stalled);
+                }
+            }
+        }
+        Fate::GoOn
+    }
+
+    /// The solution of column `k` as it stands.
+    fn finish(
+        &self,
+        columns: &mut Columns<'_, T>,
+        k: usize,
+        termination: Termination,
+        vectors: &mut Vectors,
+    ) -> Option<(usize, Result<Solution, Error>)> {
+        columns.hand_over(k, &self.support, vectors);
+        let slot = &mut columns.slots[k];
+        let sofar = std::mem::take(&mut slot.sofar);
+        let ended = Ended {
+            termination,
+            iterations: sofar.iterations,
+            history: sofar.history,
+        };
+        let (s, t) = (&vectors.s, &vectors.t);
+        let member = slot.member;
+        let solution = self.solver.finish(
+            member.problem,
+            &slot.context,
+            slot.started,
+            ended,
+            &self.support,
+            &self.kernel,
+            s,
+            t,
+        );
+        self.accept(member, solution)
+    }
+
+    /// Column `k` brought to its end with f64 vectors.
+    fn refine(
+        &self,
+        columns: &mut Columns<'_, T>,
+        k: usize,
+        vectors: &mut Vectors,
+    ) -> Option<(usize, Result<Solution, Error>)> {
+        columns.hand_over(k, &self.support, vectors);
+        let slot = &mut columns.slots[k];
+        let sofar = std::mem::take(&mut slot.sofar);
+        let member = slot.member;
+        let solution = self.solver.run(
+            member.problem,
+            &slot.context,
+            slot.started,
+            sofar,
+            &self.support,
+            &self.kernel,
+            vectors,
+        );
+        self.accept(member, solution)
+    }
+
+    /// Lost kernel entries may be the fault of the shared minima: alone, a problem has minima of its own.
+    fn accept(
+        &self,
+        member: Member<'_>,
+        solution: Result<Solution, Error>,
+    ) -> Option<(usize, Result<Solution, Error>)> {
+        let doubtful = match &solution {
+            Ok(solution) => matches!(
+                solution.convergence.termination,
+                Termination::IterationLimit | Termination::Stalled
+            ),
+            Err(_) => true,
+        };
+        (!(doubtful && self.kernel.lost > 0)).then_some((member.index, solution))
+    }
+}
+
+impl Slot<'_> {
+    /// Tells the context, and says why the solve must stop, if it must.
+    fn check(&mut self, error: f64, tol: f64) -> Option<Termination> {
+        if !self.context.keep_history && !self.context.is_observed() {
+            return None;
+        }
+        let (iteration, elapsed) = (self.sofar.iterations, self.started.elapsed());
+        if self.context.keep_history {
+            self.sofar.history.push(Check {
+                iteration,
+                error,
+                elapsed,
+            });
+        }
+        self.context.check(&Progress {
+            problem: self.context.problem_index,
+            iteration,
+            error,
+            tol,
+            certificate: None,
+            elapsed,
+        })
+    }
+}
+
+impl<'a, T: Stored> Columns<'a, T> {
+    fn new(n: usize, m: usize) -> Self {
+        Self {
+            n,
+            m,
+            slots: Vec::new(),
+            a: Vec::new(),
+            b: Vec::new(),
+            u: Vec::new(),
+            v: Vec::new(),
+            t: Vec::new(),
+        }
+    }
+
+    fn rows(&self, k: usize) -> Range<usize> {
+        k * self.n..(k + 1) * self.n
+    }
+
+    fn cols(&self, k: usize) -> Range<usize> {
+        k * self.m..(k + 1) * self.m
+    }
+
+    /// A column more.
+    fn push(&mut self, slot: Slot<'a>, support: &Support) {
+        let k = self.slots.len();
+        for matrix in [&mut self.a, &mut self.u] {
+            matrix.resize((k + 1) * self.n, T::ZERO);
+        }
+        for matrix in [&mut self.b, &mut self.v, &mut self.t] {
+            matrix.resize((k + 1) * self.m, T::ZERO);
+        }
+        self.fill(k, &slot, support);
+        self.slots.push(slot);
+    }
+
+    /// A new problem in the place of column `k`.
+    fn load(&mut self, k: usize, slot: Slot<'a>, support: &Support) {
+        self.fill(k, &slot, support);
+        self.slots[k] = slot;
+    }
+
+    /// Weights at mass 1, and v = b: potentials of zero.
+    fn fill(&mut self, k: usize, slot: &Slot<'_>, support: &Support) {
+        let problem = slot.member.problem;
+        let (rows, cols, mass) = (self.rows(k), self.cols(k), problem.mass());
+        let gather = |out: &mut [T], weights: &[f64], at: &[u32]| {
+            for (out, &i) in out.iter_mut().zip(at) {
+                *out = T::from_f64(weights[i as usize] / mass);
+            }
+        };
+        gather(&mut self.a[rows], problem.a().weights(), &support.rows);
+        gather(
+            &mut self.b[cols.clone()],
+            problem.b().weights(),
+            &support.cols,
+        );
+        self.v[cols.clone()].copy_from_slice(&self.b[cols]);
+    }
+
+    /// The last column moves to the place of column `k`.
+    fn remove(&mut self, k: usize) {
+        let last = self.slots.len() - 1;
+        let (rows, cols) = (self.rows(last), self.cols(last));
+        let (to_row, to_col) = (self.rows(k).start, self.cols(k).start);
+        for matrix in [&mut self.a, &mut self.u] {
+            matrix.copy_within(rows.clone(), to_row);
+            matrix.truncate(rows.start);
+        }
+        for matrix in [&mut self.b, &mut self.v, &mut self.t] {
+            matrix.copy_within(cols.clone(), to_col);
+            matrix.truncate(cols.start);
+        }
+        self.slots.swap_remove(k);
+    }
+
+    /// U = A / K V and T = Kᵀ U: 4·n·m flops a column.
+    fn multiply(&mut self, kernel: &Kernel<T>) {
+        let (n, m) = (self.n, self.m);
+        kv_batch(&kernel.k, n, m, &self.v, &mut self.u, 1);
+        let columns = self.a.chunks_exact(n).zip(self.u.chunks_exact_mut(n));
+        for (slot, (a, u)) in self.slots.iter_mut().zip(columns) {
+            slot.sums = T::divide_into(a, u);
+        }
+        ktu_batch(&kernel.k, n, m, &self.u, &mut self.t, 1);
+    }
+
+    /// V = B / T in column `k`.
+    fn update(&mut self, k: usize) {
+        let cols = self.cols(k);
+        T::divide(
+            &self.b[cols.clone()],
+            &self.t[cols.clone()],
+            &mut self.v[cols],
+        );
+    }
+
+    /// The measured pair of column `k` in f64: weights, s = a / u and t = b / v.
+    fn hand_over(&self, k: usize, support: &Support, vectors: &mut Vectors) {
+        let problem = self.slots[k].member.problem;
+        let (a, b, mass) = (problem.a().weights(), problem.b().weights(), problem.mass());
+        vectors.start(
+            support.rows.iter().map(|&i| a[i as usize] / mass),
+            support.cols.iter().map(|&j| b[j as usize] / mass),
+            1,
+        );
+        let quotients = |out: &mut [f64], weights: &[T], scalings: &[T]| {
+            for ((out, &w), &x) in out.iter_mut().zip(weights).zip(scalings) {
+                let (w, x): (f64, f64) = (w.into(), x.into());
+                *out = if w > 0.0 { w / x } else { 1.0 };
+            }
+        };
+        quotients(&mut vectors.s, &self.a[self.rows(k)], &self.u[self.rows(k)]);
+        quotients(&mut vectors.t, &self.b[self.cols(k)], &self.v[self.cols(k)]);
+    }
+}
