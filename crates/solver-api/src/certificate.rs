@@ -190,7 +190,9 @@ fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> 
     if gamma_a.is_infinite() {
         (x, extra) = harden_rows(cost, plan, a, b);
     } else if gamma_b.is_infinite() {
-        let (_, cols) = plan.marginals();
+        // Sources of weight zero are left out below, so their mass must not count here.
+        let support: Vec<f64> = a.iter().map(|w| f64::from(*w > 0.0)).collect();
+        let cols = plan.apply_transpose(&support).unwrap_or_default();
         y = b
             .iter()
             .zip(&cols)
@@ -202,11 +204,12 @@ fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> 
         n,
         || (Vec::new(), vec![0.0; m], plan.scratch(), vec![0.0; m]),
         |(rows, cols, scratch, costs): &mut (Vec<[f64; 2]>, Vec<f64>, _, _), i| {
-            let (mut sent, mut paid) = (0.0, 0.0);
+            let (mut sent, mut paid, mut sound) = (0.0, 0.0, true);
             if a[i] > 0.0 {
                 let row_cost = row_of(cost, i, costs);
                 plan.row(i, scratch).visit(|j, p| {
                     if b[j] > 0.0 {
+                        sound &= p >= 0.0;
                         let p = x[i] * p * y[j];
                         sent += p;
                         paid += p * row_cost[j];
@@ -214,7 +217,8 @@ fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> 
                     }
                 });
             }
-            rows.push([sent, paid]);
+            // NaN or negative mass is no plan, and proves no upper bound.
+            rows.push([sent, if sound { paid } else { f64::INFINITY }]);
         },
     );
     let (mut rows, mut cols, mut paid) = (Vec::with_capacity(n), vec![0.0; m], 0.0);
@@ -239,6 +243,7 @@ fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> 
     // P = 0 is allowed where no side is hard, and bounds what a bad plan may claim.
     let nothing = gamma_a * problem.a().mass() + gamma_b * problem.b().mass();
     if here.is_nan() {
+        // What is no plan leaves NaN in KL. With a hard side `nothing` is +∞, which is always true.
         nothing
     } else {
         here.min(nothing)
@@ -334,6 +339,35 @@ mod tests {
         let best = b * c + ga * kl(&[b], &[a]);
         let bracket = certify(&hard, &plan, &Potentials::new(vec![0.0], vec![0.0]));
         assert!((bracket.lower - best).abs() < 1e-14 && (bracket.upper - best).abs() < 1e-14);
+    }
+
+    #[test]
+    fn mass_outside_of_the_support_does_not_lower_the_upper_end() {
+        // The hard source must send 1 to target 0 at cost 5; the plan sends half of it to a target of weight 0.
+        let cost = Arc::new(DenseCost::new(1, 2, vec![5.0, 0.0]).unwrap());
+        let one = Measure::new(vec![1.0]).unwrap();
+        let target = Measure::new(vec![1.0, 0.0]).unwrap();
+        let plan = Plan::from(DensePlan::new(1, 2, vec![0.5, 0.5]).unwrap());
+        let p = Potentials::new(vec![0.0], vec![0.0; 2]);
+        let inf = f64::INFINITY;
+        let problem = Problem::relaxed(one, target, cost, inf, 1.0).unwrap();
+        assert_eq!(certify(&problem, &plan, &p).upper, 5.0);
+        let turned = problem.transposed().unwrap();
+        let plan = Plan::from(DensePlan::new(2, 1, vec![0.5, 0.5]).unwrap());
+        let p = Potentials::new(vec![0.0; 2], vec![0.0]);
+        assert_eq!(certify(&turned, &plan, &p).upper, 5.0);
+    }
+
+    #[test]
+    fn a_plan_that_is_none_proves_nothing() {
+        let cost = Arc::new(DenseCost::new(1, 2, vec![1.0, 2.0]).unwrap());
+        let (a, b) = (Measure::uniform(1).unwrap(), Measure::uniform(2).unwrap());
+        let problem = Problem::relaxed(a, b, cost, 0.5, 0.5).unwrap();
+        for bad in [f64::NAN, -0.3] {
+            let plan = Plan::from(DensePlan::new(1, 2, vec![0.4, bad]).unwrap());
+            let bracket = certify(&problem, &plan, &Potentials::new(vec![0.0], vec![0.0; 2]));
+            assert_eq!(bracket.upper, 1.0);
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub fn check_feasible(problem: &Problem) -> Result<(), Error> {
             if unrouted <= UNROUTED * mass {
                 return Ok(());
             }
-            Err(violation(a, b, &flow))
+            Err(violation(a, b, &flow, 0.0))
         }
         Marginals::Partial { mass } => {
             let mut flow = Routing::new(problem.cost(), None, a.to_vec(), b.to_vec());
@@ -72,7 +72,7 @@ pub fn check_feasible(problem: &Problem) -> Result<(), Error> {
             if total - unrouted >= mass * (1.0 - UNROUTED) {
                 return Ok(());
             }
-            Err(violation(a, b, &flow))
+            Err(violation(a, b, &flow, total - mass))
         }
         Marginals::Relaxed { gamma_a, gamma_b } => {
             if gamma_a.is_infinite() {
@@ -96,10 +96,12 @@ pub(crate) fn may_forbid(cost: &dyn Cost) -> bool {
     }
 }
 
-fn violation(a: &[f64], b: &[f64], flow: &Routing<'_>) -> Error {
+/// `spare` is the source mass that may stay where it is.
+fn violation(a: &[f64], b: &[f64], flow: &Routing<'_>, spare: f64) -> Error {
     let (sources, targets) = flow.reachable();
     let total = |w: &[f64], set: &[usize]| set.iter().map(|&k| w[k]).sum();
-    let (supply, capacity) = (total(a, &sources), total(b, &targets));
+    let (supply, capacity): (f64, f64) = (total(a, &sources), total(b, &targets));
+    let supply = supply - spare;
     Error::Infeasible(Box::new(Infeasible {
         sources,
         targets,
@@ -238,6 +240,19 @@ mod tests {
         };
         assert!(proof.supply > proof.capacity, "{proof}");
         assert_eq!((proof.sources, proof.targets), (vec![1, 2], vec![1, 2]));
+    }
+
+    #[test]
+    fn the_proof_of_a_partial_problem_counts_what_must_move() {
+        let cost = SparseCost::from_triples(2, 2, vec![(1, 0, 1.0)]).unwrap();
+        let ones = Measure::new(vec![1.0, 1.0]).unwrap();
+        let p = Problem::partial(ones.clone(), ones, Arc::new(cost), 1.5).unwrap();
+        let Err(Error::Infeasible(proof)) = check_feasible(&p) else {
+            panic!("feasible?")
+        };
+        // Source 1 can send 1 at most; the other half must come from source 0, which may reach nothing.
+        assert_eq!((proof.sources, proof.targets), (vec![0], vec![]));
+        assert_eq!((proof.supply, proof.capacity), (0.5, 0.0));
     }
 
     #[test]

@@ -109,8 +109,9 @@ impl Measure {
             .collect();
         Self {
             mass: sum(&weights),
+            // Scaling down may underflow: a weight that is zero now has left the support.
+            support: weights.iter().filter(|w| **w > 0.0).count(),
             weights,
-            support: self.support,
             precision: self.precision,
         }
     }
@@ -213,6 +214,12 @@ mod tests {
         let n = m.normalized();
         assert_eq!(n.weights(), [2.0 / 3.0, 0.0, 1.0 / 3.0]);
         assert_eq!((n.len(), n.support_len()), (3, 2));
+    }
+
+    #[test]
+    fn weights_that_underflow_leave_the_support() {
+        let m = Measure::new(vec![1e300, 1e-300]).unwrap().normalized();
+        assert_eq!((m.weights(), m.support_len()), ([1.0, 0.0].as_slice(), 1));
     }
 
     #[test]

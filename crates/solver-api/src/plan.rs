@@ -81,6 +81,12 @@ impl PlanRow<'_> {
 }
 
 impl PlanRow<'_> {
+    /// Whether every entry is a number that is not negative. One pass without branches.
+    pub(crate) fn is_sound(self) -> bool {
+        let (Self::Dense(values) | Self::Sparse(_, values)) = self;
+        values.iter().fold(true, |sound, &p| sound & (p >= 0.0))
+    }
+
     /// Σ_j P_ij C_ij for row `i` of `cost`; a sparse row asks for its own entries only.
     pub(crate) fn price_of(self, cost: &dyn Cost, i: usize, scratch: &mut [f64]) -> f64 {
         match self {

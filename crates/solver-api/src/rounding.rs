@@ -123,9 +123,13 @@ fn round_by_product(
         || (Vec::new(), plan.scratch(), vec![0.0; m]),
         |(out, scratch, costs): &mut (Vec<[f64; 3]>, _, _), i| {
             let (x, row) = (row_scale[i], plan.row(i, scratch));
-            let sent = x * row.dot(&col_scale);
+            let mut sent = x * row.dot(&col_scale);
             let row_cost = row_of(cost, i, costs);
-            let paid = x * row.weighted_price(&col_scale, row_cost);
+            let mut paid = x * row.weighted_price(&col_scale, row_cost);
+            // NaN or negative mass is no plan, and proves no upper bound.
+            if !row.is_sound() {
+                (sent, paid) = (0.0, f64::INFINITY);
+            }
             let spread = if total_b > 0.0 {
                 dot(row_cost, &rest_b) / total_b
             } else {
@@ -176,11 +180,13 @@ fn round_on_allowed(
         n,
         || (Vec::new(), plan.scratch(), vec![0.0; m]),
         |(out, scratch, costs): &mut (Vec<[f64; 2]>, _, _), i| {
-            let (mut sent, mut paid) = (0.0, 0.0);
+            let (mut sent, mut paid, mut sound) = (0.0, 0.0, true);
             let mut pay = |j: usize, p: f64, c: f64| {
+                sound &= p >= 0.0;
                 let p = row_scale[i] * p * col_scale[j];
                 sent += p;
-                paid += p * c;
+                // Mass that scaling took off a forbidden pair costs nothing there, not 0 · ∞.
+                paid += if p == 0.0 { 0.0 } else { p * c };
             };
             match plan.row(i, scratch) {
                 row @ PlanRow::Dense(_) => {
@@ -188,6 +194,9 @@ fn round_on_allowed(
                     row.visit(|j, p| pay(j, p, row_cost[j]));
                 }
                 row @ PlanRow::Sparse(..) => row.visit(|j, p| pay(j, p, cost.entry(i, j))),
+            }
+            if !sound {
+                (sent, paid) = (0.0, f64::INFINITY);
             }
             out.push([(a[i] - sent).max(0.0), paid]);
         },
@@ -228,6 +237,12 @@ fn round_on_allowed(
     }
 }
 
+/// P1 without the mass sent to targets of weight zero, which the value of a relaxed plan leaves out.
+fn mass_on_support(plan: &Plan, b: &[f64]) -> Vec<f64> {
+    let support: Vec<f64> = b.iter().map(|w| f64::from(*w > 0.0)).collect();
+    plan.apply(&support).unwrap_or_default()
+}
+
 /// One hard side of a relaxed problem: P with rows (or columns) scaled to the weights; a row without any mass
 /// sends it where its cost is least. Returns the scaling and the extra entries.
 pub(crate) fn harden_rows(
@@ -236,7 +251,7 @@ pub(crate) fn harden_rows(
     a: &[f64],
     b: &[f64],
 ) -> (Vec<f64>, Vec<(usize, usize, f64)>) {
-    let (rows, _) = plan.marginals();
+    let rows = mass_on_support(plan, b);
     let mut costs = vec![0.0; cost.shape().1];
     let mut extra = Vec::new();
     let scale = rows
@@ -311,6 +326,28 @@ mod tests {
             let partial = Problem::partial(a, b, cost, share).unwrap();
             assert_feasible(&partial, &plan, &round(&partial, &plan));
         }
+    }
+
+    #[test]
+    fn no_plan_gives_no_upper_bound() {
+        let inf = f64::INFINITY;
+        for cost in [[0.0, 1.0, 1.0, 0.0], [0.0, 1.0, inf, 0.0]] {
+            let problem = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &cost).unwrap();
+            for bad in [f64::NAN, -0.5] {
+                let plan = DensePlan::new(2, 2, vec![0.5, bad, 0.0, 0.5]).unwrap();
+                let rounded = round(&problem, &Plan::from(plan));
+                assert_eq!(rounded.transport_cost, inf);
+            }
+        }
+    }
+
+    #[test]
+    fn mass_of_a_weightless_source_on_a_forbidden_pair_is_dropped() {
+        let cost = [0.0, 1.0, f64::INFINITY, 0.0];
+        let problem = Problem::from_slices(&[1.0, 0.0], &[0.5, 0.5], &cost).unwrap();
+        let plan = DensePlan::new(2, 2, vec![0.5, 0.5, 0.1, 0.0]).unwrap();
+        let rounded = round(&problem, &Plan::from(plan));
+        assert!((rounded.transport_cost - 0.5).abs() < 1e-15);
     }
 
     #[test]

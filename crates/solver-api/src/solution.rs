@@ -243,7 +243,8 @@ impl Values {
                 row.add_to(1.0, cols);
                 let mut logs = 0.0;
                 if entropy_from_logs {
-                    row.visit(|j, p| logs += p * (p / (a[i] * b[j])).ln());
+                    // One weight at a time: the product of two tiny ones underflows.
+                    row.visit(|j, p| logs += p * (p / a[i] / b[j]).ln());
                 }
                 rows.push([row.sum(), row.price_of(cost, i, costs), logs]);
             },

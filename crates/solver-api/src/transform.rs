@@ -60,12 +60,15 @@ impl Potentials {
         let (a, b) = (problem.a().weights(), problem.b().weights());
         let (of_source, of_target, count) = components(problem);
         let mut sums = vec![[0.0_f64; 3]; count];
+        // At mass 1: tiny masses times tiny potentials would underflow.
+        let mass = problem.mass();
         for (i, &c) in of_source.iter().enumerate().filter(|(i, _)| a[*i] > 0.0) {
-            sums[c as usize][0] += self.f[i] * a[i];
-            sums[c as usize][2] += a[i];
+            let w = a[i] / mass;
+            sums[c as usize][0] += self.f[i] * w;
+            sums[c as usize][2] += w;
         }
         for (j, &c) in of_target.iter().enumerate().filter(|(j, _)| b[*j] > 0.0) {
-            sums[c as usize][1] += self.g[j] * b[j];
+            sums[c as usize][1] += self.g[j] * (b[j] / mass);
         }
         let shift: Vec<f64> = sums
             .iter()
