@@ -24,6 +24,8 @@
 
 pub mod backend;
 pub mod certificate;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod context;
 pub mod cost;
 mod error;

@@ -1,0 +1,238 @@
+//! A batch answers like its problems one by one, and a warm start changes nothing but the iterations.
+
+use std::sync::Arc;
+
+use super::cases::{Random, generic, text};
+use super::subject::Subject;
+use super::{Suite, Verdict, verify};
+use crate::{
+    Batch, Capability, Context, Cost, DenseCost, Error, Measure, Potentials, Problem, Solution,
+    Solver,
+};
+
+pub(super) fn section(suite: &mut Suite<'_>) {
+    use Capability::{Balanced, WarmStart};
+    suite.check("separate problems", &[Balanced], separate);
+    suite.check("pairs that share a cost", &[Balanced], shared_cost);
+    suite.check("one source, many targets", &[Balanced], one_to_many);
+    suite.check("a bad problem does not stop the rest", &[Balanced], one_bad);
+    suite.check("an empty batch", &[Balanced], |s| {
+        let solver = s.solver(&generic(300, 3, 3, 1.0)?)?;
+        let none = solver.solve_batch(&Batch::Separate(Vec::new()), &mut Context::default());
+        if none.is_empty() {
+            Ok(())
+        } else {
+            Err("answers to no questions".to_owned())
+        }
+    });
+    suite.check(
+        "a warm start changes the iterations only",
+        &[Balanced, WarmStart],
+        warm,
+    );
+    suite.check(
+        "a useless warm start does no harm",
+        &[Balanced],
+        useless_warm,
+    );
+}
+
+fn same(
+    subject: &Subject<'_>,
+    name: &str,
+    problem: &Problem,
+    found: &Solution,
+    alone: &Solution,
+) -> Verdict {
+    let values = [alone.transport_cost, alone.objective];
+    verify::same_value(subject, name, problem, found, values)
+}
+
+/// Each answer of the batch against a solve of its own, by the same solver.
+fn compare(subject: &Subject<'_>, solver: &dyn Solver, batch: &Batch) -> Verdict {
+    let answers = solver.solve_batch(batch, &mut Context::default());
+    if answers.len() != batch.len() {
+        return Err(format!(
+            "{} answers to {} problems",
+            answers.len(),
+            batch.len()
+        ));
+    }
+    for (k, answer) in answers.into_iter().enumerate() {
+        let name = format!("problem {k} of the batch");
+        let problem = text(batch.problem(k))?;
+        let answer = answer.map_err(|e| format!("{name}: refused: {e}"))?;
+        let answer = subject.converged(&name, &problem, answer)?;
+        let alone = subject.run(&name, solver, &problem, &mut Context::default())?;
+        same(subject, &name, &problem, &answer, &alone)?;
+    }
+    Ok(())
+}
+
+fn separate(subject: &Subject<'_>) -> Verdict {
+    let sizes = [(3, 4), (7, 2), (1, 5), (6, 6), (12, 9)];
+    let problems: Result<Vec<_>, _> = sizes
+        .iter()
+        .enumerate()
+        .map(|(k, &(n, m))| generic(310 + k as u64, n, m, 1.0 + k as f64))
+        .collect();
+    let problems = problems?;
+    let solver = subject.solver(&problems[0])?;
+    compare(subject, solver.as_ref(), &Batch::Separate(problems))
+}
+
+fn cost(random: &mut Random, n: usize, m: usize) -> Result<Arc<dyn Cost>, String> {
+    Ok(Arc::new(text(DenseCost::new(
+        n,
+        m,
+        random.vec(n * m, 0.0, 1.0),
+    ))?))
+}
+
+fn shared_cost(subject: &Subject<'_>) -> Verdict {
+    let mut random = Random::new(320);
+    let cost = cost(&mut random, 6, 7)?;
+    let mut pairs = Vec::new();
+    for k in 0..9 {
+        let mut a = random.weights(6, 1.0);
+        if k % 3 == 1 {
+            // Zero weights at places that differ from problem to problem.
+            a[k % 6] = 0.0;
+            let total: f64 = a.iter().sum();
+            a.iter_mut().for_each(|w| *w /= total);
+        }
+        pairs.push((
+            text(Measure::new(a))?,
+            text(Measure::new(random.weights(7, 1.0)))?,
+        ));
+    }
+    // Two columns alike, and one of another mass.
+    pairs.push(pairs[2].clone());
+    pairs.push((
+        text(Measure::new(random.weights(6, 4.0)))?,
+        text(Measure::new(random.weights(7, 4.0)))?,
+    ));
+    let (a, b) = pairs[0].clone();
+    let solver = subject.solver(&text(Problem::new(a, b, Arc::clone(&cost)))?)?;
+    compare(subject, solver.as_ref(), &Batch::SharedCost { cost, pairs })
+}
+
+fn one_to_many(subject: &Subject<'_>) -> Verdict {
+    let mut random = Random::new(330);
+    let cost = cost(&mut random, 5, 8)?;
+    let source = text(Measure::new(random.weights(5, 2.0)))?;
+    let targets: Result<Vec<_>, String> = (0..6)
+        .map(|_| text(Measure::new(random.weights(8, 2.0))))
+        .collect();
+    let targets = targets?;
+    let first = text(Problem::new(
+        source.clone(),
+        targets[0].clone(),
+        Arc::clone(&cost),
+    ))?;
+    let solver = subject.solver(&first)?;
+    compare(
+        subject,
+        solver.as_ref(),
+        &Batch::OneToMany {
+            cost,
+            source,
+            targets,
+        },
+    )
+}
+
+/// Wrong masses, wrong lengths: errors in their places, answers in the others.
+fn one_bad(subject: &Subject<'_>) -> Verdict {
+    let mut random = Random::new(340);
+    let cost = cost(&mut random, 4, 4)?;
+    let good = |random: &mut Random| text(Measure::new(random.weights(4, 1.0)));
+    let heavy = text(Measure::new(random.weights(4, 2.0)))?;
+    let long = text(Measure::new(random.weights(5, 1.0)))?;
+    let pairs = vec![
+        (good(&mut random)?, good(&mut random)?),
+        (good(&mut random)?, heavy),
+        (good(&mut random)?, good(&mut random)?),
+        (long, good(&mut random)?),
+        (good(&mut random)?, good(&mut random)?),
+    ];
+    let first = text(Problem::new(
+        pairs[0].0.clone(),
+        pairs[0].1.clone(),
+        Arc::clone(&cost),
+    ))?;
+    let solver = subject.solver(&first)?;
+    let batch = Batch::SharedCost { cost, pairs };
+    let answers = solver.solve_batch(&batch, &mut Context::default());
+    if answers.len() != 5 {
+        return Err(format!("{} answers to 5 problems", answers.len()));
+    }
+    for (k, answer) in answers.into_iter().enumerate() {
+        match (k, answer) {
+            (1, Err(Error::MassMismatch { .. })) | (3, Err(Error::ShapeMismatch { .. })) => {}
+            (1 | 3, Err(e)) => return Err(format!("problem {k}: another error than its own: {e}")),
+            (1 | 3, Ok(_)) => return Err(format!("problem {k} is bad, but was answered")),
+            (_, Err(e)) => return Err(format!("problem {k} is good, but was refused: {e}")),
+            (_, Ok(s)) => {
+                subject.converged(&format!("problem {k}"), &text(batch.problem(k))?, s)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn warm(subject: &Subject<'_>) -> Verdict {
+    let size = subject.expect.max_size.min(40);
+    let problem = generic(350, size, size, 1.0)?;
+    let solver = subject.solver(&problem)?;
+    let cold = subject.run("cold", solver.as_ref(), &problem, &mut Context::default())?;
+    let mut context = Context::new().warm(cold.potentials.clone());
+    let again = subject.run(
+        "from its own potentials",
+        solver.as_ref(),
+        &problem,
+        &mut context,
+    )?;
+    same(subject, "from its own potentials", &problem, &again, &cold)?;
+    if again.convergence.iterations > cold.convergence.iterations {
+        return Err(format!(
+            "from its own potentials it took {} iterations, cold {}",
+            again.convergence.iterations, cold.convergence.iterations
+        ));
+    }
+    Ok(())
+}
+
+/// Potentials of another problem, random ones, and bad ones: a correct answer, or an error for what is no potential.
+fn useless_warm(subject: &Subject<'_>) -> Verdict {
+    let problem = generic(360, 8, 6, 1.0)?;
+    let solver = subject.solver(&problem)?;
+    let cold = subject.run("cold", solver.as_ref(), &problem, &mut Context::default())?;
+    let mut random = Random::new(361);
+    let mut potentials =
+        |size: f64| Potentials::new(random.vec(8, -size, size), random.vec(6, -size, size));
+    for size in [0.0, 0.3, 3.0] {
+        let mut context = Context::new().warm(potentials(size));
+        let name = format!("from random potentials of size {size}");
+        let found = subject.run(&name, solver.as_ref(), &problem, &mut context)?;
+        same(subject, &name, &problem, &found, &cold)?;
+    }
+    let bad = [
+        (
+            "NaN potentials",
+            Potentials::new(vec![f64::NAN; 8], vec![0.0; 6]),
+        ),
+        (
+            "potentials of another shape",
+            Potentials::new(vec![0.0; 3], vec![0.0; 6]),
+        ),
+    ];
+    for (name, bad) in bad {
+        let mut context = Context::new().warm(bad);
+        if let Ok(found) = solver.solve_with(&problem, &mut context) {
+            let found = subject.converged(name, &problem, found)?;
+            same(subject, name, &problem, &found, &cold)?;
+        }
+    }
+    Ok(())
+}
