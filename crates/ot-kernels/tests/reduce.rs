@@ -2,7 +2,7 @@
 
 use ot_kernels::Isa;
 use ot_kernels::reduce::{
-    col_min_update_with, dot_with, l1_distance_with, row_log_sum_exp_f32_with,
+    col_min_update_with, dot_with, l1_distance_with, plain_sum_with, row_log_sum_exp_f32_with,
     row_log_sum_exp_with, row_min_arg_with, scan_with, sum_with,
 };
 use proptest::prelude::*;
@@ -122,6 +122,8 @@ proptest! {
         let exact: f64 = x.iter().zip(&y).map(|(x, y)| (x - y).abs()).sum();
         for isa in Isa::available() {
             prop_assert!((l1_distance_with(isa, &x, &y) - exact).abs() < 1e-13);
+            let plain: f64 = x.iter().sum();
+            prop_assert!((plain_sum_with(isa, &x) - plain).abs() < 1e-13);
         }
     }
 }

@@ -9,5 +9,6 @@ pub use rows::{
     row_log_sum_exp_f32_with, row_log_sum_exp_with, row_min_arg, row_min_arg_with,
 };
 pub use sums::{
-    Scan, dot, dot_with, l1_distance, l1_distance_with, scan, scan_with, sum, sum_with,
+    Scan, dot, dot_with, l1_distance, l1_distance_with, plain_sum, plain_sum_with, scan, scan_with,
+    sum, sum_with,
 };
