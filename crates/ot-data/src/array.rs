@@ -1,11 +1,10 @@
 //! An array as it was stored, and its conversions to what problems are made of.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ndarray::{Array1, Array2, Array3, ArrayD, IxDyn, ShapeArg, ShapeBuilder};
+use ndarray::{Array1, Array2, Array3, ArrayD, ShapeArg};
 
-use crate::element::{Element, Endian, read_elements};
-use crate::{DataError, Dtype};
+use crate::{DataError, Dtype, Element};
 
 /// An n-dimensional array in the type it is stored in, in C order.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,79 +94,15 @@ impl Array {
             other => on_typed!(other, a => a.mapv(Element::as_f64)),
         }
     }
-
-    /// Reads an array's elements. `shape` must have passed [`element_count`].
-    pub(crate) fn read(
-        source: &mut impl std::io::Read,
-        stored: Stored<'_>,
-        available: Option<u64>,
-        path: &Path,
-    ) -> Result<Self, DataError> {
-        let s = stored;
-        Ok(match s.dtype {
-            Dtype::Bool => Self::Bool(read_typed(source, s, available, path)?),
-            Dtype::I8 => Self::I8(read_typed(source, s, available, path)?),
-            Dtype::I16 => Self::I16(read_typed(source, s, available, path)?),
-            Dtype::I32 => Self::I32(read_typed(source, s, available, path)?),
-            Dtype::I64 => Self::I64(read_typed(source, s, available, path)?),
-            Dtype::U8 => Self::U8(read_typed(source, s, available, path)?),
-            Dtype::U16 => Self::U16(read_typed(source, s, available, path)?),
-            Dtype::U32 => Self::U32(read_typed(source, s, available, path)?),
-            Dtype::U64 => Self::U64(read_typed(source, s, available, path)?),
-            Dtype::F32 => Self::F32(read_typed(source, s, available, path)?),
-            Dtype::F64 => Self::F64(read_typed(source, s, available, path)?),
-        })
-    }
 }
 
-/// How an array lies in its file.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stored<'a> {
-    pub(crate) dtype: Dtype,
-    pub(crate) endian: Endian,
-    pub(crate) fortran: bool,
-    pub(crate) shape: &'a [u64],
-}
-
-fn read_typed<T: Element>(
-    source: &mut impl std::io::Read,
-    stored: Stored<'_>,
-    available: Option<u64>,
-    path: &Path,
-) -> Result<ArrayD<T>, DataError> {
-    let too_large = || DataError::TooLarge {
-        path: path.to_owned(),
-        shape: stored.shape.to_vec(),
-    };
-    let (count, shape) = element_count(stored.shape).ok_or_else(too_large)?;
-    let values = read_elements::<T>(source, count, available, stored.endian, path)?;
-    let shape = IxDyn(&shape).set_f(stored.fortran);
-    let array = ArrayD::from_shape_vec(shape, values).map_err(|_| too_large())?;
-    Ok(in_c_order(array))
-}
-
-fn in_c_order<T: Copy>(array: ArrayD<T>) -> ArrayD<T> {
+/// The array itself, or a transposed copy where it is in Fortran order.
+pub(crate) fn in_c_order<T: Copy>(array: ArrayD<T>) -> ArrayD<T> {
     if array.is_standard_layout() {
         array
     } else {
         array.as_standard_layout().into_owned()
     }
-}
-
-/// The number of elements of a shape, and the shape as `usize`; `None` where an array of doubles of
-/// that shape could not be addressed.
-pub(crate) fn element_count(shape: &[u64]) -> Option<(usize, Vec<usize>)> {
-    let shape: Vec<usize> = shape
-        .iter()
-        .map(|&n| usize::try_from(n).ok())
-        .collect::<Option<_>>()?;
-    // ndarray wants even the product without the empty axes to be addressable.
-    let spread = shape
-        .iter()
-        .filter(|&&n| n > 0)
-        .try_fold(size_of::<f64>(), |product, &n| product.checked_mul(n))?;
-    isize::try_from(spread).ok()?;
-    Some((shape.iter().product(), shape))
 }
 
 /// An array together with the place it came from, so that a wrong shape is reported with its file.

@@ -6,15 +6,16 @@
 //!   quotes.
 //! - Numbers are written as in Rust and C (`1`, `-0.5`, `1e-3`, `inf`, `nan`), with a decimal point.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::Read;
 use std::path::Path;
 
+use ::csv::{ReaderBuilder, StringRecord, Trim, WriterBuilder};
 use ndarray::{Array2, ArrayView2};
 
-use crate::element::CHUNK;
 use crate::error::excerpt;
-use crate::{Array, DataError, Loaded};
+use crate::{Array, DataError, Loaded, input};
 
 /// A table and the names of its columns, where it has them.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,73 +39,69 @@ pub fn read(path: impl AsRef<Path>) -> Result<Loaded, DataError> {
     })
 }
 
-/// Reads a table of numbers with its header.
+/// Reads a table of numbers with its header. Memory is the text's size besides the table's.
 ///
 /// # Errors
 /// A missing file, text that is not UTF-8, a field that is not a number (with line and column), lines
 /// of different lengths, or no numbers at all.
 pub fn read_table(path: impl AsRef<Path>) -> Result<Table, DataError> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(|e| DataError::io(path, "open", e))?;
-    read_from(BufReader::with_capacity(CHUNK, file), path)
+    let (file, _) = input::open(path)?;
+    read_from(file, path)
 }
 
-/// Reads a table from anything that gives lines. `path` is what errors call the source.
+/// Reads a table from anything that gives its text; it need not be buffered. `path` is what errors call
+/// the source.
 ///
 /// # Errors
 /// As [`read_table`].
-pub fn read_from(mut source: impl BufRead, path: impl AsRef<Path>) -> Result<Table, DataError> {
+pub fn read_from(mut source: impl Read, path: impl AsRef<Path>) -> Result<Table, DataError> {
     let path = path.as_ref();
-    let mut line = Vec::new();
-    let mut number = 0;
-    let mut separator = None;
-    let mut names = None;
-    let mut width = None;
-    let mut rows = 0;
+    let failed = |e| DataError::io(path, "read", e);
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes).map_err(failed)?;
+    let text = input::text(bytes, path)?;
+    let (text, delimiter) = delimited(text.trim_start_matches('\u{feff}'));
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(Trim::All)
+        .comment(Some(b'#'))
+        .delimiter(delimiter)
+        .from_reader(text.as_bytes());
+
+    let (mut names, mut width, mut rows) = (None, None, 0);
     let mut values: Vec<f64> = Vec::new();
-    loop {
-        line.clear();
-        let got = source
-            .read_until(b'\n', &mut line)
-            .map_err(|e| DataError::io(path, "read", e))?;
-        if got == 0 {
-            break;
-        }
-        number += 1;
-        let text = std::str::from_utf8(&line).map_err(|_| DataError::NotText {
-            path: path.to_owned(),
-            line: number,
-        })?;
-        let text = text
-            .strip_prefix('\u{feff}')
-            .filter(|_| number == 1)
-            .unwrap_or(text);
-        let text = text.trim_end_matches(['\n', '\r']);
-        if text.trim().is_empty() || text.trim_start().starts_with('#') {
+    let mut record = StringRecord::new();
+    while reader
+        .read_record(&mut record)
+        .map_err(|e| failed(e.into()))?
+    {
+        let first = record.get(0).unwrap_or_default();
+        if first.starts_with('#') || (first.is_empty() && record.len() == 1) {
             continue;
         }
-        let first = separator.is_none();
-        let by = *separator.get_or_insert_with(|| Separator::guess(text));
-        if first && by.fields(text).all(|f| f.parse::<f64>().is_err()) {
-            names = Some(by.fields(text).map(String::from).collect());
+        let fields = || record.iter().map(unquoted);
+        if width.is_none() && names.is_none() && fields().all(|f| f.parse::<f64>().is_err()) {
+            names = Some(fields().map(String::from).collect());
             continue;
         }
-        let before = values.len();
-        for (column, field) in by.fields(text).enumerate() {
+        let line = || line_of(&text, record.position().map_or(0, |p| p.byte() as usize));
+        for (column, field) in fields().enumerate() {
             let value = field.parse().map_err(|_| DataError::NotANumber {
                 path: path.to_owned(),
-                line: number,
+                line: line(),
                 column: column + 1,
                 text: excerpt(field),
             })?;
             values.push(value);
         }
-        let found = values.len() - before;
+        let found = record.len();
         let expected = *width.get_or_insert(found);
         if found != expected {
             return Err(DataError::Ragged {
                 path: path.to_owned(),
-                line: number,
+                line: line(),
                 expected,
                 found,
             });
@@ -127,55 +124,59 @@ pub fn read_from(mut source: impl BufRead, path: impl AsRef<Path>) -> Result<Tab
 pub fn write(path: impl AsRef<Path>, values: ArrayView2<'_, f64>) -> Result<(), DataError> {
     let path = path.as_ref();
     let file = File::create(path).map_err(|e| DataError::io(path, "create", e))?;
-    let mut sink = BufWriter::with_capacity(CHUNK, file);
+    let mut writer = WriterBuilder::new().has_headers(false).from_writer(file);
     let mut all = || {
         for row in values.rows() {
-            for (column, value) in row.iter().enumerate() {
-                let comma = if column == 0 { "" } else { "," };
-                // Debug is the shortest form that reads back exactly, with exponents where they help.
-                write!(sink, "{comma}{value:?}")?;
-            }
-            writeln!(sink)?;
+            writer.serialize(row.to_vec())?;
         }
-        sink.flush()
+        writer.flush()
     };
     all().map_err(|e| DataError::io(path, "write", e))
 }
 
-/// What stands between fields.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Separator {
-    Char(char),
-    Blanks,
+/// The separator of a text, and the text with single blanks where it has runs of blanks: the `csv`
+/// crate's separator is one byte.
+fn delimited(text: &str) -> (Cow<'_, str>, u8) {
+    let first = text
+        .lines()
+        .find(|line| !passed_over(line))
+        .unwrap_or_default();
+    let known = [b';', b',', b'\t'];
+    match known.into_iter().find(|c| first.as_bytes().contains(c)) {
+        Some(delimiter) => (Cow::Borrowed(text), delimiter),
+        None => {
+            let mut single = String::with_capacity(text.len());
+            for line in text.lines() {
+                for (k, word) in line.split_whitespace().enumerate() {
+                    single.push_str(if k == 0 { "" } else { " " });
+                    single.push_str(word);
+                }
+                single.push('\n');
+            }
+            (Cow::Owned(single), b' ')
+        }
+    }
 }
 
-impl Separator {
-    fn guess(line: &str) -> Self {
-        let known = [';', ',', '\t'];
-        known
-            .into_iter()
-            .find(|&c| line.contains(c))
-            .map_or(Self::Blanks, Self::Char)
-    }
+/// A field without quotes; `csv` takes off those that no blank stands before.
+fn unquoted(field: &str) -> &str {
+    let inner = field.strip_prefix('"').and_then(|f| f.strip_suffix('"'));
+    inner.unwrap_or(field)
+}
 
-    /// The fields of a line, without blanks and quotes around them.
-    fn fields(self, line: &str) -> impl Iterator<Item = &str> {
-        let (by_char, by_blanks) = match self {
-            Self::Char(c) => (Some(line.split(c)), None),
-            Self::Blanks => (None, Some(line.split_whitespace())),
-        };
-        by_char
-            .into_iter()
-            .flatten()
-            .chain(by_blanks.into_iter().flatten())
-            .map(|field| {
-                let field = field.trim();
-                field
-                    .strip_prefix('"')
-                    .and_then(|f| f.strip_suffix('"'))
-                    .unwrap_or(field)
-            })
-    }
+/// Whether a line is empty or a comment.
+fn passed_over(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// The line, from 1, of the record that the reader began to look for at `byte`. The lines that it passed
+/// over from there are not in the position that `csv` gives.
+fn line_of(text: &str, byte: usize) -> usize {
+    let rest = text.get(byte..).unwrap_or_default();
+    let before = &text.as_bytes()[..text.len() - rest.len()];
+    let ended = before.iter().filter(|&&b| b == b'\n').count();
+    1 + ended + rest.lines().take_while(|line| passed_over(line)).count()
 }
 
 #[cfg(test)]
@@ -211,6 +212,8 @@ mod tests {
         let t = table("\"FL1-A\",\"FL2-A\"\n1,2\n3,4\n5,6\n").unwrap();
         assert_eq!(t.names.unwrap(), ["FL1-A", "FL2-A"]);
         assert_eq!(t.values.dim(), (3, 2));
+        let t = table("\"FL1, area\",\"the \"\"other\"\"\"\n1,2\n").unwrap();
+        assert_eq!(t.names.unwrap(), ["FL1, area", "the \"other\""]);
     }
 
     #[test]
@@ -237,6 +240,17 @@ mod tests {
             ),
         ] {
             assert_eq!(table(text).unwrap_err(), message);
+        }
+        // Lines are counted over comments and empty lines, whatever ends them.
+        for text in [
+            "\n# c\n1,2\n\n # d\n3,x\n",
+            "\r\n# c\r\n1,2\r\n\r\n\r\n3,x",
+            "\u{feff}# c\n\n1 2\n\n  # d, e\n3   x\n",
+        ] {
+            assert_eq!(
+                table(text).unwrap_err(),
+                "t.csv: line 6, column 2: \"x\" is not a number"
+            );
         }
         let bytes: &[u8] = b"1,2\n\xff,3\n";
         let message = read_from(bytes, "t.csv").unwrap_err().to_string();

@@ -1,12 +1,12 @@
 //! Word vectors: an n×d array and a list of n words, one a line.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use ndarray::{Array2, ArrayView1};
 
 use crate::error::excerpt;
+use crate::input::read_text;
 use crate::{Array, DataError, Loaded, read};
 
 /// Words and their vectors, kept in single precision, as such vectors are published.
@@ -93,17 +93,4 @@ impl Embeddings {
     pub fn vector(&self, word: &str) -> Option<ArrayView1<'_, f32>> {
         self.place(word).map(|place| self.vectors.row(place))
     }
-}
-
-/// A whole text file, which must be UTF-8.
-pub(crate) fn read_text(path: &Path) -> Result<String, DataError> {
-    let bytes = fs::read(path).map_err(|e| DataError::io(path, "read", e))?;
-    String::from_utf8(bytes).map_err(|e| {
-        let good = &e.as_bytes()[..e.utf8_error().valid_up_to()];
-        let line = 1 + good.iter().filter(|&&b| b == b'\n').count();
-        DataError::NotText {
-            path: path.to_owned(),
-            line,
-        }
-    })
 }

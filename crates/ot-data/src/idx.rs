@@ -8,10 +8,11 @@ use std::io::{BufReader, BufWriter, Cursor, Read, Write};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
+use npyz::DType;
 
-use crate::array::{Stored, element_count};
-use crate::element::{CHUNK, Endian, read_full};
-use crate::{Array, DataError, Dtype, Loaded};
+use crate::input::{self, CHUNK};
+use crate::stored::Stored;
+use crate::{DataError, Loaded};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -22,12 +23,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// cut off or bytes left over, a damaged compression, or an array that does not fit into memory.
 pub fn read(path: impl AsRef<Path>) -> Result<Loaded, DataError> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(|e| DataError::io(path, "open", e))?;
-    let length = file
-        .metadata()
-        .ok()
-        .filter(std::fs::Metadata::is_file)
-        .map(|m| m.len());
+    let (file, length) = input::open(path)?;
     read_from(BufReader::with_capacity(CHUNK, file), length, path)
 }
 
@@ -43,10 +39,11 @@ pub fn read_from(
     path: impl AsRef<Path>,
 ) -> Result<Loaded, DataError> {
     let path = path.as_ref();
-    let mut start = [0_u8; 2];
-    let got = read_full(&mut source, &mut start).map_err(|e| DataError::io(path, "read", e))?;
-    let whole = Cursor::new(start[..got].to_vec()).chain(source);
-    if start == GZIP {
+    let mut start = Vec::new();
+    input::take(&mut source, GZIP.len(), &mut start).map_err(|e| DataError::io(path, "read", e))?;
+    let zipped = start == GZIP;
+    let whole = Cursor::new(start).chain(source);
+    if zipped {
         // The inflated length is not known before the end.
         decode(MultiGzDecoder::new(whole), None, path)
     } else {
@@ -55,32 +52,34 @@ pub fn read_from(
 }
 
 fn decode(mut source: impl Read, length: Option<u64>, path: &Path) -> Result<Loaded, DataError> {
-    let mut fill = |buffer: &mut [u8]| {
-        read_full(&mut source, buffer).map_err(|e| DataError::io(path, "read", e))
+    let mut bytes = Vec::new();
+    let mut grow = |bytes: &mut Vec<u8>, by| {
+        input::take(&mut source, by, bytes).map_err(|e| DataError::io(path, "read", e))
     };
-    let mut magic = [0_u8; 4];
-    let got = fill(&mut magic)?;
-    let [0, 0, code, axes] = magic else {
-        return Err(wrong_magic(&magic[..got], path));
-    };
-    if got < magic.len() || !(0x08..=0x0e).contains(&code) {
-        return Err(wrong_magic(&magic[..got], path));
-    }
-    let dtype = match code {
-        0x08 => Dtype::U8,
-        0x09 => Dtype::I8,
-        0x0b => Dtype::I16,
-        0x0c => Dtype::I32,
-        0x0d => Dtype::F32,
-        0x0e => Dtype::F64,
+    grow(&mut bytes, 4)?;
+    let (code, axes) = match *bytes {
+        [0, 0, code @ 0x08..=0x0e, axes] => (code, axes),
         _ => {
-            let descr = format!("{code:#04x}");
-            return Err(DataError::UnsupportedDtype {
+            return Err(DataError::WrongMagic {
                 path: path.to_owned(),
-                descr,
+                format: "an IDX file",
+                found: bytes,
             });
         }
     };
+    let descr = match code {
+        0x08 => "|u1",
+        0x09 => "|i1",
+        0x0b => ">i2",
+        0x0c => ">i4",
+        0x0d => ">f4",
+        0x0e => ">f8",
+        _ => "", // 0x0a was never given a meaning
+    };
+    let dtype = descr.parse().map_err(|_| DataError::UnsupportedDtype {
+        path: path.to_owned(),
+        descr: format!("{code:#04x}"),
+    })?;
     if !(1..=4).contains(&axes) {
         return Err(DataError::malformed(
             path,
@@ -88,63 +87,27 @@ fn decode(mut source: impl Read, length: Option<u64>, path: &Path) -> Result<Loa
             "an array has one to four axes",
         ));
     }
-    let mut lengths = [0_u8; 16];
-    let lengths = &mut lengths[..4 * usize::from(axes)];
-    let (expected, found) = (lengths.len() as u64, fill(lengths)? as u64);
+    let expected = 4 * usize::from(axes);
+    let found = grow(&mut bytes, expected)?;
     if found < expected {
         return Err(DataError::Truncated {
             path: path.to_owned(),
             what: "header",
-            expected,
-            found,
+            expected: expected as u64,
+            found: found as u64,
         });
     }
-    let (words, _) = lengths.as_chunks::<4>();
-    let shape: Vec<u64> = words
-        .iter()
-        .map(|&w| u64::from(u32::from_be_bytes(w)))
-        .collect();
-
-    let too_large = || DataError::TooLarge {
-        path: path.to_owned(),
-        shape: shape.clone(),
-    };
-    let (count, _) = element_count(&shape).ok_or_else(too_large)?;
-    let available = length.map(|bytes| bytes.saturating_sub(4 + expected));
-    let expected = count as u64 * dtype.size() as u64;
-    if let Some(found) = available.filter(|&found| found < expected) {
-        let path = path.to_owned();
-        return Err(DataError::Truncated {
-            path,
-            what: "numbers",
-            expected,
-            found,
-        });
-    }
+    let (words, _) = bytes[4..].as_chunks();
     let stored = Stored {
-        dtype,
-        endian: Endian::Big,
+        dtype: DType::new_scalar(dtype),
         fortran: false,
-        shape: &shape,
+        shape: words
+            .iter()
+            .map(|&word| u64::from(u32::from_be_bytes(word)))
+            .collect(),
     };
-    let array = Array::read(&mut source, stored, available, path)?;
-    match read_full(&mut source, &mut [0]).map_err(|e| DataError::io(path, "read", e))? {
-        0 => Ok(Loaded {
-            array,
-            path: path.to_owned(),
-        }),
-        _ => Err(DataError::TrailingBytes {
-            path: path.to_owned(),
-        }),
-    }
-}
-
-fn wrong_magic(found: &[u8], path: &Path) -> DataError {
-    DataError::WrongMagic {
-        path: path.to_owned(),
-        format: "an IDX file",
-        found: found.to_vec(),
-    }
+    let available = length.map(|length| length.saturating_sub(bytes.len() as u64));
+    stored.read(source, available, path)
 }
 
 /// Writes bytes as a plain IDX file: images `N×height×width`, labels `N`.

@@ -45,10 +45,12 @@ pub mod embeddings;
 mod error;
 pub mod fixtures;
 pub mod idx;
+mod input;
 pub mod npy;
 pub mod npz;
 pub mod png;
 mod read;
+mod stored;
 pub mod text;
 
 pub use array::{Array, Loaded};

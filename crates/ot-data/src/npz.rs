@@ -10,7 +10,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use crate::element::{CHUNK, read_full};
+use crate::input::{self, CHUNK};
 use crate::{DataError, Element, Loaded, npy};
 
 const FORMAT: &str = ".npz archive";
@@ -47,7 +47,7 @@ impl Archive {
     /// A missing file, or one that is no ZIP archive.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|e| DataError::io(path, "open", e))?;
+        let (file, _) = input::open(path)?;
         Self::from_reader(BufReader::with_capacity(CHUNK, file), path)
     }
 }
@@ -60,14 +60,14 @@ impl<R: Read + Seek> Archive<R> {
     pub fn from_reader(mut source: R, path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let failed = |e| DataError::io(path, "read", e);
-        let mut magic = [0_u8; 4];
-        let got = read_full(&mut source, &mut magic).map_err(failed)?;
+        let mut magic = Vec::new();
+        input::take(&mut source, 4, &mut magic).map_err(failed)?;
         // PK\x03\x04 begins an archive, PK\x05\x06 one without entries.
-        if got < 4 || !matches!(&magic, b"PK\x03\x04" | b"PK\x05\x06") {
+        if !matches!(&magic[..], b"PK\x03\x04" | b"PK\x05\x06") {
             return Err(DataError::WrongMagic {
                 path: path.to_owned(),
                 format: "a .npz archive",
-                found: magic[..got].to_vec(),
+                found: magic,
             });
         }
         source.rewind().map_err(failed)?;

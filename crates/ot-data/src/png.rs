@@ -7,7 +7,7 @@ use std::path::Path;
 use ::png::{BitDepth, ColorType, Decoder, DecodingError, EncodingError, Limits, Transformations};
 use ndarray::{Array2, ArrayD};
 
-use crate::element::{CHUNK, Element};
+use crate::input::CHUNK;
 use crate::{Array, DataError, Loaded};
 
 const FORMAT: &str = "PNG image";
@@ -80,8 +80,8 @@ pub fn read_from(
     };
     let array = match depth {
         BitDepth::Sixteen => {
-            let mut samples = Vec::with_capacity(size / 2);
-            u16::decode(&bytes, true, &mut samples);
+            let (pairs, _) = bytes.as_chunks();
+            let samples = pairs.iter().map(|&pair| u16::from_be_bytes(pair)).collect();
             ArrayD::from_shape_vec(shape, samples).map(Array::U16)
         }
         _ => ArrayD::from_shape_vec(shape, bytes).map(Array::U8),

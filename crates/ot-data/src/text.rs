@@ -6,7 +6,8 @@ use std::path::Path;
 use ndarray::{Array1, Array2, Axis};
 
 use crate::DataError;
-use crate::embeddings::{Embeddings, read_text};
+use crate::embeddings::Embeddings;
+use crate::input::read_text;
 
 /// Function words of English, separated by blanks: articles, pronouns, auxiliaries, prepositions,
 /// conjunctions and the commonest adverbs.

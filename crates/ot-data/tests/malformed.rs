@@ -157,6 +157,27 @@ proptest! {
     }
 
     #[test]
+    fn random_npy_headers(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "(", ")", "[", ",", ":", "'descr'", "'fortran_order'", "'shape'", "'<f8'", "'>i2'",
+            "'|b1'", "'<M8[s]'", "False", "True", "3", "4L", "18446744073709551615", "-1", "0x8", "1e9",
+            "9j", "'", "\\x", "b", " ", "\n", "\u{e9}",
+        ]), 0..30),
+        valid in any::<bool>(),
+        data in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let junk = parts.concat();
+        let text = if valid {
+            format!("{{'descr': '<f8', 'shape': ({junk}), 'fortran_order': False}}")
+        } else {
+            junk
+        };
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        read_all(&[&bytes, text.as_bytes(), &data].concat());
+    }
+
+    #[test]
     fn random_text(text in "[-+0-9eE.,;# \t\r\n\"naif\u{e9}]{0,80}") {
         read_all(text.as_bytes());
     }
