@@ -13,14 +13,15 @@ use crate::Dtype;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The operating system could not open, read or write the file.
+    /// The file could not be opened, read or written: the operating system refuses, or what is packed in
+    /// it cannot be unpacked.
     #[error("{}: cannot {action}: {source}", shown(path))]
     Io {
         /// The file.
         path: PathBuf,
         /// What was tried: `open`, `read`, `create`, `write`.
         action: &'static str,
-        /// The system's reason.
+        /// The reason.
         source: io::Error,
     },
 

@@ -9,6 +9,9 @@ use crate::DataError;
 /// Bytes of a buffer between a file and what decodes it.
 pub(crate) const CHUNK: usize = 1 << 16;
 
+/// Deflate cannot expand a byte to more than this (RFC 1951: 258 bytes from two bits).
+pub(crate) const MOST_EXPANSION: u64 = 1032;
+
 /// Opens a file, and says how long it is. Only a regular file knows that; a pipe is read as far as it
 /// goes.
 pub(crate) fn open(path: &Path) -> Result<(File, Option<u64>), DataError> {

@@ -10,12 +10,10 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use crate::input::{self, CHUNK};
+use crate::input::{self, CHUNK, MOST_EXPANSION};
 use crate::{DataError, Element, Loaded, npy};
 
 const FORMAT: &str = ".npz archive";
-/// Deflate cannot expand a byte to more than this (RFC 1951: 258 bytes from two bits).
-const MOST_EXPANSION: u64 = 1032;
 
 /// An open archive.
 ///
@@ -82,8 +80,7 @@ impl<R: Read + Seek> Archive<R> {
     pub fn keys(&self) -> Vec<String> {
         self.zip
             .file_names()
-            .filter_map(|name| name.strip_suffix(".npy"))
-            .map(String::from)
+            .filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned()))
             .collect()
     }
 

@@ -7,12 +7,10 @@ use std::path::Path;
 use ::png::{BitDepth, ColorType, Decoder, DecodingError, EncodingError, Limits, Transformations};
 use ndarray::{Array2, ArrayD};
 
-use crate::input::CHUNK;
+use crate::input::{CHUNK, MOST_EXPANSION};
 use crate::{Array, DataError, Loaded};
 
 const FORMAT: &str = "PNG image";
-/// Deflate cannot expand a byte to more than this.
-const MOST_EXPANSION: u64 = 1032;
 
 /// Reads an image as it is stored: `u8` or `u16`, shape `height×width` for grey and
 /// `height×width×channels` otherwise (2 grey and alpha, 3 RGB, 4 RGBA). Palettes become RGB, depths

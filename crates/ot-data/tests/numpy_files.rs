@@ -124,6 +124,8 @@ fn wrong_and_missing_files() {
         message.ends_with("truncated: 48 bytes of numbers expected, 47 found"),
         "{message}"
     );
+    let unknown_length = npy::read_from(&whole[..whole.len() - 1], None, at("cut.npy"));
+    assert_eq!(unknown_length.unwrap_err().to_string(), message);
     std::fs::write(at("long.npy"), [&whole[..], b"x"].concat()).unwrap();
     assert!(matches!(
         ot_data::read(at("long.npy")),
@@ -208,6 +210,16 @@ fn what_is_written_is_read_back() {
     let flat = values.as_slice().unwrap();
 
     npy::write(at("m.npy"), &[2, 3], flat).unwrap();
+    let flags = [true, false, true];
+    npy::write(at("flags.npy"), &[3, 1], &flags).unwrap();
+    assert_eq!(
+        ot_data::read(at("flags.npy")).unwrap().array,
+        ot_data::Array::Bool(arr2(&flags.map(|f| [f])).into_dyn())
+    );
+    for shape in [&[3, 3][..], &[2, usize::MAX], &[1; 65]] {
+        let error = npy::write(at("no.npy"), shape, flat).unwrap_err();
+        assert!(matches!(error, DataError::WrongShape { .. }), "{error}");
+    }
     assert_eq!(
         ot_data::read(at("m.npy")).unwrap().into_matrix().unwrap(),
         values
