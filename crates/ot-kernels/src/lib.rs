@@ -3,7 +3,31 @@
 //! This crate knows nothing of measures, problems or solvers: slices in, slices out. It is the only CPU
 //! crate that contains `unsafe` code (SIMD intrinsics), and every hot loop of the workspace lives here.
 //! Every kernel has a form that picks the widest instruction set of the machine and one, `*_with`, that takes
-//! it as an argument, so that the paths can be checked against each other.
+//! it as an argument, so that the paths can be checked against each other; asking for one that the machine
+//! does not have gives the widest below it. The environment variable `KANTOROVICH_SIMD` (`portable`, `avx2`,
+//! `avx512`) narrows the choice for a whole process.
+//!
+//! The same arguments, instruction set and thread count give the same bits, wherever the slices lie in memory.
+//! Kernels panic when the lengths of their arguments do not match, and for nothing else.
+//!
+//! # Code map
+//! Bytes are those that cross from memory (or the outer cache) for one element in f64; flops count a fused
+//! multiply-add as two.
+//!
+//! | module | what it computes | bytes an element | flops an element |
+//! |---|---|---|---|
+//! | [`dispatch`] | which instruction set is used | | |
+//! | [`exp`] | e^x of a slice | 8 read, 8 written | 30 |
+//! | | Gibbs row exp((f_i + g_j − C_ij)/ε) | 8 read, 8 written, g in cache | 33 |
+//! | [`kernel_product`] | K v, scaling of rows and Kᵀ u in one read of K | 8 (K in f32: 4), and as many again from the second-level cache | 4 |
+//! | | K v or Kᵀ u alone | 8 (K in f32: 4) | 2 |
+//! | [`gemm`] | K V and Kᵀ U for a batch of B vectors | 8/B of K, cached | 2 B |
+//! | [`pairwise`] | distances in d dimensions: entry, row, block | 8 d of packed points in cache, 8 written | 3 d |
+//! | [`reduce`] | log-sum-exp of a row | 8 read twice, g in cache | 36 |
+//! | | row minimum with its index, column minima | 8 read (column minima: and 8 read and written in cache) | 3 |
+//! | | compensated sum, dot | 8, 16 | 8, 11 |
+//! | | L1 distance, scan | 16, 8 | 3 |
+//! | `simd` | the registers that kernels are written against | | |
 
 pub mod dispatch;
 pub mod exp;
