@@ -74,8 +74,8 @@ impl Stored {
         })
     }
 
-    /// `npyz` decodes the elements one by one: its own way to a vector would reserve what the header
-    /// asks for.
+    /// `npyz` decodes the elements one by one; its own way to a vector grows by doubling, which takes up
+    /// to three times the array's memory.
     fn elements<T: Element>(
         &self,
         source: &mut impl Read,
