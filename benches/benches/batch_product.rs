@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use benches::{Threads, floors, seconds, spread};
+use benches::{Threads, compare, floors, spread};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ot_kernels::Elem;
 use ot_kernels::gemm::{ktu_batch, kv_batch};
@@ -13,8 +13,8 @@ const BINS: usize = 784;
 
 fn batches<T: Elem>(criterion: &mut Criterion, name: &str) {
     let k: Vec<T> = spread(BINS * BINS).into_iter().map(T::from_f64).collect();
+    let mut gemm = floors::Gemm::<T>::new();
     for (batch, threads) in [(1024, 1), (1024, 2), (64, 1)] {
-        let rate = floors::gemm_rate::<T>(threads);
         let v: Vec<T> = spread(BINS * batch).into_iter().map(T::from_f64).collect();
         let mut out = vec![T::ZERO; BINS * batch];
         let flops = 2.0 * (BINS * BINS * batch) as f64;
@@ -25,16 +25,17 @@ fn batches<T: Elem>(criterion: &mut Criterion, name: &str) {
         let run_ktu = |out: &mut [T]| {
             pool.run(|| ktu_batch(&k, BINS, BINS, &v, black_box(out), threads));
         };
-        let report = |id: &str, best: f64| {
-            println!(
-                "batch_product/{id}/{name}/{batch}/{threads}: {:.1} GFLOP/s, floor {:.1} (1024 cubed), ratio {:.2}",
-                flops / best / 1e9,
-                rate / 1e9,
-                best * rate / flops
+        let mut report = |id: &str, work: &mut (dyn FnMut() + Send)| {
+            let mut best = compare(0.5, || pool.run(|| gemm.run(threads)), work);
+            let rate = floors::Gemm::<T>::FLOPS / best.floor / 1e9;
+            best.floor = floors::Gemm::<T>::floor(best.floor, flops);
+            best.print(
+                &format!("batch_product/{id}/{name}/{batch}/{threads}"),
+                &format!("1024 cubed at {rate:.0} GFLOP/s"),
             );
         };
-        report("kv", fastest(|| run_kv(&mut out)));
-        report("ktu", fastest(|| run_ktu(&mut out)));
+        report("kv", &mut || run_kv(&mut out));
+        report("ktu", &mut || run_ktu(&mut out));
 
         let mut group = criterion.benchmark_group("batch_product");
         group.throughput(Throughput::Elements(flops as u64));
@@ -42,12 +43,6 @@ fn batches<T: Elem>(criterion: &mut Criterion, name: &str) {
         group.bench_function(id("kv"), |b| b.iter(|| run_kv(&mut out)));
         group.bench_function(id("ktu"), |b| b.iter(|| run_ktu(&mut out)));
     }
-}
-
-fn fastest(mut run: impl FnMut()) -> f64 {
-    (0..8)
-        .map(|_| seconds(&mut run))
-        .fold(f64::INFINITY, f64::min)
 }
 
 fn batch_product(criterion: &mut Criterion) {

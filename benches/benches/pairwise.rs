@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use benches::{floors, seconds, spread};
+use benches::{compare, floors, spread};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ot_kernels::Elem;
 use ot_kernels::pairwise::{Metric, PackedPoints, block};
@@ -15,7 +15,7 @@ const POINTS: usize = 1024;
 const FLOPS: f64 = 3.0;
 
 fn distances<T: Elem>(criterion: &mut Criterion, name: &str) {
-    let rate = floors::gemm_rate::<T>(1);
+    let mut gemm = floors::Gemm::<T>::new();
     let mut group = criterion.benchmark_group("pairwise");
     for d in [2, 16, 784] {
         let points: Vec<T> = spread(POINTS * d).into_iter().map(T::from_f64).collect();
@@ -40,16 +40,13 @@ fn distances<T: Elem>(criterion: &mut Criterion, name: &str) {
                     black_box(&mut out),
                 );
             };
-            let best = (0..30)
-                .map(|_| seconds(&mut run))
-                .fold(f64::INFINITY, f64::min);
-            let floor = FLOPS * (ROWS * POINTS * d) as f64 / rate;
-            println!(
-                "pairwise/{metric_name}/{name}/{d}: {:.3} G/s, floor {:.4} ms ({:.0} GFLOP/s of gemm), ratio {:.2}",
-                (ROWS * POINTS) as f64 / best / 1e9,
-                1e3 * floor,
-                rate / 1e9,
-                best / floor
+            let flops = FLOPS * (ROWS * POINTS * d) as f64;
+            let mut best = compare(0.3, || gemm.run(1), &mut run);
+            let rate = floors::Gemm::<T>::FLOPS / best.floor / 1e9;
+            best.floor = floors::Gemm::<T>::floor(best.floor, flops);
+            best.print(
+                &format!("pairwise/{metric_name}/{name}/{d}"),
+                &format!("{FLOPS} flops a coordinate at gemm's {rate:.0} GFLOP/s"),
             );
             group.bench_function(BenchmarkId::new(format!("{metric_name}/{name}"), d), |b| {
                 b.iter(&mut run);

@@ -82,17 +82,67 @@ pub fn exp_rate<T: Elem>() -> f64 {
     16.0 * x.len() as f64 / best
 }
 
-/// Flops per second of a product of three 1024 × 1024 matrices on `threads` threads.
+/// A product of three 1024 × 1024 matrices: the rate of multiply-adds that large matrices reach.
+#[derive(Debug)]
+pub struct Gemm<T> {
+    k: Vec<T>,
+    v: Vec<T>,
+    out: Vec<T>,
+}
+
+impl<T: Elem> Gemm<T> {
+    const N: usize = 1024;
+
+    /// Flops of one [`Gemm::run`].
+    pub const FLOPS: f64 = 2.0 * (Self::N * Self::N * Self::N) as f64;
+
+    /// The matrices.
+    #[must_use]
+    pub fn new() -> Self {
+        let k: Vec<T> = spread(Self::N * Self::N)
+            .into_iter()
+            .map(T::from_f64)
+            .collect();
+        Self {
+            v: k.clone(),
+            out: vec![T::ZERO; k.len()],
+            k,
+        }
+    }
+
+    /// One product on `threads` threads of the current pool.
+    pub fn run(&mut self, threads: usize) {
+        kv_batch(
+            &self.k,
+            Self::N,
+            Self::N,
+            &self.v,
+            black_box(&mut self.out),
+            threads,
+        );
+    }
+
+    /// The floor of `flops` flops, in seconds, where `run` takes `time`.
+    #[must_use]
+    pub fn floor(time: f64, flops: f64) -> f64 {
+        time * flops / Self::FLOPS
+    }
+}
+
+impl<T: Elem> Default for Gemm<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Flops per second of [`Gemm`] on `threads` threads.
 #[must_use]
 pub fn gemm_rate<T: Elem>(threads: usize) -> f64 {
-    let n = 1024;
-    let k: Vec<T> = spread(n * n).into_iter().map(T::from_f64).collect();
-    let v = k.clone();
-    let mut out = vec![T::ZERO; n * n];
+    let mut gemm = Gemm::<T>::new();
     let best = Threads::new(threads).run(|| {
         (0..6)
-            .map(|_| seconds(|| kv_batch(&k, n, n, &v, black_box(&mut out), threads)))
+            .map(|_| seconds(|| gemm.run(threads)))
             .fold(f64::INFINITY, f64::min)
     });
-    2.0 * (n as f64).powi(3) / best
+    Gemm::<T>::FLOPS / best
 }
