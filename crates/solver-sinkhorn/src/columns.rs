@@ -97,7 +97,11 @@ impl<'a, T: Stored> Group<'a, T> {
         support.select((n, m), |i| row[i], |j| col[j]);
         let reg = resolve_reg(solver.settings(), first).ok()?;
         let mut kernel = Kernel::default();
-        kernel.build(first.cost(), &support, reg).ok()?;
+        kernel.build(first.cost(), &mut support, reg).ok()?;
+        // Where no pair is allowed, each problem is to be told that it is infeasible.
+        if kernel.k.is_empty() {
+            return None;
+        }
         let limits = solver.limits(kernel.noise()).ok()?;
         // Certificates at every check would cost more than the products save.
         let watched = context.certify == Certify::EveryCheck && context.is_observed();

@@ -74,6 +74,15 @@ impl Vectors {
         self.t.resize(m, 1.0);
         self.product = ProductWorkspace::new(m, threads);
     }
+
+    /// Puts 1 for what is not a normal number, so that potentials are numbers.
+    pub(crate) fn repair(&mut self) {
+        for x in self.s.iter_mut().chain(&mut self.t) {
+            if !(x.is_normal() && *x > 0.0) {
+                *x = 1.0;
+            }
+        }
+    }
 }
 
 /// When an iteration ends.
@@ -102,9 +111,12 @@ pub(crate) struct Ended {
     pub(crate) history: Vec<Check>,
 }
 
-/// A scaling or a kernel product left the normal range: the reason.
+/// A scaling or a kernel product left the normal range.
 #[derive(Debug)]
-pub(crate) struct OutOfRange(pub(crate) String);
+pub(crate) struct OutOfRange {
+    pub(crate) reason: String,
+    pub(crate) iterations: u64,
+}
 
 /// Iterates from `vectors.t`. On return `vectors.s` and `vectors.t` belong to the pair that was measured last.
 /// `at_check` sees each progress before the context does and may add to it.
@@ -140,8 +152,12 @@ pub(crate) fn iterate<T: Stored>(
             &mut x.product,
         );
         let columns = f64::measure(&x.b, &x.next_t, &x.v);
-        in_range::<f64>(seen.min_sum, seen.max_sum, least_a, "K v")?;
-        in_range::<f64>(columns.least, columns.largest, least_b, "Kᵀ u")?;
+        in_range::<f64>(seen.min_sum, seen.max_sum, least_a, "K v")
+            .and_then(|()| in_range::<f64>(columns.least, columns.largest, least_b, "Kᵀ u"))
+            .map_err(|reason| OutOfRange {
+                reason,
+                iterations: iteration,
+            })?;
         let error = columns.error;
         let done = error <= limits.stop;
         let last = iteration >= limits.max_iter;
@@ -208,13 +224,13 @@ pub(crate) fn in_range<T: Stored>(
     largest: f64,
     weight: f64,
     what: &str,
-) -> Result<(), OutOfRange> {
+) -> Result<(), String> {
     let smallest = T::SMALLEST.into();
     // NaN fails the first comparison. 1 / least, which bounds a scaling, is then finite too.
     if least >= smallest && largest <= 1.0 / smallest && weight / largest >= smallest {
         return Ok(());
     }
-    Err(OutOfRange(format!(
+    Err(format!(
         "{what} or the scaling made of it left the normal range, with entries from {least:e} to {largest:e}"
-    )))
+    ))
 }

@@ -77,6 +77,18 @@ impl Support {
         (self.rows.len(), self.cols.len())
     }
 
+    /// Entries whose minimum is +∞ have no allowed pair. Their weight is known to be rounding, or no plan existed.
+    fn drop_isolated(&mut self, r: &mut Vec<f64>, c: &mut Vec<f64>) {
+        for (entries, minima) in [(&mut self.rows, r), (&mut self.cols, c)] {
+            if minima.contains(&f64::INFINITY) {
+                let mut kept = minima.iter().map(|x| *x < f64::INFINITY);
+                entries.retain(|_| kept.next().unwrap_or(false));
+                minima.retain(|x| *x < f64::INFINITY);
+                self.whole = false;
+            }
+        }
+    }
+
     /// Row `i` of the support, its columns alone. `wide` has as many entries as the cost has columns, `narrow` as
     /// the support has.
     fn row<'a>(
@@ -116,15 +128,16 @@ pub(crate) struct Kernel<T> {
 
 impl<T: Stored> Kernel<T> {
     /// Fills the kernel: two passes over the rows of the cost and one exponential an entry. The buffers are
-    /// reused.
+    /// reused. Entries of the support without an allowed pair leave it.
     pub(crate) fn build(
         &mut self,
         cost: &dyn Cost,
-        support: &Support,
+        support: &mut Support,
         reg: f64,
     ) -> Result<(), Error> {
         self.reg = reg;
         self.subtract_minima(cost, support);
+        support.drop_isolated(&mut self.r, &mut self.c);
         if !(self.magnitude() * 4.0).is_finite() {
             return Err(self.refusal(
                 cost,
@@ -148,8 +161,10 @@ impl<T: Stored> Kernel<T> {
             for (k, r) in r.iter_mut().enumerate() {
                 let row = support.row(cost, first + k, &mut wide, &mut narrow);
                 let least = minimum(row);
-                // A row without an allowed pair: no plan exists, which the caller has settled.
-                *r = if least == f64::INFINITY { 0.0 } else { least };
+                *r = least;
+                if least == f64::INFINITY {
+                    continue;
+                }
                 for (c, &entry) in c.iter_mut().zip(row) {
                     let left = entry - *r;
                     *c = if left < *c { left } else { *c };
@@ -184,9 +199,6 @@ impl<T: Stored> Kernel<T> {
                 part.max(largest)
             })
         };
-        for c in &mut self.c {
-            *c = if c.is_finite() { *c } else { 0.0 };
-        }
     }
 
     /// K itself.
@@ -210,7 +222,7 @@ impl<T: Stored> Kernel<T> {
         let fill = |first: usize, k: &mut [T]| {
             let (mut wide, mut narrow) = (vec![0.0; wide], vec![0.0; m]);
             let mut lost = 0;
-            for (i, k) in k.chunks_exact_mut(m).enumerate() {
+            for (i, k) in k.chunks_exact_mut(m.max(1)).enumerate() {
                 let row = support.row(cost, first + i, &mut wide, &mut narrow);
                 gibbs_row(row, r[first + i], c, inverse, k);
                 if may_lose {

@@ -9,7 +9,7 @@ use solver_api::{
 };
 
 use crate::NAME;
-use crate::iterate::{Ended, Limits, OutOfRange, Sofar, Vectors, iterate};
+use crate::iterate::{Ended, Limits, Sofar, Vectors, iterate};
 use crate::kernel::{Kernel, Stored, Support};
 use crate::settings::Settings;
 
@@ -64,6 +64,7 @@ impl Sinkhorn {
             vectors,
         } = work;
         support.select(problem.shape(), |i| a[i] > 0.0, |j| b[j] > 0.0);
+        kernel.build(problem.cost(), support, reg)?;
         let (n, m) = support.shape();
         let share = n.saturating_mul(m) >= ENTRIES_TO_SHARE;
         vectors.start(
@@ -71,7 +72,6 @@ impl Sinkhorn {
             support.cols.iter().map(|&j| b[j as usize] / mass),
             if share { threads } else { 1 },
         );
-        kernel.build(problem.cost(), support, reg)?;
         self.limits(kernel.noise())?;
         *kernel =
             std::mem::take(kernel).check_reach(problem.cost(), support, &vectors.a, &vectors.b)?;
@@ -110,8 +110,24 @@ impl Sinkhorn {
                         .map(|(plan, potentials)| certify(problem, &plan, &potentials));
                 }
             },
-        )
-        .map_err(|OutOfRange(reason)| kernel.refusal(problem.cost(), support, reason))?;
+        );
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(out) => {
+                let refusal = kernel.refusal(problem.cost(), support, out.reason);
+                if !matches!(refusal, Error::KernelUnderflow { safe_reg, .. } if safe_reg <= kernel.reg)
+                {
+                    return Err(refusal);
+                }
+                // No larger reg would help: masses of blocks that differ by less than rounding drift apart.
+                vectors.repair();
+                Ended {
+                    termination: Termination::NumericalFailure,
+                    iterations: out.iterations,
+                    history: Vec::new(),
+                }
+            }
+        };
         let (s, t) = (&vectors.s, &vectors.t);
         self.finish(problem, context, started, ended, support, kernel, s, t)
     }

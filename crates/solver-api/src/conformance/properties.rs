@@ -216,7 +216,9 @@ fn never_nonsense(subject: &Subject<'_>, (a, b, cost): &(Vec<f64>, Vec<f64>, Vec
     };
     let all = || a.iter().chain(b).chain(cost);
     let legal = a.iter().chain(b).all(|w| *w >= 0.0 && w.is_finite())
-        && cost.iter().all(|c| !c.is_nan() && *c > f64::NEG_INFINITY);
+        && cost
+            .iter()
+            .all(|c| *c == f64::INFINITY || c.abs() <= crate::cost::LARGEST);
     let positive = |w: &[f64]| w.iter().sum::<f64>() > 0.0 && w.iter().sum::<f64>().is_finite();
     let problem = match normalized() {
         Err(e) if legal && positive(a) && positive(b) => {

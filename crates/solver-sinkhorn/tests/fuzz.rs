@@ -1,0 +1,172 @@
+//! Anything legal at any regularization: a right answer, an honest one, or a refusal that says why. Never a NaN.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use solver_api::{
+    Batch, Context, DenseCost, Error, Measure, Precision, Problem, Reg, Solution, Solver,
+};
+use solver_sinkhorn::{Settings, Sinkhorn};
+
+/// Numbers over many orders of magnitude, zeros and ties among them.
+fn weight() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => 0.01..1.0_f64,
+        1 => Just(0.0),
+        1 => Just(1.0),
+        1 => (-300.0..0.0_f64).prop_map(|e| 10.0_f64.powf(e)),
+    ]
+}
+
+fn cost() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        6 => 0.0..1.0_f64,
+        2 => prop_oneof![Just(0.0), Just(1.0), Just(-0.5)],
+        1 => Just(f64::INFINITY),
+        1 => (-6.0..2.0_f64).prop_map(|e| 10.0_f64.powf(e)),
+    ]
+}
+
+fn problem() -> impl Strategy<Value = Problem> {
+    (1_usize..9, 1_usize..9).prop_flat_map(|(n, m)| {
+        let weights = |n| proptest::collection::vec(weight(), n);
+        let scale = prop_oneof![3 => Just(1.0), 1 => Just(1e30), 1 => Just(1e-200)];
+        let mass = prop_oneof![3 => Just(1.0), 1 => Just(1e9), 1 => Just(1e-30)];
+        let cost = proptest::collection::vec(cost(), n * m);
+        (weights(n), weights(m), cost, scale, mass).prop_filter_map(
+            "measures need mass",
+            move |(a, b, cost, scale, mass)| {
+                let measure = |w: Vec<f64>| {
+                    let unit = Measure::new(w).ok()?.normalized();
+                    Measure::new(unit.weights().iter().map(|w| w * mass).collect::<Vec<_>>()).ok()
+                };
+                let cost: Vec<f64> = cost.into_iter().map(|c| c * scale).collect();
+                let cost = Arc::new(DenseCost::new(n, m, cost).ok()?);
+                Problem::new(measure(a)?, measure(b)?, cost).ok()
+            },
+        )
+    })
+}
+
+fn judge(
+    problem: &Problem,
+    tol: f64,
+    result: Result<Solution, Error>,
+) -> Result<(), TestCaseError> {
+    match result {
+        Ok(solution) => {
+            let seen = &solution.convergence;
+            let figures = [
+                solution.transport_cost,
+                solution.objective,
+                solution.mass,
+                seen.source_error,
+                seen.target_error,
+            ];
+            prop_assert!(figures.iter().all(|x| x.is_finite()), "{figures:?}");
+            let potentials = solution.potentials.f.iter().chain(&solution.potentials.g);
+            prop_assert!(
+                potentials
+                    .clone()
+                    .all(|p| !p.is_nan() && *p > f64::NEG_INFINITY)
+            );
+            if seen.converged() {
+                prop_assert!(
+                    seen.source_error <= tol && seen.target_error <= tol,
+                    "{seen:?}"
+                );
+            }
+            let (rows, cols) = solution.plan.marginals();
+            prop_assert!(rows.iter().chain(&cols).all(|p| p.is_finite() && *p >= 0.0));
+            let bracket = solution.certificate.unwrap();
+            let paired = |p: &[f64], w: &[f64]| -> f64 {
+                let finite = p.iter().zip(w).filter(|(p, _)| p.is_finite());
+                finite.map(|(p, w)| p.abs() * w).sum()
+            };
+            let slack = 1e-12
+                * (paired(&solution.potentials.f, problem.a().weights())
+                    + paired(&solution.potentials.g, problem.b().weights()));
+            prop_assert!(bracket.lower <= bracket.upper + slack, "{bracket:?}");
+        }
+        Err(Error::KernelUnderflow {
+            reg,
+            safe_reg,
+            reason,
+            ..
+        }) => {
+            prop_assert!(safe_reg > reg, "{reg} {safe_reg} {reason}");
+        }
+        Err(Error::Infeasible(_)) => prop_assert!(problem.cost().range().forbidden > 0),
+        Err(Error::UnreachableTolerance { reachable, .. }) => prop_assert!(reachable > tol),
+        Err(other) => prop_assert!(false, "{other}"),
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn alone(problem in problem(), exponent in -7.0..2.0_f64, narrow in any::<bool>()) {
+        let precision = if narrow { Precision::F32 } else { Precision::F64 };
+        let solver = Sinkhorn::new(Settings {
+            precision,
+            max_iter: 2000,
+            ..Settings::with_reg(Reg::Relative(10.0_f64.powf(exponent)))
+        })
+        .unwrap();
+        let result = solver.solve(&problem);
+        if let Err(Error::KernelUnderflow { safe_reg, .. }) = result {
+            // The regularization that the refusal names works.
+            let safer = Settings {
+                reg: Reg::Absolute(safe_reg),
+                max_iter: 100,
+                ..solver.settings().clone()
+            };
+            let again = Sinkhorn::new(safer).unwrap().solve(&problem);
+            prop_assert!(!matches!(again, Err(Error::KernelUnderflow { .. })), "{again:?}");
+        }
+        judge(&problem, solver.settings().tol(), result)?;
+    }
+
+    #[test]
+    fn together(
+        problem in problem(),
+        others in proptest::collection::vec(proptest::collection::vec(weight(), 9), 6),
+        exponent in -5.0..1.0_f64,
+        narrow in any::<bool>(),
+    ) {
+        let precision = if narrow { Precision::F32 } else { Precision::F64 };
+        let solver = Sinkhorn::new(Settings {
+            precision,
+            max_iter: 500,
+            ..Settings::with_reg(Reg::Relative(10.0_f64.powf(exponent)))
+        })
+        .unwrap();
+        let (n, m) = problem.shape();
+        let measure = |w: &[f64], k: usize| {
+            let mut w = w[..k].to_vec();
+            w[0] += 0.1;
+            Measure::new(w).unwrap().normalized()
+        };
+        let problems: Vec<_> = others
+            .iter()
+            .map(|w| Problem::new(measure(w, n), measure(&w[1..], m), problem.shared_cost()).unwrap())
+            .collect();
+        let batch = Batch::Separate(problems.clone());
+        let results = solver.solve_batch(&batch, &mut Context::default());
+        for (result, problem) in results.into_iter().zip(&problems) {
+            let alone = solver.solve(problem);
+            if let (Ok(x), Ok(y)) = (&result, &alone)
+                && x.convergence.converged()
+                && y.convergence.converged()
+            {
+                let scale = problem.mass() * problem.cost().range().max_abs();
+                let apart = (x.objective - y.objective).abs();
+                prop_assert!(apart <= 1e3 * solver.settings().tol() * scale, "{apart} {scale}");
+            }
+            judge(problem, solver.settings().tol(), result)?;
+        }
+    }
+}
