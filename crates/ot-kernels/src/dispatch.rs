@@ -81,3 +81,21 @@ pub fn isa() -> Isa {
         asked.min(detected())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_available() {
+        let available = Isa::available();
+        assert_eq!(available[0], Isa::Portable);
+        assert!(available.is_sorted());
+        for asked in [Isa::Portable, Isa::Avx2, Isa::Avx512] {
+            let got = asked.or_available();
+            assert!(got.is_available() && got <= asked);
+            assert_eq!(got == asked, available.contains(&asked));
+        }
+        assert!(isa().is_available());
+    }
+}
