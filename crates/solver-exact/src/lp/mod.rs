@@ -1,0 +1,132 @@
+//! Optimal transport as a linear program, solved by general LP libraries: oracles for small problems.
+//!
+//! | backend | feature | library |
+//! |---|---|---|
+//! | `lp-minilp` | `lp-minilp` | minilp 0.2, called directly: dual simplex, pure Rust |
+//! | `lp-microlp` | `lp-microlp` | microlp through good_lp: its successor, pure Rust |
+//! | `lp-highs` | `lp-highs` | HiGHS through good_lp: C++, needs cmake and libclang to build |
+//!
+//! All three solve min ⟨P, C⟩ over P ≥ 0 with P1 = a, Pᵀ1 = b, one variable for each allowed pair of positive
+//! weight ([`network`]). Costs are brought to [0, 1] and masses to 1 for the library, whose tolerances are absolute
+//! (about 1e-8). What comes back is polished ([`polish`]): the flow is recomputed on the basis, so that the marginals
+//! hold to rounding, and shortest paths of its residual graph give the potentials that prove it. Where the library
+//! stopped at its tolerance, short of the optimum, negative cycles are cancelled.
+//!
+//! A partial problem gets one more source and one more target, for the mass that stays. Relaxed problems are not
+//! linear and are refused. The libraries can be neither interrupted nor warm-started through this interface.
+//!
+//! Time grows steeply with n·m, memory is some 200 to 400 bytes for each allowed pair; above the setting `max_bytes`
+//! (1 GiB unless set) a problem is refused as too large.
+
+#[cfg(any(feature = "lp-highs", feature = "lp-microlp"))]
+mod good;
+#[cfg(feature = "lp-highs")]
+mod highs;
+#[cfg(feature = "lp-microlp")]
+mod microlp;
+#[cfg(feature = "lp-minilp")]
+mod minilp;
+mod network;
+mod polish;
+mod settings;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+#[cfg(feature = "lp-highs")]
+pub use highs::LpHighsFactory;
+#[cfg(feature = "lp-microlp")]
+pub use microlp::LpMicrolpFactory;
+#[cfg(feature = "lp-minilp")]
+pub use minilp::LpMinilpFactory;
+use network::Network;
+use settings::Settings;
+use solver_api::{
+    Capabilities, Capability, Context, Error, Outcome, Problem, Solution, Solver, Termination,
+    check_feasible,
+};
+
+/// A library: its name, and how it minimises. The answer is one flow for each arc of the network.
+#[derive(Debug, Clone, Copy)]
+struct Library {
+    name: &'static str,
+    minimise: fn(&Network) -> Result<Vec<f64>, String>,
+}
+
+/// A solver over one of the libraries. Made by the factories of this module.
+#[derive(Debug, Clone)]
+struct LpSolver {
+    library: Library,
+    settings: Settings,
+}
+
+/// What every library's solver can do.
+fn capabilities() -> Capabilities {
+    Capabilities::of(&[
+        Capability::Balanced,
+        Capability::Partial,
+        Capability::Exact,
+        Capability::ForbiddenPairs,
+        Capability::Deterministic,
+    ])
+}
+
+impl Solver for LpSolver {
+    fn name(&self) -> &str {
+        self.library.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        capabilities()
+    }
+
+    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        let started = Instant::now();
+        capabilities().require(self.name(), problem)?;
+        check_feasible(problem)?;
+        self.settings.check_size(self.name(), problem)?;
+        let network = Network::new(problem);
+        let answer = self.minimise(&network)?;
+        let polished = polish::polish(&network, answer);
+        let termination = if polished.gap <= self.settings.tol {
+            Termination::Optimal
+        } else {
+            Termination::Stalled
+        };
+        let outcome = Outcome {
+            plan: network.plan(problem, &polished.flow)?.into(),
+            potentials: network.potentials(problem, &polished.f, &polished.g),
+            reg: 0.0,
+            termination,
+            // The libraries don't tell their pivots.
+            iterations: 0,
+            history: Vec::new(),
+            certificate: None,
+        };
+        Ok(Solution::assemble(
+            self.name(),
+            problem,
+            outcome,
+            started,
+            context,
+        ))
+    }
+}
+
+impl LpSolver {
+    fn minimise(&self, network: &Network) -> Result<Vec<f64>, Error> {
+        // The network is valid and bounded, but the libraries unwrap inside of their factorizations.
+        let answer = catch_unwind(AssertUnwindSafe(|| (self.library.minimise)(network)));
+        let failed = |message: String| Error::Backend {
+            solver: self.library.name.to_owned(),
+            message,
+        };
+        let flow = answer
+            .map_err(|_| failed("the library panicked".to_owned()))?
+            .map_err(failed)?;
+        if flow.len() != network.arcs.len() || flow.iter().any(|x| !x.is_finite()) {
+            return Err(failed("the library's answer is not a flow".to_owned()));
+        }
+        Ok(flow)
+    }
+}

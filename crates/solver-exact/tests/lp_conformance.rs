@@ -1,0 +1,62 @@
+//! Every LP backend that is compiled in runs the conformance suite.
+#![cfg(any(feature = "lp-highs", feature = "lp-microlp", feature = "lp-minilp"))]
+
+use solver_api::conformance::{Expect, run};
+use solver_api::{Capability, Error, Factory, Options, Problem};
+
+fn conforms(factory: &dyn Factory) {
+    let expect = Expect::new()
+        .capabilities(&[
+            Capability::Balanced,
+            Capability::Partial,
+            Capability::Exact,
+            Capability::ForbiddenPairs,
+            Capability::Deterministic,
+        ])
+        .without_iteration_limit()
+        .max_size(40);
+    run(|options| factory.build(options), &expect);
+}
+
+/// Refuses what the settings say it refuses.
+fn keeps_its_limits(factory: &dyn Factory) -> Result<(), Error> {
+    let mut options = Options::default();
+    options.set.insert("max_bytes".into(), "1000".into());
+    let solver = factory.build(&options)?;
+    solver.solve(&Problem::from_slices(&[1.0], &[1.0], &[2.0])?)?;
+    let large = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &[0.0, 1.0, 1.0, 0.0])?;
+    assert!(matches!(solver.solve(&large), Err(Error::TooLarge { .. })));
+    let options = Options {
+        tol: Some(1e-15),
+        ..Options::default()
+    };
+    let refused = factory.build(&options);
+    assert!(matches!(refused, Err(Error::UnreachableTolerance { .. })));
+    let options = Options {
+        seed: Some(1),
+        ..Options::default()
+    };
+    assert!(factory.build(&options).is_err());
+    Ok(())
+}
+
+#[cfg(feature = "lp-minilp")]
+#[test]
+fn minilp() -> Result<(), Error> {
+    conforms(&solver_exact::lp::LpMinilpFactory);
+    keeps_its_limits(&solver_exact::lp::LpMinilpFactory)
+}
+
+#[cfg(feature = "lp-microlp")]
+#[test]
+fn microlp() -> Result<(), Error> {
+    conforms(&solver_exact::lp::LpMicrolpFactory);
+    keeps_its_limits(&solver_exact::lp::LpMicrolpFactory)
+}
+
+#[cfg(feature = "lp-highs")]
+#[test]
+fn highs() -> Result<(), Error> {
+    conforms(&solver_exact::lp::LpHighsFactory);
+    keeps_its_limits(&solver_exact::lp::LpHighsFactory)
+}
