@@ -23,6 +23,8 @@
 //! | | K v or Kᵀ u alone | 8 (K in f32: 4) | 2 |
 //! | [`gemm`] | K V and Kᵀ U for a batch of B vectors | 8/B of K, cached | 2 B |
 //! | [`pairwise`] | distances in d dimensions: entry, row, block | 8 d of packed points in cache, 8 written | 3 d |
+//! | [`pricing`] | reduced costs of a row: least, violated; column minima | 8 (cost in f32: 4), potentials in cache | 2 to 8 |
+//! | | entropic half-step over a list of columns | 12 (cost in f32: 8), two indexed accesses | 25 |
 //! | [`reduce`] | log-sum-exp of a row | 8 read twice, g in cache | 36 |
 //! | | row minimum with its index, column minima | 8 read (column minima: and 8 read and written in cache) | 3 |
 //! | | compensated sum, dot | 8, 16 | 8, 11 |
@@ -34,6 +36,7 @@ pub mod exp;
 pub mod gemm;
 pub mod kernel_product;
 pub mod pairwise;
+pub mod pricing;
 pub mod reduce;
 mod simd;
 
