@@ -1,0 +1,142 @@
+//! How the engine reads a cost: whole rows, straight from the caller's array where there is one.
+
+use ot_kernels::pricing;
+
+/// A cost that is computed a row at a time.
+pub(super) trait Rows: Sync {
+    /// Writes row `i` over all columns.
+    fn row(&self, i: usize, out: &mut [f64]);
+    /// One pair.
+    fn entry(&self, i: usize, j: usize) -> f64;
+}
+
+/// Where the entries of a cost come from.
+#[derive(Clone, Copy)]
+pub(super) enum Entries<'a> {
+    /// Row-major, read in place.
+    F64(&'a [f64]),
+    /// Row-major, read in place and widened in registers.
+    F32(&'a [f32]),
+    /// Computed into a buffer.
+    Rows(&'a dyn Rows),
+}
+
+/// A cost of `sources × columns`; `+∞` forbids a pair.
+#[derive(Clone, Copy)]
+pub(super) struct CostView<'a> {
+    pub(super) entries: Entries<'a>,
+    /// Columns in storage.
+    pub(super) columns: usize,
+    /// The stored row of each source; `None` where they are the same.
+    pub(super) rows: Option<&'a [u32]>,
+}
+
+/// One row, as stored.
+#[derive(Clone, Copy)]
+pub(super) enum Row<'a> {
+    F64(&'a [f64]),
+    F32(&'a [f32]),
+}
+
+impl<'a> CostView<'a> {
+    fn stored(&self, i: usize) -> usize {
+        self.rows.map_or(i, |rows| rows[i] as usize)
+    }
+
+    /// Row `i`; `buffer` has one place per column and is used where rows are computed.
+    pub(super) fn row<'b>(&self, i: usize, buffer: &'b mut [f64]) -> Row<'b>
+    where
+        'a: 'b,
+    {
+        let at = self.stored(i) * self.columns;
+        match self.entries {
+            Entries::F64(c) => Row::F64(&c[at..at + self.columns]),
+            Entries::F32(c) => Row::F32(&c[at..at + self.columns]),
+            Entries::Rows(rows) => {
+                rows.row(self.stored(i), buffer);
+                Row::F64(buffer)
+            }
+        }
+    }
+
+    pub(super) fn entry(&self, i: usize, j: usize) -> f64 {
+        let at = self.stored(i) * self.columns + j;
+        match self.entries {
+            Entries::F64(c) => c[at],
+            Entries::F32(c) => f64::from(c[at]),
+            Entries::Rows(rows) => rows.entry(self.stored(i), j),
+        }
+    }
+}
+
+impl Row<'_> {
+    pub(super) fn at(&self, j: usize) -> f64 {
+        match self {
+            Row::F64(c) => c[j],
+            Row::F32(c) => f64::from(c[j]),
+        }
+    }
+
+    pub(super) fn min(&self, p: &[f64]) -> f64 {
+        match self {
+            Row::F64(c) => pricing::row_min(c, p),
+            Row::F32(c) => pricing::row_min(c, p),
+        }
+    }
+
+    pub(super) fn price(&self, p: &[f64], shift: f64, tol: f64) -> f64 {
+        match self {
+            Row::F64(c) => pricing::row_price(c, p, shift, tol),
+            Row::F32(c) => pricing::row_price(c, p, shift, tol),
+        }
+    }
+
+    pub(super) fn collect(
+        &self,
+        p: &[f64],
+        shift: f64,
+        tol: f64,
+        below: f64,
+        out: &mut Vec<(f64, u32)>,
+    ) {
+        match self {
+            Row::F64(c) => pricing::row_collect(c, p, shift, tol, below, out),
+            Row::F32(c) => pricing::row_collect(c, p, shift, tol, below, out),
+        };
+    }
+
+    pub(super) fn column_min(&self, shift: f64, out: &mut [f64]) {
+        match self {
+            Row::F64(c) => pricing::column_min(c, shift, out),
+            Row::F32(c) => pricing::column_min(c, shift, out),
+        }
+    }
+}
+
+/// The cost of phase one: 0 for allowed pairs, 1 for forbidden ones.
+pub(super) struct Forbidden<'a>(pub(super) CostView<'a>);
+
+fn penalty(c: f64) -> f64 {
+    if c == f64::INFINITY { 1.0 } else { 0.0 }
+}
+
+impl Rows for Forbidden<'_> {
+    fn row(&self, i: usize, out: &mut [f64]) {
+        match self.0.entries {
+            Entries::Rows(rows) => {
+                rows.row(self.0.stored(i), out);
+                out.iter_mut().for_each(|c| *c = penalty(*c));
+            }
+            _ => {
+                let row = self.0.row(i, &mut []);
+                for (j, o) in out.iter_mut().enumerate() {
+                    *o = penalty(row.at(j));
+                }
+            }
+        }
+    }
+
+    fn entry(&self, i: usize, j: usize) -> f64 {
+        penalty(self.0.entry(i, j))
+    }
+}

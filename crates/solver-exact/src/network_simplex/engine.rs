@@ -1,0 +1,382 @@
+//! The engine: a transport problem on plain slices, from weights and cost to an optimal basis.
+
+use super::augment::Augment;
+use super::coarse::Coarse;
+use super::cost::{CostView, Entries, Forbidden};
+use super::flow::Units;
+use super::lists::Lists;
+use super::pricing::{Check, Pricing, Progress, Run, Status};
+use super::start::Start;
+use super::tree::Tree;
+use super::warm::Smoothing;
+
+/// The share of the mass that may be stuck on forbidden pairs before a problem counts as infeasible.
+const STRANDED: f64 = 1e-9;
+
+/// From this many sources and targets on, a grouped problem gives the starting duals.
+const GROUP_FROM: usize = 200;
+
+/// Bytes that the grouped problem's cost may take: larger problems start cold.
+const GROUP_BYTES: usize = 1 << 28;
+
+/// Entries of a source's candidate list in the simplex, and while the duals are smoothed.
+const ROOM: usize = 16;
+const WIDE: usize = 32;
+
+/// List entries that augmenting paths may read for each source. Equal weights are moved whole, so that
+/// each path finishes a source; with others a path moves little, and the simplex is the better tool.
+const WORK_EQUAL: u64 = 600;
+const WORK: u64 = 100;
+
+/// What the engine solves: positive supplies, demands that are 0 on columns that take no part, and a
+/// cost of `supply.len() × demand.len()`.
+#[derive(Clone, Copy)]
+pub(super) struct Instance<'a> {
+    pub(super) supply: &'a [f64],
+    pub(super) demand: &'a [f64],
+    pub(super) cost: CostView<'a>,
+    /// The least and the largest finite entry (a guess will do).
+    pub(super) range: (f64, f64),
+    /// Targets' potentials g to start from.
+    pub(super) warm: Option<&'a [f64]>,
+    pub(super) max_pivots: u64,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcome {
+    pub(super) status: Status,
+    pub(super) pivots: u64,
+}
+
+/// The memory of the engine, kept from one problem to the next: O(n + m), and a thirty-second of the
+/// cost's bytes for the grouped problem.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    units: Units,
+    tree: Tree,
+    lists: Lists,
+    start: Start,
+    pricing: Pricing,
+    buffer: Vec<f64>,
+    smoothing: Smoothing,
+    coarse: Coarse,
+    inner: Option<Box<Self>>,
+    augment: Augment,
+    found: Vec<(f64, u32)>,
+}
+
+impl Workspace {
+    /// Solves one problem; plan and potentials are then read from the workspace.
+    pub(super) fn solve(&mut self, instance: &Instance<'_>, check: &mut Check<'_>) -> Outcome {
+        let (n, m) = (instance.supply.len(), instance.demand.len());
+        self.units.assign(instance.supply, instance.demand);
+        self.tree.reset(n, m);
+        self.buffer.clear();
+        self.buffer.resize(m, 0.0);
+        self.lists.reset(n, ROOM.min(m));
+        for j in 0..m {
+            let start = instance
+                .warm
+                .map_or(0.0, |g| if g[j].is_finite() { -g[j] } else { 0.0 });
+            let live = instance.demand[j] > 0.0;
+            self.tree.potential[n + j] = if live { start } else { f64::INFINITY };
+        }
+        let warm = instance.warm.is_some() || self.group(instance, check);
+        if warm {
+            self.place_by_duals(instance);
+        } else {
+            self.price_sources(&instance.cost);
+        }
+        let feasible = self.start.greedy(
+            &instance.cost,
+            &self.units,
+            &self.lists,
+            warm.then_some(&self.augment),
+            &mut self.tree,
+            &mut self.buffer,
+        );
+        let mut outcome = Outcome {
+            status: Status::Optimal,
+            pivots: 0,
+        };
+        if !feasible && !self.phase_one(instance, &mut outcome, check) {
+            return outcome;
+        }
+        self.phase(
+            instance.cost,
+            instance.max_pivots,
+            false,
+            !warm,
+            &mut outcome,
+            check,
+        );
+        outcome
+    }
+
+    /// Starting duals from the grouped problem, where the problem is large enough.
+    fn group(&mut self, instance: &Instance<'_>, check: &mut Check<'_>) -> bool {
+        let (n, m) = (instance.supply.len(), instance.demand.len());
+        let (low, spread) = (instance.range.0, instance.range.1 - instance.range.0);
+        let scale = 1.0 / spread;
+        let live = instance.demand.iter().filter(|&&b| b > 0.0).count();
+        if n.min(live) < GROUP_FROM
+            || Coarse::bytes(n, live) > GROUP_BYTES
+            || !(scale > 0.0 && scale.is_finite() && spread.is_finite())
+        {
+            return false;
+        }
+        self.coarse.build(instance, low, scale, &mut self.buffer);
+        let inner = self.inner.get_or_insert_default();
+        let grouped = Instance {
+            supply: &self.coarse.supply,
+            demand: &self.coarse.demand,
+            cost: CostView {
+                entries: Entries::F32(&self.coarse.cost),
+                columns: self.coarse.demand.len(),
+                rows: None,
+            },
+            range: (0.0, 1.0),
+            warm: None,
+            max_pivots: instance.max_pivots,
+        };
+        // The duals count even where the run was cut short.
+        inner.solve(&grouped, &mut |_| {
+            check(&Progress {
+                pivots: 0,
+                value: None,
+            })
+        });
+        let f = |k: usize| low + inner.f(k) * spread;
+        self.coarse
+            .extend(instance, f, sinks(&mut self.tree, n, m), &mut self.buffer);
+        self.lists.reset(n, WIDE.min(m));
+        self.fill_lists(&instance.cost);
+        self.smoothing
+            .run(instance, &self.lists, low, sinks(&mut self.tree, n, m));
+        self.lists
+            .narrow(ROOM.min(m), sinks(&mut self.tree, n, m), &mut self.found);
+        true
+    }
+
+    /// Places mass along tight pairs and short paths on the lists.
+    fn place_by_duals(&mut self, instance: &Instance<'_>) {
+        let (n, m) = (instance.supply.len(), instance.demand.len());
+        if instance.warm.is_some() {
+            self.fill_lists(&instance.cost);
+        }
+        let per_source = if self.units.equal { WORK_EQUAL } else { WORK };
+        let (sources, sinks) = self.tree.potential.split_at_mut(n);
+        self.augment.run(
+            &self.lists,
+            &self.units.supply,
+            &self.units.demand,
+            sources,
+            &mut sinks[..m],
+            per_source * n as u64,
+        );
+    }
+
+    /// Sources' potentials by a c-transform of the sinks': what the tops of components start from.
+    fn price_sources(&mut self, cost: &CostView<'_>) {
+        let n = self.tree.sources();
+        for i in 0..n {
+            let row = cost.row(i, &mut self.buffer);
+            let least = row.min(&self.tree.potential[n..n + cost.columns]);
+            self.tree.potential[i] = if least.is_finite() { least } else { 0.0 };
+        }
+    }
+
+    /// Reads the cost once: each source's potential by a c-transform, its list from the lowest reduced
+    /// costs.
+    fn fill_lists(&mut self, cost: &CostView<'_>) {
+        let n = self.tree.sources();
+        let room = self.lists.room();
+        let mut width = 0.0_f64;
+        let (sources, sinks) = self.tree.potential.split_at_mut(n);
+        let sinks = &sinks[..cost.columns];
+        for (i, source) in sources.iter_mut().enumerate() {
+            let row = cost.row(i, &mut self.buffer);
+            let least = row.min(sinks);
+            if least == f64::INFINITY {
+                *source = 0.0;
+                continue;
+            }
+            *source = least;
+            // A width that caught about twice the room on the last row is a good guess for this one.
+            for _ in 0..40 {
+                self.found.clear();
+                let below = (least + width).next_up();
+                row.collect(sinks, 0.0, 0.0, below, &mut self.found);
+                if self.found.len() >= room {
+                    break;
+                }
+                width = if width > 0.0 {
+                    width * 2.0
+                } else {
+                    least.abs() * 1e-3 + 1e-300
+                };
+            }
+            if self.found.len() > room {
+                if self.found.len() > 3 * room {
+                    width *= 0.8;
+                }
+                self.found
+                    .select_nth_unstable_by(room - 1, |a, b| a.0.total_cmp(&b.0));
+                self.found.truncate(room);
+            }
+            self.lists.set(i, &self.found, |j| row.at(j));
+        }
+    }
+
+    /// Drives all mass off forbidden pairs; `false` when that fails or the run was stopped.
+    fn phase_one(
+        &mut self,
+        instance: &Instance<'_>,
+        outcome: &mut Outcome,
+        check: &mut Check<'_>,
+    ) -> bool {
+        let (n, m) = (instance.supply.len(), instance.demand.len());
+        let duals = self.tree.potential.clone();
+        for (p, live) in self.tree.potential[n..].iter_mut().zip(instance.demand) {
+            *p = if *live > 0.0 { 0.0 } else { f64::INFINITY };
+        }
+        self.tree.potential[..n].fill(0.0);
+        let forbidden = Forbidden(instance.cost);
+        let view = CostView {
+            entries: Entries::Rows(&forbidden),
+            columns: m,
+            rows: None,
+        };
+        self.phase(view, instance.max_pivots, true, false, outcome, check);
+        if outcome.status != Status::Optimal {
+            return false;
+        }
+        let feasible = self.drop_forbidden(&instance.cost);
+        self.tree.potential = duals;
+        self.lists.reset(n, self.lists.room());
+        if !feasible {
+            outcome.status = Status::Infeasible;
+        }
+        feasible
+    }
+
+    /// Cuts the forbidden arcs left in the basis. What they still carry must be no more than the
+    /// masses' own rounding; it is taken off both ends.
+    fn drop_forbidden(&mut self, cost: &CostView<'_>) -> bool {
+        let mut arcs = Vec::new();
+        let mut carried = 0;
+        self.basis(|i, j, units| {
+            if cost.entry(i, j) == f64::INFINITY {
+                arcs.push((i, j));
+                carried += units;
+            }
+        });
+        if carried as f64 > STRANDED * self.units.total() as f64 {
+            return false;
+        }
+        let n = self.tree.sources();
+        for (i, j) in arcs {
+            let (source, sink) = (i as u32, (n + j) as u32);
+            let node = if self.tree.parent(source) == sink {
+                source
+            } else {
+                sink
+            };
+            let units = self.tree.flow(node);
+            self.units.supply[i] -= units;
+            self.units.demand[j] -= units;
+            if !self.tree.detach(node) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn phase(
+        &mut self,
+        cost: CostView<'_>,
+        max_pivots: u64,
+        stop_at_zero: bool,
+        by_depth: bool,
+        outcome: &mut Outcome,
+        check: &mut Check<'_>,
+    ) {
+        self.tree.recompute_potentials(|i, j| cost.entry(i, j));
+        let value = self.value(&cost);
+        let mut run = Run {
+            cost,
+            tree: &mut self.tree,
+            lists: &mut self.lists,
+            buffer: &mut self.buffer,
+            pivots: outcome.pivots,
+            max_pivots,
+            value,
+            unit: 1.0 / self.units.total() as f64,
+            stop_at_zero,
+            by_depth,
+            check,
+        };
+        outcome.status = run.optimise(&mut self.pricing);
+        outcome.pivots = run.pivots;
+    }
+
+    /// ⟨P, C⟩ at mass 1.
+    fn value(&self, cost: &CostView<'_>) -> f64 {
+        let unit = 1.0 / self.units.total() as f64;
+        let mut value = 0.0;
+        self.basis(|i, j, units| {
+            if units > 0 {
+                value += cost.entry(i, j) * (units as f64 * unit);
+            }
+        });
+        value
+    }
+
+    /// Visits the basic pairs with their units.
+    fn basis(&self, mut visit: impl FnMut(usize, usize, i64)) {
+        let n = self.tree.sources();
+        let root = self.tree.root();
+        let mut x = self.tree.next(root);
+        while x != root {
+            let parent = self.tree.parent(x);
+            if parent != root {
+                let (i, j) = if (x as usize) < n {
+                    (x, parent)
+                } else {
+                    (parent, x)
+                };
+                visit(i as usize, j as usize - n, self.tree.flow(x));
+            }
+            x = self.tree.next(x);
+        }
+    }
+
+    /// Visits the allowed pairs that carry mass. (A run that was stopped in phase one still has mass on
+    /// forbidden ones; that mass is nobody's.)
+    pub(super) fn flows(&self, cost: &CostView<'_>, mut visit: impl FnMut(usize, usize, f64)) {
+        self.basis(|i, j, units| {
+            if units > 0 && cost.entry(i, j) != f64::INFINITY {
+                visit(i, j, units as f64 * self.units.unit);
+            }
+        });
+    }
+
+    /// f of a source.
+    pub(super) fn f(&self, i: usize) -> f64 {
+        self.tree.potential[i]
+    }
+
+    /// g of a column; `−∞` where it takes no part.
+    pub(super) fn g(&self, j: usize) -> f64 {
+        -self.tree.potential[self.tree.sources() + j]
+    }
+}
+
+fn sinks(tree: &mut Tree, n: usize, m: usize) -> &mut [f64] {
+    &mut tree.potential[n..n + m]
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,40 @@
+//! The network simplex method for the transport problem.
+//!
+//! From a problem to its optimal basis:
+//!
+//! | step | file |
+//! |---|---|
+//! | masses become whole units, so that flows are exact | `flow.rs` |
+//! | starting duals: a grouped problem of a sixteenth of the entries, solved by the same engine | `coarse.rs` |
+//! | … smoothed on candidate lists by a few entropic half-steps | `warm.rs` |
+//! | most of the mass is placed by short augmenting paths on the lists | `augment.rs` |
+//! | the rest greedily; the flow is hung up as a strongly feasible tree | `start.rs` |
+//! | pivots until no pair violates dual feasibility: lists first, then whole rows | `pricing.rs`, `lists.rs` |
+//! | the tree itself, without arcs | `tree.rs` |
+//! | how costs are read | `cost.rs` |
+//! | all of it in order | `engine.rs` |
+//! | from and to the vocabulary of `solver-api` | `solve.rs`, `settings.rs`, `factory.rs` |
+//!
+//! Only the tree, the units and the last sweep decide about correctness; everything before is there to
+//! leave them little to do.
+
+mod augment;
+mod coarse;
+mod cost;
+mod engine;
+mod factory;
+mod flow;
+mod lists;
+mod pricing;
+pub mod settings;
+mod solve;
+mod start;
+mod tree;
+mod warm;
+
+pub use factory::NetworkSimplexFactory;
+pub use settings::Settings;
+pub use solve::NetworkSimplex;
+
+/// The backend's name.
+pub const NAME: &str = "network-simplex";

@@ -1,0 +1,290 @@
+//! The entering arc: candidate lists first, whole rows when these run dry.
+
+use super::cost::CostView;
+use super::lists::{Candidate, Lists, relaxed};
+use super::tree::Tree;
+
+/// How a run of pivots ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// No pair violates dual feasibility.
+    Optimal,
+    /// The pivots allowed are spent.
+    IterationLimit,
+    /// The caller's check asked to stop.
+    Stopped,
+    /// Some mass cannot leave forbidden pairs.
+    Infeasible,
+}
+
+/// What a caller's check sees.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    pub(super) pivots: u64,
+    /// ⟨P, C⟩ of the current basis at mass 1 (in phase one the share of the mass on forbidden pairs);
+    /// `None` while starting duals are computed.
+    pub(super) value: Option<f64>,
+}
+
+/// Called every [`CHECK_EVERY`] pivots and once a sweep; `false` stops the run.
+pub(super) type Check<'a> = dyn FnMut(&Progress) -> bool + 'a;
+
+const CHECK_EVERY: u64 = 512;
+
+/// The pricing tolerance relative to the terms of a reduced cost: potentials are recomputed from the
+/// tree, so their errors are sums of roundings along its paths, a few hundred ulp at worst.
+const TOLERANCE: f64 = 64.0 * f64::EPSILON;
+
+/// Candidates kept from one scan of the lists.
+const MINOR: usize = 32;
+
+/// Violated pairs of one row that enter its list at most.
+const PER_ROW: usize = 8;
+
+/// Rounds by depth, and what part of the last round's largest violation still counts in the next.
+const DEPTHS: u32 = 6;
+const FALL: f64 = 0.25;
+
+/// Sweeps without gain before the tolerance grows.
+const PATIENCE: u32 = 8;
+
+/// Scratch of [`Run::optimise`].
+#[derive(Debug, Default)]
+pub(super) struct Pricing {
+    candidates: Vec<Candidate>,
+    found: Vec<(f64, u32)>,
+}
+
+/// How large a violation must be to count, round by round.
+#[derive(Debug)]
+struct Depth {
+    /// Keys from here on wait; 0 when none do.
+    threshold: f64,
+    /// The lowest key of the round.
+    deepest: f64,
+    /// Rounds left before none wait.
+    rounds: u32,
+    priced: usize,
+}
+
+impl Depth {
+    fn new(in_use: bool) -> Self {
+        // The first round finds out how deep violations are, and puts all it sees on the lists.
+        let rounds = if in_use { DEPTHS } else { 0 };
+        Self {
+            threshold: 0.0,
+            deepest: 0.0,
+            rounds,
+            priced: 0,
+        }
+    }
+
+    /// After `priced` more rows of `n`.
+    fn after(&mut self, priced: usize, n: usize) {
+        self.priced += priced;
+        if self.priced < n || self.rounds == 0 {
+            return;
+        }
+        self.rounds -= 1;
+        self.threshold = if self.rounds == 0 {
+            0.0
+        } else {
+            FALL * self.deepest
+        };
+        (self.priced, self.deepest) = (0, 0.0);
+    }
+}
+
+/// The state that all pivots share.
+pub(super) struct Run<'a, 'c> {
+    pub(super) cost: CostView<'a>,
+    pub(super) tree: &'a mut Tree,
+    pub(super) lists: &'a mut Lists,
+    pub(super) buffer: &'a mut [f64],
+    pub(super) pivots: u64,
+    pub(super) max_pivots: u64,
+    /// ⟨P, C⟩ at mass 1, kept up to date by the pivots.
+    pub(super) value: f64,
+    /// The share of the mass that one unit is.
+    pub(super) unit: f64,
+    /// Stop as soon as the value is not positive (phase one).
+    pub(super) stop_at_zero: bool,
+    /// Whether large violations go first: worth its extra sweeps where duals are far off.
+    pub(super) by_depth: bool,
+    pub(super) check: &'a mut Check<'c>,
+}
+
+impl Run<'_, '_> {
+    fn check(&mut self) -> bool {
+        let progress = Progress {
+            pivots: self.pivots,
+            value: Some(self.value),
+        };
+        (self.check)(&progress)
+    }
+
+    /// Pivots until no pair is violated.
+    ///
+    /// By depth, large violations go first: a round over all rows takes only pairs violated by more than
+    /// a part of the largest violation, and the part falls from round to round. Smaller violations mostly
+    /// vanish on their own.
+    pub(super) fn optimise(&mut self, scratch: &mut Pricing) -> Status {
+        let n = self.tree.sources();
+        let batch = n.div_ceil(2);
+        let mut tol = TOLERANCE;
+        let mut cursor = 0;
+        let mut depth = Depth::new(self.by_depth);
+        let mut stalled = 0;
+        let mut value_before = f64::INFINITY;
+        loop {
+            if depth.threshold == 0.0 {
+                let cost = self.cost;
+                self.tree.recompute_potentials(|i, j| cost.entry(i, j));
+                // Rounding could in principle keep a handful of ties alive for ever: when whole sweeps
+                // bring nothing, ties are read more generously.
+                stalled = if self.value < value_before {
+                    0
+                } else {
+                    stalled + 1
+                };
+                value_before = self.value;
+                if stalled >= PATIENCE {
+                    tol *= 4.0;
+                    stalled = 0;
+                }
+            }
+            if !self.check() {
+                return Status::Stopped;
+            }
+            let mut found = 0;
+            let mut priced = 0;
+            while priced < n && (found == 0 || priced < batch) {
+                let (key, violations) = self.price_row(cursor, tol, depth.threshold, scratch);
+                depth.deepest = depth.deepest.min(key);
+                found += violations;
+                priced += 1;
+                cursor = if cursor + 1 == n { 0 } else { cursor + 1 };
+            }
+            if found == 0 && depth.threshold == 0.0 {
+                return Status::Optimal;
+            }
+            depth.after(priced, n);
+            if let Some(status) = self.list_phase(scratch, tol, depth.threshold) {
+                return status;
+            }
+        }
+    }
+
+    /// Reads one row and puts its most violated pairs on the source's list; returns the lowest key and
+    /// how many pairs were below the depth.
+    fn price_row(&mut self, i: usize, tol: f64, depth: f64, scratch: &mut Pricing) -> (f64, usize) {
+        let n = self.tree.sources();
+        let row = self.cost.row(i, self.buffer);
+        let sinks = &self.tree.potential[n..n + self.cost.columns];
+        let shift = self.tree.potential[i];
+        let key = row.price(sinks, shift, tol);
+        if key >= depth {
+            return (key, 0);
+        }
+        scratch.found.clear();
+        row.collect(sinks, shift, tol, 0.25 * key, &mut scratch.found);
+        if scratch.found.len() > PER_ROW {
+            scratch
+                .found
+                .select_nth_unstable_by(PER_ROW - 1, |a, b| a.0.total_cmp(&b.0));
+            scratch.found.truncate(PER_ROW);
+        }
+        for &(_, j) in &scratch.found {
+            self.lists
+                .insert(i, j, row.at(j as usize), &self.tree.potential[n..]);
+        }
+        (key, scratch.found.len())
+    }
+
+    /// Pivots on the lists alone until they hold no pair violated by more than the depth; `Some` when
+    /// the run must end.
+    fn list_phase(&mut self, scratch: &mut Pricing, tol: f64, depth: f64) -> Option<Status> {
+        let n = self.tree.sources();
+        let block = (n / 16).max(MINOR).min(n);
+        let mut cursor = 0;
+        let mut clean = 0;
+        while clean < n {
+            scratch.candidates.clear();
+            let mut scanned = 0;
+            while scanned < block {
+                if let Some(candidate) = self.lists.best(cursor, self.tree, tol)
+                    && candidate.key < depth
+                {
+                    scratch.candidates.push(candidate);
+                }
+                cursor = if cursor + 1 == n { 0 } else { cursor + 1 };
+                scanned += 1;
+            }
+            if scratch.candidates.is_empty() {
+                clean += scanned;
+                continue;
+            }
+            clean = 0;
+            if scratch.candidates.len() > MINOR {
+                scratch
+                    .candidates
+                    .select_nth_unstable_by(MINOR - 1, |a, b| a.key.total_cmp(&b.key));
+                scratch.candidates.truncate(MINOR);
+            }
+            if let Some(status) = self.minor_iterations(&mut scratch.candidates, tol, depth) {
+                return Some(status);
+            }
+        }
+        None
+    }
+
+    /// Pivots on the most violated of a few candidates, again and again, until none is left.
+    fn minor_iterations(
+        &mut self,
+        candidates: &mut Vec<Candidate>,
+        tol: f64,
+        depth: f64,
+    ) -> Option<Status> {
+        let n = self.tree.sources();
+        // A little below the depth at which the lists are read: else each pivot reads them again.
+        let depth = 0.5 * depth;
+        loop {
+            let mut best = usize::MAX;
+            let mut least = 0.0;
+            let mut k = 0;
+            while k < candidates.len() {
+                let x = candidates[k];
+                let p = &self.tree.potential;
+                let key = relaxed(x.cost, p[n + x.column as usize], p[x.source as usize], tol);
+                if key >= depth {
+                    candidates.swap_remove(k);
+                    continue;
+                }
+                if key < least {
+                    least = key;
+                    best = k;
+                }
+                k += 1;
+            }
+            if best == usize::MAX {
+                return None;
+            }
+            let x = candidates.swap_remove(best);
+            let sink = n as u32 + x.column;
+            let p = &self.tree.potential;
+            let reduced = x.cost + p[sink as usize] - p[x.source as usize];
+            let units = self.tree.pivot(x.source, sink, reduced);
+            self.pivots += 1;
+            self.value += reduced * (units as f64 * self.unit);
+            if self.stop_at_zero && self.value <= 0.5 * self.unit {
+                return Some(Status::Optimal);
+            }
+            if self.pivots >= self.max_pivots {
+                return Some(Status::IterationLimit);
+            }
+            if self.pivots.is_multiple_of(CHECK_EVERY) && !self.check() {
+                return Some(Status::Stopped);
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The settings of [`NetworkSimplex`](super::NetworkSimplex), each default with its reason.
+
+use solver_api::Error;
+
+/// What can be set. `Settings::default()` is right for nearly everything;
+/// [`NetworkSimplex::new`](super::NetworkSimplex::new) checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Pivots after which the solve ends with `IterationLimit` and the feasible plan it has. Default
+    /// (`None`): no limit, because strongly feasible trees make the method finite and a time limit is the
+    /// better net.
+    #[doc(alias("numItermax", "max_iterations"))]
+    pub max_iter: Option<u64>,
+    /// The relative gap (upper − lower)/(mass · spread) that is promised. The method is exact: it always
+    /// prices to a few ulp, and this number changes nothing but what is refused. Default: 1e-9.
+    pub tol: f64,
+}
+
+/// Potentials are sums of costs along paths of the tree: below this relative gap, double precision
+/// promises nothing.
+pub const SMALLEST_TOL: f64 = 1e-12;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_iter: None,
+            tol: 1e-9,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings themselves, or an error that names the first that is out of its range.
+    pub fn checked(self) -> Result<Self, Error> {
+        if self.max_iter == Some(0) {
+            return Err(Error::setting("max_iter", 0, "must be at least 1"));
+        }
+        if !(self.tol.is_finite() && self.tol > 0.0) {
+            return Err(Error::setting(
+                "tol",
+                self.tol,
+                "must be positive and finite",
+            ));
+        }
+        if self.tol < SMALLEST_TOL {
+            let rule = format!("double precision reaches {SMALLEST_TOL:e}, not less");
+            return Err(Error::setting("tol", self.tol, rule));
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_reached_is_refused() {
+        assert!(Settings::default().checked().is_ok());
+        for tol in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-15] {
+            assert!(
+                Settings {
+                    tol,
+                    ..Settings::default()
+                }
+                .checked()
+                .is_err()
+            );
+        }
+        assert!(
+            Settings {
+                max_iter: Some(0),
+                ..Settings::default()
+            }
+            .checked()
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,318 @@
+//! From a problem of `solver-api` to the engine's slices, and from its basis to a solution.
+
+use std::time::Instant;
+
+use rayon::prelude::*;
+use solver_api::{
+    Batch, Capabilities, Capability, Check as HistoryEntry, Context, Cost, CostKind, CostRange,
+    DenseData, Error, Outcome as Answer, Plan, Potentials, Problem, Progress, Solution, Solver,
+    SparsePlan, Termination, check_feasible,
+};
+
+use super::cost::{CostView, Entries, Rows};
+use super::engine::{Instance, Workspace};
+use super::pricing::{Progress as Step, Status};
+use super::{NAME, Settings};
+
+/// Bytes up to which a cost that is not stored as a matrix is written out once (its pairs of positive
+/// weight only). Larger ones are computed again whenever a row is read.
+const WRITE_OUT: usize = 1 << 28;
+
+/// A stored matrix is copied without its rows and columns of zero weight where no more than one part in
+/// this many is left: with images, mostly zero, that is most of the work saved.
+const COMPRESS: usize = 4;
+
+/// The primal network simplex method: exact optimum of balanced problems, with plan and potentials.
+///
+/// Time: measured, one thread, at n = m = 2000 with squared Euclidean costs: 0.04–0.1 s. Memory beyond
+/// the cost: about 1.5 KB per source, 100 bytes per target, and a thirty-second of the matrix (f64) for
+/// the starting duals.
+///
+/// Sources: Cunningham, *A network simplex method* (1976); Jonker and Volgenant, *A shortest augmenting
+/// path algorithm* (1987); Peyré and Cuturi, *Computational optimal transport* (2019), chapter 3.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkSimplex {
+    settings: Settings,
+}
+
+impl NetworkSimplex {
+    /// A solver with these settings, checked.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        Ok(Self {
+            settings: settings.checked()?,
+        })
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn solve_in(
+        &self,
+        problem: &Problem,
+        context: &Context,
+        scratch: &mut Scratch,
+    ) -> Result<Solution, Error> {
+        let started = Instant::now();
+        self.capabilities().require(NAME, problem)?;
+        check_feasible(problem)?;
+        let (n, m) = problem.shape();
+        if let Some(warm) = &context.warm_start {
+            warm.check(n, m)?;
+        }
+        scratch.gather(problem, context);
+        let range = scratch.write_out(problem.cost());
+        let Scratch {
+            workspace,
+            a,
+            b,
+            rows,
+            columns,
+            narrow,
+            wide,
+            warm,
+            ..
+        } = scratch;
+        let lazy = Computed(problem.cost());
+        let (all_rows, all_columns) = (a.len() == n, columns.is_empty());
+        let stored_rows = (!all_rows && all_columns).then_some(&rows[..]);
+        let entries = if !all_columns && !wide.is_empty() {
+            Entries::F64(wide)
+        } else if !all_columns && !narrow.is_empty() {
+            Entries::F32(narrow)
+        } else {
+            stored(problem.cost()).unwrap_or(Entries::Rows(&lazy))
+        };
+        let instance = Instance {
+            supply: a,
+            demand: b,
+            cost: CostView {
+                entries,
+                columns: b.len(),
+                rows: stored_rows,
+            },
+            range: (range.min, range.max),
+            warm: context.warm_start.is_some().then_some(&warm[..]),
+            max_pivots: self.settings.max_iter.unwrap_or(u64::MAX),
+        };
+        let mut stopped = None;
+        let mut history = Vec::new();
+        let outcome = workspace.solve(&instance, &mut |step: &Step| {
+            stopped = stopped.or(if step.value.is_some() {
+                let elapsed = started.elapsed();
+                if context.keep_history {
+                    let error = f64::INFINITY;
+                    history.push(HistoryEntry {
+                        iteration: step.pivots,
+                        error,
+                        elapsed,
+                    });
+                }
+                context.check(&Progress {
+                    problem: context.problem_index,
+                    iteration: step.pivots,
+                    error: f64::INFINITY,
+                    tol: self.settings.tol,
+                    certificate: None,
+                    elapsed,
+                })
+            } else {
+                context.interrupted()
+            });
+            stopped.is_none()
+        });
+        let source = |i: usize| if all_rows { i } else { rows[i] as usize };
+        let column = |j: usize| if all_columns { j } else { columns[j] as usize };
+        let mut triples = Vec::with_capacity(a.len() + b.len());
+        workspace.flows(&instance.cost, |i, j, mass| {
+            triples.push((source(i) as u32, column(j) as u32, mass));
+        });
+        let mut potentials = Potentials::new(vec![0.0; n], vec![0.0; m]);
+        for i in 0..a.len() {
+            potentials.f[source(i)] = workspace.f(i);
+        }
+        for j in (0..b.len()).filter(|&j| b[j] > 0.0) {
+            potentials.g[column(j)] = workspace.g(j);
+        }
+        let answer = Answer {
+            plan: Plan::Sparse(SparsePlan::from_triples(n, m, triples)?),
+            potentials,
+            reg: 0.0,
+            termination: match outcome.status {
+                Status::Optimal => Termination::Optimal,
+                Status::IterationLimit => Termination::IterationLimit,
+                Status::Stopped => stopped.unwrap_or(Termination::Cancelled),
+                // The maximum flow above has settled this: only rounding at its tolerance comes here.
+                Status::Infeasible => Termination::NumericalFailure,
+            },
+            iterations: outcome.pivots,
+            history,
+            certificate: None,
+        };
+        Ok(Solution::assemble(NAME, problem, answer, started, context))
+    }
+}
+
+impl Solver for NetworkSimplex {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&[
+            Capability::Balanced,
+            Capability::Exact,
+            Capability::ForbiddenPairs,
+            Capability::WarmStart,
+            Capability::Interruptible,
+            Capability::Deterministic,
+        ])
+    }
+
+    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        self.solve_in(problem, context, &mut Scratch::default())
+    }
+
+    /// Problems run side by side; each thread keeps its memory from one problem to the next.
+    fn solve_batch(&self, batch: &Batch, context: &mut Context) -> Vec<Result<Solution, Error>> {
+        let context = &*context;
+        context.install(|| {
+            (0..batch.len())
+                .into_par_iter()
+                .map_init(Scratch::default, |scratch, k| {
+                    self.solve_in(&batch.problem(k)?, &context.for_problem(k), scratch)
+                })
+                .collect()
+        })
+    }
+}
+
+/// The memory of a solve.
+#[derive(Debug, Default)]
+struct Scratch {
+    workspace: Workspace,
+    /// Positive weights, and the rows they stand in.
+    a: Vec<f64>,
+    rows: Vec<u32>,
+    /// Weights of the columns the engine sees, and which these are (empty: all).
+    b: Vec<f64>,
+    columns: Vec<u32>,
+    /// The cost of positive weights alone, where it is written out.
+    wide: Vec<f64>,
+    narrow: Vec<f32>,
+    row: Vec<f64>,
+    warm: Vec<f64>,
+}
+
+impl Scratch {
+    /// Weights, and whether zeros are compressed out of the columns.
+    fn gather(&mut self, problem: &Problem, context: &Context) {
+        let (n, m) = problem.shape();
+        let positive = |w: &[f64], index: &mut Vec<u32>| {
+            index.clear();
+            index.extend((0..w.len() as u32).filter(|&k| w[k as usize] > 0.0));
+        };
+        let (a, b) = (problem.a().weights(), problem.b().weights());
+        positive(a, &mut self.rows);
+        positive(b, &mut self.columns);
+        self.a.clear();
+        self.a.extend(self.rows.iter().map(|&i| a[i as usize]));
+        let left = self.rows.len() * self.columns.len();
+        let compress = match stored(problem.cost()) {
+            Some(_) => left * COMPRESS <= n * m,
+            None => left * size_of::<f64>() <= WRITE_OUT,
+        };
+        if !compress {
+            self.columns.clear();
+        }
+        self.b.clear();
+        self.warm.clear();
+        let warm = context.warm_start.as_ref().map(|p| &p.g[..]);
+        if compress {
+            self.b.extend(self.columns.iter().map(|&j| b[j as usize]));
+            self.warm
+                .extend(self.columns.iter().filter_map(|&j| Some(warm?[j as usize])));
+        } else {
+            self.b.extend_from_slice(b);
+            self.warm.extend_from_slice(warm.unwrap_or(&[]));
+        }
+    }
+
+    /// Writes out the pairs of positive weight where `gather` decided so; returns the range of the cost,
+    /// from a few rows where it is not known.
+    fn write_out(&mut self, cost: &dyn Cost) -> CostRange {
+        self.wide.clear();
+        self.narrow.clear();
+        self.row.clear();
+        let m = cost.shape().1;
+        let stored = stored(cost);
+        if self.columns.is_empty() {
+            if stored.is_some() {
+                return cost.range();
+            }
+            let mut range = CostRange::EMPTY;
+            self.row.resize(m, 0.0);
+            for &i in self.rows.iter().step_by((self.rows.len() / 16).max(1)) {
+                cost.row(i as usize, &mut self.row);
+                self.row.iter().for_each(|&c| range.include(c));
+            }
+            return range;
+        }
+        let columns = &self.columns;
+        match stored {
+            Some(Entries::F64(c)) => {
+                for &i in &self.rows {
+                    let row = &c[i as usize * m..][..m];
+                    self.wide.extend(columns.iter().map(|&j| row[j as usize]));
+                }
+                return cost.range();
+            }
+            Some(Entries::F32(c)) => {
+                for &i in &self.rows {
+                    let row = &c[i as usize * m..][..m];
+                    self.narrow.extend(columns.iter().map(|&j| row[j as usize]));
+                }
+                return cost.range();
+            }
+            _ => {}
+        }
+        let mut range = CostRange::EMPTY;
+        self.row.resize(m, 0.0);
+        for &i in &self.rows {
+            cost.row(i as usize, &mut self.row);
+            for &j in &self.columns {
+                let c = self.row[j as usize];
+                range.include(c);
+                self.wide.push(c);
+            }
+        }
+        range
+    }
+}
+
+/// The caller's own matrix, where there is one.
+fn stored(cost: &dyn Cost) -> Option<Entries<'_>> {
+    let CostKind::Dense(dense) = cost.kind() else {
+        return None;
+    };
+    match dense.data() {
+        DenseData::F64(c) => Some(Entries::F64(c)),
+        DenseData::F32(c) => Some(Entries::F32(c)),
+        _ => None,
+    }
+}
+
+/// A cost that is computed whenever a row is read.
+struct Computed<'a>(&'a dyn Cost);
+
+impl Rows for Computed<'_> {
+    fn row(&self, i: usize, out: &mut [f64]) {
+        self.0.row(i, out);
+    }
+
+    fn entry(&self, i: usize, j: usize) -> f64 {
+        self.0.entry(i, j)
+    }
+}
