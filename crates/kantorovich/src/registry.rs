@@ -130,6 +130,18 @@ impl Registry {
             .collect()
     }
 
+    /// The backends that have every one of `capabilities`, in the same order.
+    #[must_use]
+    pub fn restricted_to(&self, capabilities: &[Capability]) -> Self {
+        let able = |f: &&Arc<dyn Factory>| {
+            let has = f.capabilities();
+            capabilities.iter().all(|c| has.has(*c))
+        };
+        Self {
+            factories: self.factories.iter().filter(able).cloned().collect(),
+        }
+    }
+
     /// Completes an [`Error::Unsupported`] with the backends that have what was missing; others pass unchanged.
     #[must_use]
     pub fn with_hint(&self, error: Error) -> Error {

@@ -167,6 +167,17 @@ impl Problem {
         })
     }
 
+    /// The same measures and marginal condition with another cost of the same shape, such as this one written out.
+    pub fn with_cost(self, cost: Arc<dyn Cost>) -> Result<Self, Error> {
+        let marginals = self.marginals;
+        // The masses were settled when this problem was made.
+        let problem = Self::unchecked_masses(self.a, self.b, cost)?;
+        Ok(Self {
+            marginals,
+            ..problem
+        })
+    }
+
     /// The source measure.
     #[must_use]
     pub fn a(&self) -> &Measure {

@@ -1,0 +1,273 @@
+//! The command line's grammar, and its errors on one line.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Parser, Subcommand};
+
+/// Optimal transport from arrays on disk, with a certificate for every answer.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ot",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Solve one problem
+    Solve(Box<SolveArgs>),
+    /// List the backends, what they can do, and their settings
+    Backends(BackendsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackendsArgs {
+    /// Print a JSON array, with every setting and its default
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arrays are .npy, .npz (one array, or FILE.npz:KEY) or .csv, in double or single precision or integers. One of
+/// --cost, --x with --y, and --grid says what moving costs.
+///
+/// Exit status: 0 solved to tolerance; 2 bad input or usage; 3 an answer that did not reach its tolerance, printed
+/// all the same; 4 infeasible.
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("costs").args(["cost", "x", "grid"]).required(true))]
+pub(crate) struct SolveArgs {
+    /// Weights of the sources; uniform if omitted
+    #[arg(long, value_name = "FILE", help_heading = "Problem")]
+    pub(crate) a: Option<PathBuf>,
+
+    /// Weights of the targets; uniform if omitted
+    #[arg(long, value_name = "FILE", help_heading = "Problem")]
+    pub(crate) b: Option<PathBuf>,
+
+    /// The n×m cost matrix; +inf forbids a pair
+    #[arg(long, value_name = "FILE", help_heading = "Problem", conflicts_with_all = ["y", "metric", "lazy"])]
+    pub(crate) cost: Option<PathBuf>,
+
+    /// Source points, n×d (or n numbers)
+    #[arg(long, value_name = "FILE", help_heading = "Problem", requires_all = ["y", "metric"])]
+    pub(crate) x: Option<PathBuf>,
+
+    /// Target points, m×d (or m numbers)
+    #[arg(long, value_name = "FILE", help_heading = "Problem", requires = "x")]
+    pub(crate) y: Option<PathBuf>,
+
+    /// Both sides are the cells of this grid, a unit apart; weights may have its shape
+    #[arg(
+        long,
+        value_name = "HxW[xD]",
+        help_heading = "Problem",
+        requires = "metric",
+        conflicts_with = "y"
+    )]
+    pub(crate) grid: Option<String>,
+
+    /// sqeuclidean, euclidean, cityblock, chebyshev, minkowski:P, cosine, log1p, atan, asinh, atanh:S, power:P (the
+    /// last five of the Euclidean distance) or arc (positions in turns)
+    #[arg(long, value_name = "NAME", help_heading = "Problem")]
+    pub(crate) metric: Option<String>,
+
+    /// Compute costs when needed: no n×m array, for backends that can do without one
+    #[arg(long, help_heading = "Problem", requires = "x")]
+    pub(crate) lazy: bool,
+
+    /// Scale both weights to mass 1
+    #[arg(long, help_heading = "Problem")]
+    pub(crate) normalize: bool,
+
+    /// Relax the source marginal: weight of its KL term (inf, or omitted: hard)
+    #[arg(
+        long,
+        value_name = "G",
+        help_heading = "Problem",
+        allow_negative_numbers = true
+    )]
+    pub(crate) gamma_a: Option<f64>,
+
+    /// Relax the target marginal: weight of its KL term (inf, or omitted: hard)
+    #[arg(
+        long,
+        value_name = "G",
+        help_heading = "Problem",
+        allow_negative_numbers = true
+    )]
+    pub(crate) gamma_b: Option<f64>,
+
+    /// Move exactly this mass, at most the smaller of the two
+    #[arg(long, value_name = "S", help_heading = "Problem", allow_negative_numbers = true, conflicts_with_all = ["gamma_a", "gamma_b"])]
+    pub(crate) mass: Option<f64>,
+
+    /// Reference plan of the entropy in place of a⊗b, n×m and positive
+    #[arg(long, value_name = "FILE", help_heading = "Problem")]
+    pub(crate) prior: Option<PathBuf>,
+
+    /// A name from `ot backends`, or auto, which picks one
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Solver",
+        default_value = "auto"
+    )]
+    pub(crate) backend: String,
+
+    /// Regularization in cost units, for entropic backends
+    #[arg(
+        long,
+        value_name = "R",
+        help_heading = "Solver",
+        allow_negative_numbers = true,
+        conflicts_with = "reg_rel"
+    )]
+    pub(crate) reg: Option<f64>,
+
+    /// Regularization relative to the largest |cost|; 1e-2 if neither is given and the backend has one
+    #[arg(
+        long,
+        value_name = "r",
+        help_heading = "Solver",
+        allow_negative_numbers = true
+    )]
+    pub(crate) reg_rel: Option<f64>,
+
+    /// Tolerance; defaults are listed by `ot backends --json`
+    #[arg(
+        long,
+        value_name = "T",
+        help_heading = "Solver",
+        allow_negative_numbers = true
+    )]
+    pub(crate) tol: Option<f64>,
+
+    /// Iteration limit; defaults are listed by `ot backends --json`
+    #[arg(long, value_name = "N", help_heading = "Solver")]
+    pub(crate) max_iter: Option<u64>,
+
+    /// Stop after this many seconds
+    #[arg(
+        long,
+        value_name = "S",
+        help_heading = "Solver",
+        allow_negative_numbers = true
+    )]
+    pub(crate) time_limit: Option<f64>,
+
+    /// Seed of a stochastic backend
+    #[arg(long, value_name = "S", help_heading = "Solver")]
+    pub(crate) seed: Option<u64>,
+
+    /// Threads; all cores if omitted
+    #[arg(long, value_name = "T", help_heading = "Solver")]
+    pub(crate) threads: Option<usize>,
+
+    /// A further setting of the backend; may be repeated
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        help_heading = "Solver",
+        allow_hyphen_values = true
+    )]
+    pub(crate) set: Vec<String>,
+
+    /// Start from the potentials f and g of an earlier --potentials-out
+    #[arg(long, value_name = "FG.npz", help_heading = "Solver")]
+    pub(crate) warm: Option<PathBuf>,
+
+    /// Write the plan: .npy dense, .npz its non-zeros as row, col, value, shape
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) plan_out: Option<PathBuf>,
+
+    /// Write the potentials f and g, in cost units
+    #[arg(long, value_name = "FG.npz", help_heading = "Output")]
+    pub(crate) potentials_out: Option<PathBuf>,
+
+    /// Print one JSON object instead of the report
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// A usage error of the parser on one line: its message and its tips, without the usage text.
+pub(crate) fn squeeze(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let mut line = String::new();
+    for part in text.lines().map(str::trim) {
+        if part.starts_with("Usage:") || part.starts_with("For more information") {
+            break;
+        }
+        if part.is_empty() {
+            continue;
+        }
+        match line.chars().last() {
+            None => {}
+            Some(':') => line.push(' '),
+            Some(_) => line.push_str("; "),
+        }
+        line.push_str(part.strip_prefix("error: ").unwrap_or(part));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn parser_errors_become_one_line() {
+        let squeezed = |args: &[&str]| squeeze(&Args::try_parse_from(args).unwrap_err());
+        insta::assert_snapshot!(
+            [
+                squeezed(&["ot"]),
+                squeezed(&["ot", "slove"]),
+                squeezed(&["ot", "solve"]),
+                squeezed(&["ot", "solve", "--x", "x.npy"]),
+                squeezed(&[
+                    "ot",
+                    "solve",
+                    "--cost",
+                    "c.npy",
+                    "--grid",
+                    "2x2",
+                    "--metric",
+                    "euclidean"
+                ]),
+                squeezed(&[
+                    "ot",
+                    "solve",
+                    "--cost",
+                    "c.npy",
+                    "--reg",
+                    "1",
+                    "--reg-rel",
+                    "2"
+                ]),
+                squeezed(&["ot", "solve", "--cost", "c.npy", "--tol", "tiny"]),
+                squeezed(&["ot", "solve", "--cost", "c.npy", "--max-iter", "-1"]),
+                squeezed(&["ot", "solve", "--cost", "c.npy", "--maxiter", "1"]),
+                squeezed(&[
+                    "ot",
+                    "solve",
+                    "--cost",
+                    "c.npy",
+                    "--mass",
+                    "1",
+                    "--gamma-a",
+                    "1"
+                ]),
+            ]
+            .join("\n")
+        );
+    }
+}

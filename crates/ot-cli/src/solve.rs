@@ -1,0 +1,268 @@
+//! `ot solve`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kantorovich::{
+    Auto, Capabilities, Capability, Context, CostKind, DenseCost, Error, Options, Problem, Reg,
+    Registry, Solver,
+};
+
+use crate::Cli;
+use crate::args::SolveArgs;
+use crate::exit::{Exit, Failure};
+use crate::input::Inputs;
+use crate::memory::{self, Meter};
+use crate::output::Outputs;
+use crate::progress::Line;
+use crate::report::{Measured, Report};
+
+/// More threads than any machine has: a slip of the finger, not a wish.
+const MOST_THREADS: usize = 1024;
+
+/// Solves, writes the files asked for, and returns the report with its exit status.
+pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Failure> {
+    let chosen = Chosen::new(cli.registry, args)?;
+    let mut context = context(args)?;
+    let outputs = Outputs::check(args)?;
+    let mut inputs = Inputs::read(args)?;
+
+    let started = Instant::now();
+    let hint = |error| Failure::from(cli.registry.with_hint(error));
+    let (n, m, problem) = {
+        let cost = inputs.cost()?;
+        let (n, m) = cost.shape();
+        let (a, b) = inputs.measures((n, m), args.normalize)?;
+        let problem = match (args.gamma_a, args.gamma_b, args.mass) {
+            (_, _, Some(mass)) => Problem::partial(a, b, cost, mass)?,
+            (None, None, None) => Problem::new(a, b, cost)?,
+            (gamma_a, gamma_b, None) => {
+                let hard = f64::INFINITY;
+                Problem::relaxed(a, b, cost, gamma_a.unwrap_or(hard), gamma_b.unwrap_or(hard))?
+            }
+        };
+        (n, m, problem)
+    };
+    if let Some(potentials) = inputs.warm.take() {
+        potentials
+            .check(n, m)
+            .map_err(|e| Failure::option("warm", e))?;
+        context = context.warm(potentials);
+    }
+    if let Some(limit) = time_limit(args)? {
+        context = context.time_limit(limit.saturating_sub(started.elapsed()));
+    }
+    let (name, capabilities) = chosen.backend(&problem, &context).map_err(hint)?;
+    let problem = if wants_matrix(&problem, &capabilities) {
+        context.install(|| written_out(&problem, &name))?
+    } else {
+        problem
+    };
+
+    let meter = Meter::start(cli.memory);
+    let line = cli.progress.then(|| Line::start(&name));
+    if let Some(line) = &line {
+        context = context.observed(line.observer());
+    }
+    let pool = context.clone();
+    let solution = pool.install(|| chosen.solver().solve_with(&problem, &mut context));
+    drop(line);
+    let solution = solution.map_err(hint)?;
+    let measured = Measured {
+        seconds: started
+            .elapsed()
+            .saturating_sub(solution.certify_time)
+            .as_secs_f64(),
+        extra_bytes: meter.extra(),
+        peak_bytes: meter.process_peak(),
+    };
+
+    outputs.write(&solution)?;
+    let report = Report::new(&problem, &solution, measured);
+    let text = if args.json {
+        report
+            .to_json()
+            .map_err(|e| Failure::usage(e.to_string()))?
+    } else {
+        report.to_text(&problem, &solution, &args.backend)
+    };
+    let exit = if solution.convergence.converged() {
+        Exit::Solved
+    } else {
+        Exit::NotConverged
+    };
+    Ok((text, exit))
+}
+
+/// The solver that was asked for.
+enum Chosen {
+    Named(Box<dyn Solver>),
+    Auto(Auto),
+}
+
+impl Chosen {
+    /// Builds it with the options; an option that it can't honour is an error that names the option.
+    fn new(registry: &Registry, args: &SolveArgs) -> Result<Self, Failure> {
+        // Only asks whether the name is known, before anything else is said about it.
+        let factory = registry.get(&args.backend)?;
+        if args.prior.is_some() {
+            let problem = format!("`{}` has no prior, nor has any backend", args.backend);
+            return Err(Failure::option("prior", problem));
+        }
+        let demands = demands(args);
+        for (option, capability) in &demands {
+            if !factory.capabilities().has(*capability) {
+                return Err(lacks(registry, args, option, *capability));
+            }
+        }
+        let options = options(args)?;
+        if args.backend != Auto::NAME || !factory.name().eq(Auto::NAME) {
+            return Ok(Self::Named(registry.build(&args.backend, &options)?));
+        }
+        let needed: Vec<_> = demands.iter().map(|(_, c)| *c).collect();
+        let capable = registry.restricted_to(&needed);
+        if let (true, Some((option, capability))) = (capable.is_empty(), demands.last()) {
+            return Err(lacks(registry, args, option, *capability));
+        }
+        Ok(Self::Auto(capable.auto(&options)?))
+    }
+
+    fn solver(&self) -> &dyn Solver {
+        match self {
+            Self::Named(solver) => solver.as_ref(),
+            Self::Auto(auto) => auto,
+        }
+    }
+
+    /// The backend that will be asked first.
+    fn backend(
+        &self,
+        problem: &Problem,
+        context: &Context,
+    ) -> Result<(String, Capabilities), Error> {
+        match self {
+            Self::Named(solver) => Ok((solver.name().to_owned(), solver.capabilities())),
+            Self::Auto(auto) => {
+                let (name, capabilities) = auto.pick(problem, context)?;
+                Ok((name.to_owned(), capabilities.clone()))
+            }
+        }
+    }
+}
+
+/// Options that only some backends can honour.
+fn demands(args: &SolveArgs) -> Vec<(&'static str, Capability)> {
+    let all = [
+        ("mass", Capability::Partial, args.mass.is_some()),
+        ("gamma-a", Capability::Relaxed, args.gamma_a.is_some()),
+        ("gamma-b", Capability::Relaxed, args.gamma_b.is_some()),
+        ("lazy", Capability::LazyCost, args.lazy),
+        ("warm", Capability::WarmStart, args.warm.is_some()),
+        (
+            "time-limit",
+            Capability::Interruptible,
+            args.time_limit.is_some(),
+        ),
+    ];
+    let given = all.into_iter().filter(|(.., given)| *given);
+    given
+        .map(|(option, capability, _)| (option, capability))
+        .collect()
+}
+
+/// No backend for an option: who else has it?
+fn lacks(registry: &Registry, args: &SolveArgs, option: &str, capability: Capability) -> Failure {
+    let others = registry.having(capability);
+    let hint = if others.is_empty() {
+        "no backend compiled in has it".to_owned()
+    } else if args.backend == Auto::NAME {
+        format!("{} has it, but not the other options", others.join(", "))
+    } else {
+        format!("{} can", others.join(", "))
+    };
+    Failure::option(
+        option,
+        format!("`{}` lacks `{capability}`; {hint}", args.backend),
+    )
+}
+
+fn options(args: &SolveArgs) -> Result<Options, Failure> {
+    let mut options = Options {
+        reg: match (args.reg, args.reg_rel) {
+            (Some(reg), _) => Some(Reg::Absolute(reg).check()?),
+            (None, Some(rel)) => Some(Reg::Relative(rel).check()?),
+            (None, None) => None,
+        },
+        tol: args.tol,
+        max_iter: args.max_iter,
+        seed: args.seed,
+        ..Options::default()
+    };
+    for pair in &args.set {
+        let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(Failure::option(
+                "set",
+                format!("`{pair}` must be KEY=VALUE"),
+            ));
+        };
+        let earlier = options.set.insert(key.to_owned(), value.to_owned());
+        if earlier.is_some() {
+            return Err(Failure::option("set", format!("`{key}` is given twice")));
+        }
+    }
+    Ok(options)
+}
+
+fn context(args: &SolveArgs) -> Result<Context, Failure> {
+    time_limit(args)?;
+    let context = Context::new();
+    match args.threads {
+        None => Ok(context),
+        Some(threads) if threads > MOST_THREADS => {
+            let rule = format!("{threads} is more than {MOST_THREADS}");
+            Err(Failure::option("threads", rule))
+        }
+        Some(threads) => Ok(context.with_threads(threads)?),
+    }
+}
+
+fn time_limit(args: &SolveArgs) -> Result<Option<Duration>, Failure> {
+    let Some(seconds) = args.time_limit else {
+        return Ok(None);
+    };
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(limit) if !limit.is_zero() => Ok(Some(limit)),
+        _ => {
+            let rule = format!("{seconds} must be a positive number of seconds");
+            Err(Failure::option("time-limit", rule))
+        }
+    }
+}
+
+/// Whether a backend that knows nothing of points or grids would ask for the same entries again and again.
+fn wants_matrix(problem: &Problem, capabilities: &Capabilities) -> bool {
+    match problem.cost().kind() {
+        CostKind::Points(_) => !capabilities.has(Capability::LazyCost),
+        CostKind::Grid(_) => {
+            !capabilities.has(Capability::LazyCost) && !capabilities.has(Capability::GridCost)
+        }
+        _ => false,
+    }
+}
+
+/// The same problem with its cost as a matrix in memory, if it fits.
+fn written_out(problem: &Problem, backend: &str) -> Result<Problem, Error> {
+    let (n, m) = problem.shape();
+    let bytes = (n as u64).saturating_mul(m as u64).saturating_mul(8);
+    let limit = memory::available();
+    if bytes > limit {
+        return Err(Error::TooLarge {
+            solver: backend.to_owned(),
+            what: format!("the {n}×{m} cost matrix"),
+            bytes,
+            limit,
+        });
+    }
+    let cost = Arc::new(DenseCost::materialize(problem.cost())?);
+    problem.clone().with_cost(cost)
+}
