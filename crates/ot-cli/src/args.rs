@@ -10,6 +10,7 @@ use clap::{ArgGroup, Parser, Subcommand};
     name = "ot",
     version,
     disable_help_subcommand = true,
+    arg_required_else_help = false,
     max_term_width = 100
 )]
 pub(crate) struct Args {

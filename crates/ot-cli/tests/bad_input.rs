@@ -1,0 +1,266 @@
+//! Contract 1 through the command: one clear line, nothing on standard output, status 2 or 4.
+
+#![allow(clippy::unwrap_used)] // helpers of tests may unwrap, as tests do
+
+mod common;
+
+use std::fs;
+
+use common::{Ran, folder, npy, npy_f32, ot};
+use ot_cli::Exit;
+
+/// Refused with this status, and the line says all of `parts`.
+fn refused(ran: &Ran, exit: Exit, parts: &[&str]) {
+    ran.assert_refused(exit);
+    for part in parts {
+        assert!(ran.stderr.contains(part), "no {part:?} in {:?}", ran.stderr);
+    }
+}
+
+#[test]
+fn bad_numbers_are_named_with_their_place() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let weights = |values: &[f64], parts: &[&str]| {
+        npy(&at("w.npy"), &[values.len()], values);
+        let ran = ot(
+            folder.path(),
+            "solve --a @w.npy --b @b.npy --cost @cost.npy",
+        );
+        refused(&ran, Exit::Usage, parts);
+    };
+    weights(&[0.5, nan, 0.5], &["`a`[1] is NaN", "finite"]);
+    weights(&[0.5, 0.5, inf], &["`a`[2] is inf"]);
+    weights(&[-0.5, 1.0, 0.5], &["`a`[0] is -0.5"]);
+    weights(&[0.0, 0.0, 0.0], &["`a` has mass 0"]);
+    weights(&[1e308, 1e308, 1e308], &["`a` has mass inf"]);
+    weights(&[0.5, 0.5], &["`a` has shape 2", "3 rows"]);
+    weights(&[0.5, 0.25, 0.25 + 2e-9], &["masses", "1e-9"]);
+
+    let costs = |shape: &[usize], values: &[f64], parts: &[&str]| {
+        npy(&at("c.npy"), shape, values);
+        let ran = ot(folder.path(), "solve --a @a.npy --b @b.npy --cost @c.npy");
+        refused(&ran, Exit::Usage, parts);
+    };
+    costs(
+        &[3, 2],
+        &[0.0, 1.0, nan, 1.0, 1.0, 1.0],
+        &["`cost`[1, 0] is NaN"],
+    );
+    costs(
+        &[3, 2],
+        &[0.0, 1.0, 1.0, 1.0, 1.0, -inf],
+        &["`cost`[2, 1] is -inf"],
+    );
+    costs(&[2, 3], &[0.0; 6], &["`a` has shape 3", "2 rows"]);
+    costs(&[6], &[0.0; 6], &["--cost", "[6]", "n×m matrix"]);
+    costs(&[3, 2, 1], &[0.0; 6], &["--cost", "[3, 2, 1]"]);
+    costs(&[0, 2], &[], &["--cost", "[0, 2]"]);
+
+    let points = |y: &[f64], metric: &str, parts: &[&str]| {
+        npy(&at("q.npy"), &[y.len() / 2, 2], y);
+        let ran = ot(
+            folder.path(),
+            &format!("solve --x @x.npy --y @q.npy --metric {metric}"),
+        );
+        refused(&ran, Exit::Usage, parts);
+    };
+    points(&[0.0, nan], "euclidean", &["`y`[0, 1] is NaN"]);
+    points(&[0.0, inf], "cityblock", &["`y`[0, 1] is inf"]);
+    points(&[1.0, 0.0], "cosine", &["`x`[0, 0] is 0", "cosine"]);
+    points(&[1.0, 0.0], "atanh:1", &["atanh:1", "largest distance"]);
+    points(&[1.0, 0.0], "arc", &["arc"]);
+    points(&[1.0, 0.0], "manhattan", &["manhattan", "cityblock"]);
+    npy(&at("q.npy"), &[2, 3], &[0.0; 6]);
+    let ran = ot(
+        folder.path(),
+        "solve --x @x.npy --y @q.npy --metric euclidean",
+    );
+    refused(&ran, Exit::Usage, &["`y` has shape 2×3", "dimension 2"]);
+}
+
+#[test]
+fn masses_of_single_precision_differ_by_more_than_five_digits() {
+    let folder = folder();
+    npy_f32(&folder.path().join("b32.npy"), &[2], &[0.5, 0.500_03]);
+    let line = "solve --a @a.npy --b @b32.npy --cost @cost.npy";
+    refused(&ot(folder.path(), line), Exit::Usage, &["masses", "1e-5"]);
+    // Normalizing is an explicit wish.
+    let ran = ot(folder.path(), &format!("{line} --normalize"));
+    assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
+}
+
+#[test]
+fn bad_files_are_named_with_their_option() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let cost = |name: &str, parts: &[&str]| {
+        let ran = ot(folder.path(), &format!("solve --cost @{name}"));
+        refused(&ran, Exit::Usage, &[&["--cost: ", name], parts].concat());
+    };
+    cost("missing.npy", &["cannot open"]);
+    let ran = ot(folder.path(), "solve --cost @missing.npz:key");
+    refused(
+        &ran,
+        Exit::Usage,
+        &["--cost: ", "missing.npz", "cannot open"],
+    );
+    let good = fs::read(at("cost.npy")).unwrap();
+    fs::write(at("truncated.npy"), &good[..good.len() - 1]).unwrap();
+    cost("truncated.npy", &["truncated"]);
+    fs::write(at("stub.npy"), &good[..20]).unwrap();
+    cost("stub.npy", &[]);
+    fs::write(at("zero.npy"), b"").unwrap();
+    cost("zero.npy", &[]);
+    fs::write(at("trailing.npy"), [good.as_slice(), b"x"].concat()).unwrap();
+    cost("trailing.npy", &["follow"]);
+    fs::write(at("cost.dat2"), &good).unwrap();
+    cost("cost.dat2", &["unknown kind"]);
+    fs::create_dir(at("folder.npy")).unwrap();
+    cost("folder.npy", &[]);
+    fs::write(at("empty.csv"), "").unwrap();
+    cost("empty.csv", &["empty"]);
+    fs::write(at("text.csv"), "1,2\n3,four\n").unwrap();
+    cost("text.csv", &["line 2, column 2", "four"]);
+    fs::write(at("ragged.csv"), "1,2\n3\n").unwrap();
+    cost("ragged.csv", &["line 2"]);
+    fs::write(at("nan.csv"), "1,2\n3,nan\n").unwrap();
+    let ran = ot(folder.path(), "solve --cost @nan.csv");
+    refused(&ran, Exit::Usage, &["`cost`[1, 1] is NaN"]);
+    // A header that promises 8 EB, and one that overflows.
+    for shape in ["(1000000000, 1000000000)", "(9223372036854775807, 16)"] {
+        let text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(text.bytes());
+        fs::write(at("huge.npy"), bytes).unwrap();
+        cost("huge.npy", &[]);
+    }
+}
+
+#[test]
+fn infeasible_is_status_4_with_its_proof() {
+    let folder = folder();
+    let inf = f64::INFINITY;
+    npy(
+        &folder.path().join("c.npy"),
+        &[3, 2],
+        &[0.0, inf, 0.0, inf, 1.0, 1.0],
+    );
+    let ran = ot(
+        folder.path(),
+        "solve --a @a.npy --b @b.npy --cost @c.npy --json",
+    );
+    refused(
+        &ran,
+        Exit::Infeasible,
+        &["infeasible", "{0, 1}", "{0}", "0.75", "0.5"],
+    );
+    npy(&folder.path().join("c.npy"), &[3, 2], &[inf; 6]);
+    let ran = ot(folder.path(), "solve --cost @c.npy");
+    refused(&ran, Exit::Infeasible, &["infeasible"]);
+}
+
+#[test]
+fn options_that_nobody_can_honour_are_usage_errors() {
+    let folder = folder();
+    let cost = |options: &str, parts: &[&str]| {
+        let ran = ot(folder.path(), &format!("solve --cost @cost.npy {options}"));
+        refused(&ran, Exit::Usage, parts);
+    };
+    cost("--prior @cost.npy", &["--prior"]);
+    cost("--gamma-a 1", &["--gamma-a", "relaxed"]);
+    cost("--gamma-b inf", &["--gamma-b", "relaxed"]);
+    cost("--mass 0.5", &["--mass", "partial"]);
+    cost("--warm @fg.npz", &["--warm", "warm-start"]);
+    cost("--reg 0.1", &["`reg` = 0.1", "no such setting"]);
+    cost("--reg-rel 0.1", &["`reg_rel` = 0.1", "no such setting"]);
+    cost("--reg nan", &["`reg` = NaN"]);
+    cost("--reg -1", &["`reg` = -1"]);
+    cost("--tol 1e-3", &["`tol`", "no such setting"]);
+    cost("--seed 1", &["`seed` = 1", "no such setting"]);
+    cost("--set colour=red", &["`colour` = red"]);
+    cost("--set colour", &["--set", "KEY=VALUE"]);
+    cost("--set k=1 --set k=2", &["--set", "twice"]);
+    cost("--max-iter 0", &["`max_iter` = 0"]);
+    cost("--threads 0", &["`threads` = 0"]);
+    cost("--threads 1000000", &["--threads", "1000000"]);
+    cost("--time-limit 0", &["--time-limit"]);
+    cost("--time-limit nan", &["--time-limit"]);
+    cost("--time-limit -1", &["--time-limit"]);
+    cost("--backend simplex", &["simplex", "shortest-paths", "auto"]);
+    cost("--reg 1 --reg-rel 1", &["--reg-rel"]);
+    cost("--tol", &["--tol"]);
+    cost("--lazy", &["--lazy"]);
+    let ran = ot(
+        folder.path(),
+        "solve --x @x.npy --y @y.npy --metric euclidean --lazy",
+    );
+    refused(&ran, Exit::Usage, &["--lazy", "lazy-cost"]);
+    for (line, part) in [
+        ("", "subcommand"),
+        ("slove", "slove"),
+        ("solve", "--cost"),
+        ("solve --x @x.npy --metric euclidean", "--y"),
+        ("solve --x @x.npy --y @y.npy", "--metric"),
+        ("solve --grid 3x3 --metric", "--metric"),
+        ("solve --grid 3 --metric euclidean", "--grid"),
+        ("solve --grid 0x3 --metric euclidean", "--grid"),
+        (
+            "solve --grid 1000000000x1000000000 --metric euclidean",
+            "--grid",
+        ),
+        (
+            "solve --a @a.npy --grid 2x2 --metric euclidean",
+            "`a` has shape 3",
+        ),
+        ("solve --a @cost.npy --grid 2x3 --metric euclidean", "--a"),
+        ("backends --jason", "--jason"),
+    ] {
+        refused(&ot(folder.path(), line), Exit::Usage, &[part]);
+    }
+}
+
+#[test]
+fn outputs_are_checked_before_the_solve_and_written_after_it() {
+    let folder = folder();
+    let cost = |options: &str, parts: &[&str]| {
+        let ran = ot(folder.path(), &format!("solve --cost @cost.npy {options}"));
+        refused(&ran, Exit::Usage, parts);
+    };
+    cost(
+        "--plan-out @no/such/p.npy",
+        &["--plan-out", "cannot create"],
+    );
+    cost("--plan-out @p.csv", &["--plan-out", ".npy or .npz"]);
+    cost("--potentials-out @fg.npy", &["--potentials-out", ".npz"]);
+    cost(
+        "--plan-out @o.npz --potentials-out @o.npz",
+        &["--potentials-out"],
+    );
+    fs::create_dir(folder.path().join("d.npz")).unwrap();
+    cost("--plan-out @d.npz", &["--plan-out"]);
+    // A refused problem leaves no file, and harms none.
+    fs::write(folder.path().join("old.npy"), b"old").unwrap();
+    let bad = "solve --cost @cost.npy --a @b.npy --plan-out @old.npy --potentials-out @new.npz";
+    refused(&ot(folder.path(), bad), Exit::Usage, &["`a` has shape 2"]);
+    assert_eq!(fs::read(folder.path().join("old.npy")).unwrap(), b"old");
+    assert!(!folder.path().join("new.npz").exists());
+}
+
+#[test]
+fn names_with_control_characters_stay_on_one_line() {
+    let folder = folder();
+    let args = ["ot", "solve", "--cost", "no\nsuch\u{1b}[31m.npy"];
+    let (mut out, mut err) = (vec![], vec![]);
+    let exit = ot_cli::run(&common::registry(), args, &mut out, &mut err);
+    let ran = Ran {
+        exit,
+        stdout: String::from_utf8(out).unwrap(),
+        stderr: String::from_utf8(err).unwrap(),
+    };
+    ran.assert_refused(Exit::Usage);
+    assert!(!ran.stderr.contains('\u{1b}'));
+    drop(folder);
+}
