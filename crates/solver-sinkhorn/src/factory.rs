@@ -4,7 +4,7 @@ use solver_api::{
     Capabilities, Error, Factory, OptionReader, Options, Precision, SettingSpec, Solver,
 };
 
-use crate::settings::{DEFAULT_TOL, DEFAULT_TOL_F32, Settings};
+use crate::settings::{DEFAULT_TOL, Settings};
 use crate::{NAME, Sinkhorn};
 
 /// Makes [`Sinkhorn`] solvers from options.
@@ -35,8 +35,8 @@ impl Factory for SinkhornFactory {
             ),
             setting(
                 "tol",
-                format!("{DEFAULT_TOL:e} ({DEFAULT_TOL_F32:e} with precision=f32)"),
-                "larger of the two marginal L1 errors over the mass",
+                format!("{DEFAULT_TOL:e}"),
+                "larger of the two marginal L1 errors over the mass; 1e-6 by default with precision=f32",
             ),
             setting(
                 "max_iter",
