@@ -3,6 +3,23 @@
 //! A [`Problem`] is stated once. A backend, picked by name or by [`Auto`], solves it. The [`Solution`] carries a plan,
 //! potentials, and a bracket around the true optimum that does not trust the backend.
 //!
+// Without a backend there is nothing to run.
+#![cfg_attr(any(feature = "network-simplex", feature = "sinkhorn"), doc = "```")]
+#![cfg_attr(
+    not(any(feature = "network-simplex", feature = "sinkhorn")),
+    doc = "```no_run"
+)]
+//! use kantorovich::prelude::*;
+//!
+//! let problem = Problem::from_points(
+//!     &[0.5, 0.5], &[0.25, 0.75],                    // weights a, b
+//!     &[0.0, 0.0, 1.0, 0.0], &[0.0, 1.0, 1.0, 1.0],  // points x, y in the plane
+//!     2, Ground::SqEuclidean)?;
+//! let solution = Registry::default().build("auto", &Options::default())?.solve(&problem)?.require_converged()?;
+//! println!("{} {:?}", solution.transport_cost, solution.certificate);
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! # Backends
 //! One cargo feature each, named exactly as the backend. Features only add, and every subset compiles.
 //!

@@ -21,6 +21,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Solve one problem
+    #[command(after_help = SOLVE_NOTES)]
     Solve(Box<SolveArgs>),
     /// List the backends, what they can do, and their settings
     Backends(BackendsArgs),
@@ -33,11 +34,14 @@ pub(crate) struct BackendsArgs {
     pub(crate) json: bool,
 }
 
-/// Arrays are .npy, .npz (one array, or FILE.npz:KEY) or .csv, in double or single precision or integers. One of
-/// --cost, --x with --y, and --grid says what moving costs.
-///
-/// Exit status: 0 solved to tolerance; 2 bad input or usage; 3 an answer that did not reach its tolerance, printed
-/// all the same; 4 infeasible.
+/// What `ot solve --help` says below its options.
+const SOLVE_NOTES: &str = "\
+Arrays are .npy, .npz (one array, or FILE.npz:KEY) or .csv, in double or single precision or integers.
+Metrics: sqeuclidean, euclidean, cityblock, chebyshev, minkowski:P, cosine, arc (positions in turns), and
+log1p, atan, asinh, atanh:S, power:P of the Euclidean distance.
+Exit status: 0 solved to tolerance; 2 bad input or usage; 3 an answer that did not reach its tolerance,
+printed all the same; 4 infeasible.";
+
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("costs").args(["cost", "x", "grid"]).required(true))]
 pub(crate) struct SolveArgs {
@@ -71,8 +75,7 @@ pub(crate) struct SolveArgs {
     )]
     pub(crate) grid: Option<String>,
 
-    /// sqeuclidean, euclidean, cityblock, chebyshev, minkowski:P, cosine, log1p, atan, asinh, atanh:S, power:P (the
-    /// last five of the Euclidean distance) or arc (positions in turns)
+    /// Cost between two points or cells; the names are below
     #[arg(long, value_name = "NAME", help_heading = "Problem")]
     pub(crate) metric: Option<String>,
 
@@ -148,7 +151,12 @@ pub(crate) struct SolveArgs {
     pub(crate) tol: Option<f64>,
 
     /// Iteration limit; defaults are listed by `ot backends --json`
-    #[arg(long, value_name = "N", help_heading = "Solver")]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Solver",
+        allow_negative_numbers = true
+    )]
     pub(crate) max_iter: Option<u64>,
 
     /// Stop after this many seconds
@@ -161,11 +169,21 @@ pub(crate) struct SolveArgs {
     pub(crate) time_limit: Option<f64>,
 
     /// Seed of a stochastic backend
-    #[arg(long, value_name = "S", help_heading = "Solver")]
+    #[arg(
+        long,
+        value_name = "S",
+        help_heading = "Solver",
+        allow_negative_numbers = true
+    )]
     pub(crate) seed: Option<u64>,
 
     /// Threads; all cores if omitted
-    #[arg(long, value_name = "T", help_heading = "Solver")]
+    #[arg(
+        long,
+        value_name = "T",
+        help_heading = "Solver",
+        allow_negative_numbers = true
+    )]
     pub(crate) threads: Option<usize>,
 
     /// A further setting of the backend; may be repeated

@@ -2,11 +2,10 @@
 //! in it.
 //!
 //! ```no_run
-//! # use kantorovich::Registry;
-//! # let my_factory = Registry::new().get("auto").unwrap();
-//! # struct Mine(std::sync::Arc<dyn kantorovich::Factory>);
+//! use kantorovich::Registry;
+//!
 //! fn main() -> std::process::ExitCode {
-//!     ot_cli::main(&Registry::new()) // … or Registry::new().with(MyFactory)
+//!     ot_cli::main(&Registry::new()) // .with(MyFactory)
 //! }
 //! ```
 //!

@@ -80,14 +80,20 @@ fn wrong_name(option: &str, path: &Path, wanted: &str) -> Failure {
 
 /// Opens the file for writing without harming what is in it, and leaves no trace of a new one.
 fn check_writable(option: &str, path: &Path) -> Result<(), Failure> {
-    let existed = path.exists();
+    let existing = fs::symlink_metadata(path);
+    if let Ok(about) = &existing
+        && !(about.is_file() || about.is_dir() || about.is_symlink())
+    {
+        // Opening a pipe or a device may have effects; the answer will be the first to do so.
+        return Ok(());
+    }
     let opened = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .open(path);
     match opened {
-        Ok(_) if existed => Ok(()),
+        Ok(_) if existing.is_ok() => Ok(()),
         // Whatever became of the probe, the answer will be written over it.
         Ok(_) => fs::remove_file(path).or(Ok(())),
         Err(error) => Err(Failure::option(

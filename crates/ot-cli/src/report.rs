@@ -78,8 +78,14 @@ impl Report {
         Ok(serde_json::to_string(self)? + "\n")
     }
 
-    /// A few aligned lines. `asked` is the name given for the backend.
-    pub(crate) fn to_text(&self, problem: &Problem, solution: &Solution, asked: &str) -> String {
+    /// A few aligned lines. `described` is the problem as it was given, `asked` the name given for the backend.
+    pub(crate) fn to_text(
+        &self,
+        described: String,
+        problem: &Problem,
+        solution: &Solution,
+        asked: &str,
+    ) -> String {
         let mut text = String::new();
         let mut line = |label: &str, value: String| {
             // A String never refuses.
@@ -91,18 +97,19 @@ impl Report {
             format!(" (picked by {asked})")
         };
         line("backend", self.backend.clone() + &picked);
-        line("problem", describe(problem));
+        line("problem", described);
         let verdict = if self.converged {
             ""
         } else {
             ": NOT within its tolerance"
         };
+        let iterations = match self.iterations {
+            1 => "1 iteration".to_owned(),
+            several => format!("{several} iterations"),
+        };
         line(
             "termination",
-            format!(
-                "{}, {} iterations{verdict}",
-                self.termination, self.iterations
-            ),
+            format!("{}, {iterations}{verdict}", self.termination),
         );
         line("transport cost", number(self.transport_cost));
         if self.objective != self.transport_cost {
@@ -140,7 +147,8 @@ impl Report {
     }
 }
 
-fn describe(problem: &Problem) -> String {
+/// A problem in a few words.
+pub(crate) fn describe(problem: &Problem) -> String {
     let (n, m) = problem.shape();
     let marginals = match problem.marginals() {
         Marginals::Balanced => "balanced".to_owned(),

@@ -15,7 +15,7 @@ use crate::input::Inputs;
 use crate::memory::{self, Meter};
 use crate::output::Outputs;
 use crate::progress::Line;
-use crate::report::{Measured, Report};
+use crate::report::{self, Measured, Report};
 
 /// More threads than any machine has: a slip of the finger, not a wish.
 const MOST_THREADS: usize = 1024;
@@ -53,6 +53,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
         context = context.time_limit(limit.saturating_sub(started.elapsed()));
     }
     let (name, capabilities) = chosen.backend(&problem, &context).map_err(hint)?;
+    let described = report::describe(&problem);
     let problem = if wants_matrix(&problem, &capabilities) {
         context.install(|| written_out(&problem, &name))?
     } else {
@@ -84,7 +85,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
             .to_json()
             .map_err(|e| Failure::usage(e.to_string()))?
     } else {
-        report.to_text(&problem, &solution, &args.backend)
+        report.to_text(described, &problem, &solution, &args.backend)
     };
     let exit = if solution.convergence.converged() {
         Exit::Solved

@@ -11,7 +11,7 @@ use kantorovich::{
 const NAME: &str = "shortest-paths";
 
 /// Makes the solver, and tells the registry about it.
-pub struct ShortestPaths;
+pub(crate) struct ShortestPaths;
 
 impl Factory for ShortestPaths {
     fn name(&self) -> &str {

@@ -13,19 +13,19 @@ mod solver;
 
 /// What a run gave.
 #[derive(Debug)]
-pub struct Ran {
-    pub exit: Exit,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) exit: Exit,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap()
     }
 
     /// Contract: one line on standard error, nothing on standard output.
-    pub fn assert_refused(&self, exit: Exit) {
+    pub(crate) fn assert_refused(&self, exit: Exit) {
         assert_eq!(self.exit, exit, "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
         assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
@@ -37,17 +37,17 @@ impl Ran {
 }
 
 /// The stranger's solver alone: what `auto` picks does not depend on the features of the build.
-pub fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     Registry::empty().with(solver::ShortestPaths)
 }
 
 /// Runs `ot` over [`registry`] with arguments separated by blanks; `@` stands for the folder.
-pub fn ot(folder: &Path, line: &str) -> Ran {
+pub(crate) fn ot(folder: &Path, line: &str) -> Ran {
     ot_over(&registry(), folder, line)
 }
 
 /// Runs `ot` over any registry.
-pub fn ot_over(registry: &Registry, folder: &Path, line: &str) -> Ran {
+pub(crate) fn ot_over(registry: &Registry, folder: &Path, line: &str) -> Ran {
     let root = format!("{}/", folder.display());
     let args = line.split_whitespace().map(|arg| arg.replace('@', &root));
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -60,22 +60,24 @@ pub fn ot_over(registry: &Registry, folder: &Path, line: &str) -> Ran {
     }
 }
 
-/// A folder with good inputs: `a` (3), `b` (2), `cost` (3×2), `x` (3×2), `y` (2×2), each as .npy.
-pub fn folder() -> tempfile::TempDir {
+/// A folder with good inputs, each as .npy: `a` (3), `b` (2), `cost` (3×2), `x` (3×2), `y` (2×2), and `b2` (2), with
+/// which no subset of `a` balances a subset of it, so that entropic solvers converge fast.
+pub(crate) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| -> PathBuf { folder.path().join(name) };
     npy(&at("a.npy"), &[3], &[0.5, 0.25, 0.25]);
     npy(&at("b.npy"), &[2], &[0.5, 0.5]);
+    npy(&at("b2.npy"), &[2], &[0.6, 0.4]);
     npy(&at("cost.npy"), &[3, 2], &[0.0, 2.0, 1.0, 0.5, 3.0, 1.0]);
     npy(&at("x.npy"), &[3, 2], &[0.0, 0.0, 1.0, 0.0, 0.0, 2.0]);
     npy(&at("y.npy"), &[2, 2], &[0.0, 1.0, 1.0, 1.0]);
     folder
 }
 
-pub fn npy(path: &Path, shape: &[usize], values: &[f64]) {
+pub(crate) fn npy(path: &Path, shape: &[usize], values: &[f64]) {
     ot_data::npy::write(path, shape, values).unwrap();
 }
 
-pub fn npy_f32(path: &Path, shape: &[usize], values: &[f32]) {
+pub(crate) fn npy_f32(path: &Path, shape: &[usize], values: &[f32]) {
     ot_data::npy::write(path, shape, values).unwrap();
 }

@@ -1,0 +1,99 @@
+//! The entropic options, over the backend `sinkhorn`.
+
+#![cfg(feature = "sinkhorn")]
+#![allow(clippy::unwrap_used)] // helpers of tests may unwrap, as tests do
+
+mod common;
+
+use common::{Ran, folder, npy_f32, ot_over};
+use kantorovich::Registry;
+use ot_cli::Exit;
+use serde_json::Value;
+
+const SOLVE: &str = "solve --a @a.npy --b @b2.npy --cost @cost.npy --json --backend sinkhorn";
+
+fn ran(folder: &tempfile::TempDir, options: &str) -> Ran {
+    ot_over(
+        &Registry::new(),
+        folder.path(),
+        &format!("{SOLVE} {options}"),
+    )
+}
+
+fn solved(folder: &tempfile::TempDir, options: &str) -> Value {
+    let ran = ran(folder, options);
+    assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
+    ran.json()
+}
+
+#[test]
+fn reg_is_absolute_or_relative_and_a_hundredth_by_default() {
+    let folder = folder();
+    // The largest cost is 3.
+    let values =
+        ["", "--reg-rel 1e-2", "--reg 3e-2"].map(|o| solved(&folder, o)["objective"].clone());
+    assert_eq!(values[0], values[1]);
+    let [_, relative, absolute] = values.map(|v| v.as_f64().unwrap());
+    assert!((relative - absolute).abs() < 1e-12);
+    let blurred = solved(&folder, "--reg 1");
+    assert!(blurred["objective"].as_f64().unwrap() > blurred["transport_cost"].as_f64().unwrap());
+    assert!(blurred["transport_cost"].as_f64().unwrap() > 0.425);
+}
+
+#[test]
+fn a_reg_that_underflows_is_refused_by_name() {
+    let folder = folder();
+    for backend in ["", "--backend auto"] {
+        let options = format!("{SOLVE} --reg 1e-4").replace("--backend sinkhorn", backend);
+        let ran = ot_over(&Registry::new(), folder.path(), &options);
+        ran.assert_refused(Exit::Usage);
+        assert!(ran.stderr.contains("sinkhorn-stabilized"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_warm_start_saves_iterations() {
+    let folder = folder();
+    let cold = solved(&folder, "--potentials-out @fg.npz --reg 0.3");
+    let warm = solved(&folder, "--warm @fg.npz --reg 0.3");
+    let iterations = |v: &Value| v["iterations"].as_u64().unwrap();
+    assert!(iterations(&warm) < iterations(&cold), "{warm} {cold}");
+    // `a` has three entries and `b` two: the other way round does not fit.
+    let ran = ot_over(
+        &Registry::new(),
+        folder.path(),
+        "solve --x @y.npy --y @x.npy --metric euclidean --backend sinkhorn --warm @fg.npz",
+    );
+    ran.assert_refused(Exit::Usage);
+    assert!(ran.stderr.contains("--warm"), "{ran:?}");
+}
+
+#[test]
+fn settings_and_limits_reach_the_backend() {
+    let folder = folder();
+    npy_f32(
+        &folder.path().join("cost.npy"),
+        &[3, 2],
+        &[0.0, 2.0, 1.0, 0.5, 3.0, 1.0],
+    );
+    assert_eq!(
+        solved(&folder, "--set precision=f32 --tol 1e-5")["termination"],
+        "converged"
+    );
+    let limited = ran(&folder, "--max-iter 1 --reg 0.1");
+    assert_eq!(limited.exit, Exit::NotConverged);
+    assert_eq!(limited.json()["termination"], "iteration-limit");
+    let threaded = solved(&folder, "--threads 1");
+    assert_eq!(threaded["converged"], true);
+    for (options, part) in [
+        ("--tol 1e-30", "tol"),
+        ("--tol -1", "tol"),
+        ("--set precision=f16", "precision"),
+        ("--seed 3", "seed"),
+        ("--mass 0.5", "--mass"),
+    ] {
+        let ran = ran(&folder, options);
+        ran.assert_refused(Exit::Usage);
+        assert!(ran.stderr.contains(part), "{ran:?}");
+    }
+}
