@@ -72,11 +72,6 @@ impl Sinkhorn {
             support.cols.iter().map(|&j| b[j as usize] / mass),
             if share { threads } else { 1 },
         );
-<<<<<<< HEAD
-        self.limits(kernel.noise())?;
-=======
-        kernel.build(problem.cost(), support, reg)?;
->>>>>>> fabb9d9 (sinkhorn: a reg that is too small is refused before a tolerance that it puts out of reach; defaults are plain numbers)
         *kernel =
             std::mem::take(kernel).check_reach(problem.cost(), support, &vectors.a, &vectors.b)?;
         if let Some(warm) = &context.warm_start {
