@@ -7,6 +7,8 @@ use solver_api::Factory;
 /// Every backend that this build has, in the order of listings.
 pub(crate) fn compiled_in() -> Vec<Arc<dyn Factory>> {
     vec![
+        #[cfg(feature = "network-simplex")]
+        Arc::new(solver_exact::NetworkSimplexFactory),
         #[cfg(feature = "sinkhorn")]
         Arc::new(solver_sinkhorn::SinkhornFactory),
     ]
