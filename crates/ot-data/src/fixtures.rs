@@ -98,7 +98,6 @@ enum CostEntry {
 
 /// How the cost of a fixture is given. Metrics are named as on the command line.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub enum FixtureCost {
     /// The n×m matrix itself.
     Dense(Array2<f64>),
@@ -252,6 +251,30 @@ impl Entry {
             cost,
             entropic,
         })
+    }
+}
+
+impl Entry {
+    /// The words that the points of source and target stand for, in order, where the fixture is of documents.
+    ///
+    /// # Errors
+    /// A list of words that is missing.
+    pub fn words(&self, root: impl AsRef<Path>) -> Result<Option<[Vec<String>; 2]>, DataError> {
+        let CostEntry::Points { x, y, .. } = &self.cost else {
+            return Ok(None);
+        };
+        let beside = |points: &Path| {
+            let stem = points.to_str()?.strip_suffix(".vectors.npy")?;
+            Some(folder(root.as_ref()).join(format!("{stem}.words.txt")))
+        };
+        let (Some(x), Some(y)) = (beside(x), beside(y)) else {
+            return Ok(None);
+        };
+        let lines = |path: PathBuf| match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(e) => Err(DataError::io(&path, "read", e)),
+        };
+        Ok(Some([lines(x)?, lines(y)?]))
     }
 }
 

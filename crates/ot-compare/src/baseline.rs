@@ -1,0 +1,177 @@
+//! Whether accuracy has become worse than in an earlier report.
+
+use std::fs;
+use std::path::Path;
+
+use crate::Error;
+use crate::report::{FORMAT, Figures, Outcome, Report, Row};
+
+/// What a comparison with an earlier report found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Rows in both reports.
+    pub compared: usize,
+    /// Rows of the earlier report that this one lacks. Another choice of problems or backends explains them.
+    pub missing: Vec<String>,
+    /// Rows that are worse, each with what is worse.
+    pub worse: Vec<String>,
+}
+
+/// Reads an earlier `report.json`.
+///
+/// # Errors
+/// A file that can't be read, is no report, or is one of another format.
+pub fn read(path: &Path) -> Result<Report, Error> {
+    let fail = |reason: String| Error::Baseline {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    let report: Report =
+        serde_json::from_str(&text).map_err(|e| fail(format!("not a report: {e}")))?;
+    if report.format != FORMAT {
+        return Err(fail(format!(
+            "a report of format {}, this is format {FORMAT}; make a new one",
+            report.format
+        )));
+    }
+    Ok(report)
+}
+
+/// Compares `now` with `before`, row by row. Times and memory are not judged: they differ from machine to machine.
+#[must_use]
+pub fn compare(before: &Report, now: &Report) -> Verdict {
+    let mut verdict = Verdict::default();
+    for old_problem in &before.problems {
+        let new_problem = now.problems.iter().find(|p| p.name == old_problem.name);
+        for old in &old_problem.rows {
+            let name = format!("{} · {}", old_problem.name, old.label());
+            let new = new_problem.and_then(|p| p.rows.iter().find(|r| r.label() == old.label()));
+            let Some(new) = new else {
+                verdict.missing.push(name);
+                continue;
+            };
+            verdict.compared += 1;
+            if let Some(what) = worsened(old, new) {
+                verdict.worse.push(format!("{name}: {what}"));
+            }
+        }
+    }
+    verdict
+}
+
+/// What is worse about `new`, if anything is.
+fn worsened(old: &Row, new: &Row) -> Option<String> {
+    let before = old.figures()?;
+    let after = match &new.outcome {
+        Outcome::Solved(figures) => figures,
+        Outcome::Refused { kind, .. } => return Some(format!("was solved, now refused ({kind})")),
+        Outcome::Skipped { .. } => return Some("was solved, now skipped".to_owned()),
+    };
+    if before.converged && !after.converged {
+        return Some(format!(
+            "was {}, now {}",
+            before.termination, after.termination
+        ));
+    }
+    let marginal = |f: &Figures| Some(f.source_error.max(f.target_error));
+    let measures = [
+        ("error", before.error, after.error),
+        ("certified gap", before.gap, after.gap),
+        ("marginal error", marginal(before), marginal(after)),
+    ];
+    for (name, old_value, new_value) in measures {
+        match (old_value, new_value) {
+            (Some(was), Some(is)) if !(is.abs() <= was.abs() + new.tolerance) => {
+                return Some(format!(
+                    "{name} {:.1e}, was {:.1e} (tolerance {:.0e})",
+                    is.abs(),
+                    was.abs(),
+                    new.tolerance
+                ));
+            }
+            (Some(was), None) => return Some(format!("no {name}, was {:.1e}", was.abs())),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn changed(change: impl Fn(&mut Figures)) -> Verdict {
+        let before = sample::report();
+        let mut now = before.clone();
+        for row in now.problems.iter_mut().flat_map(|p| &mut p.rows) {
+            if let Outcome::Solved(figures) = &mut row.outcome {
+                change(figures);
+            }
+        }
+        compare(&before, &now)
+    }
+
+    #[test]
+    fn the_same_report_is_not_worse() {
+        let verdict = changed(|_| {});
+        assert!(verdict.compared > 3);
+        assert!(verdict.worse.is_empty() && verdict.missing.is_empty());
+    }
+
+    #[test]
+    fn times_are_not_judged() {
+        assert!(changed(|f| f.seconds *= 100.0).worse.is_empty());
+    }
+
+    #[test]
+    fn an_error_may_grow_within_its_rows_tolerance_only() {
+        let grown = |by: f64| changed(|f| f.error = f.error.map(|e| e.abs() + by)).worse;
+        assert!(grown(0.5e-9).is_empty());
+        let exact_only = grown(1e-7);
+        assert!(!exact_only.is_empty());
+        assert!(
+            exact_only.iter().all(|w| !w.contains("sinkhorn")),
+            "{exact_only:?}"
+        );
+        assert!(grown(1e-3).len() > exact_only.len());
+    }
+
+    #[test]
+    fn an_error_that_is_no_number_is_worse() {
+        let verdict = changed(|f| f.error = Some(f64::NAN));
+        assert_eq!(verdict.worse.len(), verdict_solved());
+        let verdict = changed(|f| f.gap = None);
+        assert_eq!(verdict.worse.len(), verdict_solved());
+    }
+
+    fn verdict_solved() -> usize {
+        let report = sample::report();
+        let rows = report.problems.iter().flat_map(|p| &p.rows);
+        rows.filter(|r| r.figures().is_some()).count()
+    }
+
+    #[test]
+    fn a_lost_answer_is_worse_and_a_found_one_is_not() {
+        let (before, mut now) = (sample::report(), sample::report());
+        for row in now.problems.iter_mut().flat_map(|p| &mut p.rows) {
+            row.outcome = Outcome::Refused {
+                kind: "KernelUnderflow".into(),
+                message: "reg".into(),
+            };
+        }
+        assert_eq!(compare(&before, &now).worse.len(), verdict_solved());
+        assert!(compare(&now, &before).worse.is_empty());
+    }
+
+    #[test]
+    fn rows_that_are_gone_are_named() {
+        let before = sample::report();
+        let mut now = before.clone();
+        now.problems.remove(0);
+        let missing = compare(&before, &now).missing;
+        assert_eq!(missing.len(), before.problems[0].rows.len());
+        assert!(missing[0].starts_with(&before.problems[0].name));
+    }
+}

@@ -1,0 +1,225 @@
+//! The problems of the comparison: every fixture, and a series over n.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::Array2;
+use ot_data::fixtures::{self, Fixture, FixtureCost};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use solver_api::{Cost, DenseCost, GridCost, GridGround, Ground, Measure, PointCost, Problem};
+
+use crate::Error;
+use crate::picture::{self, Picture};
+use crate::report::{ProblemReport, Reference};
+
+/// The group of the series over n.
+pub const SCALE: &str = "scale";
+const SCALE_SIZES: [usize; 4] = [250, 500, 1000, 2000];
+const SCALE_DIMS: [usize; 2] = [2, 16];
+/// `--quick` leaves out what has more pairs than this.
+const QUICK_PAIRS: usize = 1_100_000;
+
+/// A problem, and what a report says of it.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The problem itself.
+    pub problem: Problem,
+    /// Everything but the rows.
+    pub about: ProblemReport,
+    /// The fixture it comes from, if any.
+    pub fixture: Option<Fixture>,
+}
+
+/// Every fixture of the repository at `root`, in the manifest's order, then the series over n.
+///
+/// # Errors
+/// A fixture that can't be read, or is no valid problem.
+pub fn all(root: &Path) -> Result<Vec<Case>, Error> {
+    let mut cases = Vec::new();
+    for entry in fixtures::list(root)? {
+        let fixture = entry.load(root)?;
+        let words = entry.words(root)?;
+        cases.push(of_fixture(fixture, words.as_ref())?);
+    }
+    for dim in SCALE_DIMS {
+        for n in SCALE_SIZES {
+            cases.push(scale(n, dim)?);
+        }
+    }
+    Ok(cases)
+}
+
+/// Those of `cases` that `wanted` names, by name or group; all of them if it is empty. `quick` leaves out the
+/// large ones unless they are named.
+///
+/// # Errors
+/// A name that is neither a problem nor a group.
+pub fn select(cases: Vec<Case>, wanted: &[String], quick: bool) -> Result<Vec<Case>, Error> {
+    for name in wanted {
+        if !cases.iter().any(|c| c.is(name)) {
+            let mut known: Vec<String> = cases.iter().map(|c| c.about.group.clone()).collect();
+            known.dedup();
+            known.extend(cases.iter().map(|c| c.about.name.clone()));
+            return Err(Error::UnknownProblem {
+                name: name.clone(),
+                known,
+            });
+        }
+    }
+    let named = |c: &Case| wanted.contains(&c.about.name);
+    Ok(cases
+        .into_iter()
+        .filter(|c| wanted.is_empty() || wanted.iter().any(|w| c.is(w)))
+        .filter(|c| !quick || named(c) || c.about.n * c.about.m < QUICK_PAIRS)
+        .collect())
+}
+
+impl Case {
+    fn is(&self, name: &str) -> bool {
+        self.about.name == name || self.about.group == name
+    }
+}
+
+/// A fixture as a problem, its cost in the form in which the fixture states it.
+///
+/// # Errors
+/// Weights or a cost that are not valid.
+pub fn of_fixture(fixture: Fixture, words: Option<&[Vec<String>; 2]>) -> Result<Case, Error> {
+    let cost: Arc<dyn Cost> = match &fixture.cost {
+        FixtureCost::Dense(matrix) => Arc::new(DenseCost::from_array(matrix.view())?),
+        FixtureCost::Points { x, y, metric } => {
+            let ground = Ground::parse(metric)?;
+            Arc::new(PointCost::from_arrays(x.view(), y.view(), ground)?)
+        }
+        FixtureCost::Grid { shape, metric } => grid(shape, metric)?,
+    };
+    let metric = match &fixture.cost {
+        FixtureCost::Dense(_) => "matrix",
+        FixtureCost::Points { metric, .. } | FixtureCost::Grid { metric, .. } => metric,
+    };
+    let a = Measure::from_array("a", fixture.a.view())?;
+    let b = Measure::from_array("b", fixture.b.view())?;
+    let problem = Problem::new(a, b, cost)?;
+    let (n, m) = problem.shape();
+    let entry = &fixture.entry;
+    let by = if entry.expected.exact_integer {
+        "POT and HiGHS, in whole numbers"
+    } else {
+        "POT and HiGHS"
+    };
+    let about = ProblemReport {
+        name: entry.name.clone(),
+        title: entry.title.clone(),
+        description: entry.description.clone(),
+        group: entry.kind.replace(' ', "-"),
+        n,
+        m,
+        metric: metric.to_owned(),
+        licence: Some(entry.licence.clone()),
+        reference: Some(Reference {
+            value: entry.expected.optimum,
+            by: by.to_owned(),
+        }),
+        series: None,
+        rows: Vec::new(),
+        picture: Some(picture::of_fixture(&fixture, words)),
+    };
+    Ok(Case {
+        problem,
+        about,
+        fixture: Some(fixture),
+    })
+}
+
+/// A product grid with unit spacing where the metric has one, points otherwise.
+fn grid(shape: &[usize], metric: &str) -> Result<Arc<dyn Cost>, Error> {
+    if metric == "sqeuclidean" {
+        return Ok(Arc::new(GridCost::new(shape, GridGround::SqEuclidean)?));
+    }
+    let points = grid_points(shape);
+    let ground = Ground::parse(metric)?;
+    Ok(Arc::new(PointCost::from_arrays(
+        points.view(),
+        points.view(),
+        ground,
+    )?))
+}
+
+/// The points of a grid with unit spacing, in C order.
+#[must_use]
+pub fn grid_points(shape: &[usize]) -> Array2<f64> {
+    let count = shape.iter().product();
+    Array2::from_shape_fn((count, shape.len()), |(i, k)| {
+        let inner: usize = shape[k + 1..].iter().product();
+        (i / inner % shape[k]) as f64
+    })
+}
+
+/// Uniform points in the unit cube of dimension `dim`, n×dim.
+#[must_use]
+pub fn uniform_points(n: usize, dim: usize, seed: u64) -> Array2<f64> {
+    let mut rng = Pcg64Mcg::seed_from_u64(seed);
+    Array2::from_shape_fn((n, dim), |_| rng.random())
+}
+
+fn scale(n: usize, dim: usize) -> Result<Case, Error> {
+    let (x, y) = (uniform_points(n, dim, 1), uniform_points(n, dim, 2));
+    let weights = vec![1.0 / n as f64; n];
+    let picture = (n == SCALE_SIZES[0])
+        .then(|| picture::of_points(&x, &y, &weights, &weights))
+        .filter(|p| matches!(p, Picture::Points { .. }));
+    let cost = PointCost::from_arrays(x.view(), y.view(), Ground::SqEuclidean)?;
+    let uniform = Measure::uniform(n)?;
+    Ok(Case {
+        problem: Problem::new(uniform.clone(), uniform, Arc::new(cost))?,
+        about: ProblemReport {
+            name: format!("scale-d{dim}-{n}"),
+            title: format!("{n} random points, d = {dim}"),
+            description: "uniform in the unit cube, equal weights".to_owned(),
+            group: SCALE.to_owned(),
+            n,
+            m: n,
+            metric: "sqeuclidean".to_owned(),
+            licence: None,
+            reference: None,
+            series: Some(format!("d = {dim}")),
+            rows: Vec::new(),
+            picture,
+        },
+        fixture: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_are_in_c_order() {
+        let points = grid_points(&[2, 3]);
+        let rows: Vec<_> = points.rows().into_iter().map(|r| (r[0], r[1])).collect();
+        assert_eq!(
+            rows,
+            [(0., 0.), (0., 1.), (0., 2.), (1., 0.), (1., 1.), (1., 2.)]
+        );
+    }
+
+    #[test]
+    fn problems_are_chosen_by_name_and_by_group() {
+        let cases = || vec![scale(250, 2).unwrap(), scale(2000, 2).unwrap()];
+        let names = |wanted: &[&str], quick| {
+            let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            select(cases(), &wanted, quick)
+                .map(|c| c.into_iter().map(|c| c.about.n).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["scale"], false).unwrap(), vec![250, 2000]);
+        assert_eq!(names(&["scale"], true).unwrap(), vec![250]);
+        assert_eq!(names(&["scale-d2-2000"], true).unwrap(), vec![2000]);
+        let error = names(&["digit"], false).unwrap_err().to_string();
+        assert!(
+            error.contains("`digit`") && error.contains("scale-d2-250"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,378 @@
+//! Runs backends on problems and measures what comes out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kantorovich::Registry;
+use solver_api::{
+    Capability, Certify, Context, Factory, Options, Problem, Reg, Solution, Solver, certify,
+};
+
+use crate::case::{self, Case};
+use crate::report::{BackendInfo, FORMAT, Figures, Outcome, Report, Row, Setup};
+use crate::{Error, plan_pairs};
+
+/// What to compare, and how.
+#[derive(Debug, Clone)]
+pub struct Args {
+    /// Backends by name; all if empty.
+    pub backends: Vec<String>,
+    /// Problems by name or group; all if empty.
+    pub problems: Vec<String>,
+    /// Solves per row at most. A row stops earlier once its solves have taken [`ROW_BUDGET`] together.
+    pub repeat: usize,
+    /// Threads that a solve may use.
+    pub threads: usize,
+    /// Leaves out the larger problems.
+    pub quick: bool,
+    /// Limit of one solve, for solvers that can be interrupted.
+    pub time_limit: Duration,
+    /// For the record: date.
+    pub date: String,
+    /// For the record: command line.
+    pub command: String,
+    /// For the record: machine.
+    pub machine: String,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            backends: Vec::new(),
+            problems: Vec::new(),
+            repeat: 5,
+            threads: 1,
+            quick: false,
+            time_limit: Duration::from_secs(6),
+            date: String::new(),
+            command: String::new(),
+            machine: String::new(),
+        }
+    }
+}
+
+/// No row is solved again once its solves have taken this long together.
+pub const ROW_BUDGET: Duration = Duration::from_millis(600);
+/// Regularizations of entropic backends, relative to the largest cost: their bias shows as these fall.
+pub const REG_RELATIVE: [f64; 2] = [1e-2, 1e-3];
+/// A solver that can't be interrupted is not given more pairs (of positive weights) than this.
+const UNINTERRUPTIBLE_PAIRS: usize = 30_000;
+/// Exact figures may move this much between versions and machines; it is what the fixtures are good for.
+const EXACT_TOLERANCE: f64 = 1e-9;
+/// Entropic figures depend on where the marginal tolerance stopped the iteration.
+const ENTROPIC_TOLERANCE: f64 = 1e-6;
+
+/// Told before each row, and of the total before the first.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// There will be this many rows.
+    Rows(usize),
+    /// Now comes this one.
+    Row {
+        /// The problem's name.
+        problem: &'a str,
+        /// Backend and setting.
+        label: &'a str,
+    },
+}
+
+/// Peak memory of the process, which only the binary's allocator knows.
+pub trait MemoryMeter {
+    /// Forgets the peak so far.
+    fn start(&mut self);
+    /// Bytes by which the peak since then exceeded what was in use.
+    fn extra(&mut self) -> Option<u64>;
+}
+
+/// No meter: the report says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Unmetered;
+
+impl MemoryMeter for Unmetered {
+    fn start(&mut self) {}
+
+    fn extra(&mut self) -> Option<u64> {
+        None
+    }
+}
+
+/// A backend with one setting.
+struct Variant<'a> {
+    backend: &'a str,
+    setting: String,
+    tolerance: f64,
+    uninterruptible: bool,
+    solver: Result<Box<dyn Solver>, solver_api::Error>,
+}
+
+impl Variant<'_> {
+    fn label(&self) -> String {
+        self.row(Outcome::Skipped {
+            message: String::new(),
+        })
+        .label()
+    }
+
+    fn row(&self, outcome: Outcome) -> Row {
+        Row {
+            backend: self.backend.to_owned(),
+            setting: self.setting.clone(),
+            tolerance: self.tolerance,
+            outcome,
+        }
+    }
+}
+
+/// Compares the backends of `registry` on the fixtures of the repository at `root` and on a series over n. A backend that refuses, fails or panics costs its row and nothing else.
+///
+/// # Errors
+/// A name that is not known, a fixture that can't be read, no threads.
+pub fn run(
+    root: &Path,
+    registry: &Registry,
+    args: &Args,
+    meter: &mut dyn MemoryMeter,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Report, Error> {
+    let begun = Instant::now();
+    let chosen = choose(registry, &args.backends)?;
+    let cases = case::select(case::all(root)?, &args.problems, args.quick)?;
+    let context = Context::default()
+        .with_threads(args.threads)?
+        .certified(Certify::Off);
+    let variants: Vec<Variant<'_>> = chosen.iter().flat_map(|f| variants(f.as_ref())).collect();
+    tell(Event::Rows(cases.len() * variants.len()));
+
+    let mut report = Report {
+        format: FORMAT,
+        setup: Setup {
+            date: args.date.clone(),
+            command: args.command.clone(),
+            machine: args.machine.clone(),
+            threads: args.threads,
+            repeat: args.repeat,
+            quick: args.quick,
+            total_seconds: 0.0,
+        },
+        backends: chosen.iter().map(|f| info(f.as_ref())).collect(),
+        problems: Vec::new(),
+        peers: None,
+        plans: Vec::new(),
+    };
+    for Case {
+        problem,
+        mut about,
+        fixture,
+    } in cases
+    {
+        let drawn = fixture.as_ref().filter(|f| plan_pairs::is_drawn(f));
+        let mut plans = Vec::new();
+        for variant in &variants {
+            let label = variant.label();
+            tell(Event::Row {
+                problem: &about.name,
+                label: &label,
+            });
+            let (outcome, solution) = solve_row(variant, &problem, &context, args, meter);
+            if let (Some(_), Some(solution)) = (drawn, solution) {
+                plans.push((label, solution));
+            }
+            about.rows.push(variant.row(outcome));
+        }
+        if let Some(fixture) = drawn {
+            report.plans.extend(plan_pairs::pair(fixture, &plans));
+        }
+        report.problems.push(about);
+    }
+    report.settle();
+    report.setup.total_seconds = begun.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// Those that are wanted, in the order in which they are named. `auto` only repeats one of the others and must be asked for.
+fn choose(registry: &Registry, wanted: &[String]) -> Result<Vec<Arc<dyn Factory>>, Error> {
+    if wanted.is_empty() {
+        return Ok(registry.iter().map(Arc::clone).collect());
+    }
+    Ok(wanted
+        .iter()
+        .map(|name| registry.get(name))
+        .collect::<Result<_, _>>()?)
+}
+
+fn info(factory: &dyn Factory) -> BackendInfo {
+    BackendInfo {
+        name: factory.name().to_owned(),
+        summary: factory.summary().to_owned(),
+        capabilities: factory
+            .capabilities()
+            .iter()
+            .map(|c| c.name().to_owned())
+            .collect(),
+    }
+}
+
+/// Entropic backends run at several regularizations, all others once.
+fn variants(factory: &dyn Factory) -> Vec<Variant<'_>> {
+    let capabilities = factory.capabilities();
+    let entropic = capabilities.has(Capability::Entropic) && !capabilities.has(Capability::Exact);
+    let variant = |setting: String, options: &Options| Variant {
+        backend: factory.name(),
+        setting,
+        tolerance: if entropic {
+            ENTROPIC_TOLERANCE
+        } else {
+            EXACT_TOLERANCE
+        },
+        uninterruptible: !capabilities.has(Capability::Interruptible),
+        solver: factory.available().and_then(|()| factory.build(options)),
+    };
+    if !entropic {
+        return vec![variant(String::new(), &Options::default())];
+    }
+    let at = |reg: f64| {
+        let options = Options {
+            reg: Some(Reg::Relative(reg)),
+            ..Options::default()
+        };
+        variant(format!("reg {reg:e}"), &options)
+    };
+    REG_RELATIVE.into_iter().map(at).collect()
+}
+
+fn solve_row(
+    variant: &Variant<'_>,
+    problem: &Problem,
+    context: &Context,
+    args: &Args,
+    meter: &mut dyn MemoryMeter,
+) -> (Outcome, Option<Solution>) {
+    let solver = match &variant.solver {
+        Ok(solver) => solver.as_ref(),
+        Err(error) => return (refused(error), None),
+    };
+    let pairs = problem.a().support_len() * problem.b().support_len();
+    if variant.uninterruptible && pairs > UNINTERRUPTIBLE_PAIRS {
+        let message = format!(
+            "{pairs} pairs; a solver that can't be interrupted is given at most {UNINTERRUPTIBLE_PAIRS}"
+        );
+        return (Outcome::Skipped { message }, None);
+    }
+    let (mut seconds, mut extra_bytes, mut last) = (Vec::new(), None, None);
+    let mut spent = Duration::ZERO;
+    while seconds.is_empty() || (seconds.len() < args.repeat && spent < ROW_BUDGET) {
+        // Frees the previous plan before the meter starts.
+        drop(last.take());
+        meter.start();
+        let mut context = context.clone().time_limit(args.time_limit);
+        let solved = catch_unwind(AssertUnwindSafe(|| {
+            let inner = context.clone();
+            inner.install(|| solver.solve_with(problem, &mut context))
+        }));
+        let extra = meter.extra();
+        extra_bytes = extra_bytes.min(extra).or(extra);
+        match solved {
+            Ok(Ok(solution)) => {
+                spent += solution.solve_time;
+                seconds.push(solution.solve_time.as_secs_f64());
+                last = Some(solution);
+            }
+            Ok(Err(error)) => return (refused(&error), None),
+            Err(_) => {
+                let kind = "Panic".to_owned();
+                let message = "the solver panicked; what it said is on standard error".to_owned();
+                return (Outcome::Refused { kind, message }, None);
+            }
+        }
+    }
+    let Some(solution) = last else {
+        // Not reached: the loop runs at least once and leaves only with a solution.
+        let message = "no solve was made".to_owned();
+        return (Outcome::Skipped { message }, None);
+    };
+    let figures = figures(problem, &solution, seconds, extra_bytes, context);
+    (Outcome::Solved(Box::new(figures)), Some(solution))
+}
+
+fn figures(
+    problem: &Problem,
+    solution: &Solution,
+    mut seconds: Vec<f64>,
+    extra_bytes: Option<u64>,
+    context: &Context,
+) -> Figures {
+    let begun = Instant::now();
+    let (certificate, certify_time) = match solution.certificate {
+        Some(own) => (own, solution.certify_time),
+        None => {
+            let bracket =
+                context.install(|| certify(problem, &solution.plan, &solution.potentials));
+            (bracket, begun.elapsed())
+        }
+    };
+    seconds.sort_by(f64::total_cmp);
+    let convergence = &solution.convergence;
+    let finite = |v: f64| v.is_finite().then_some(v);
+    Figures {
+        termination: convergence.termination.to_string(),
+        converged: convergence.converged(),
+        transport_cost: solution.transport_cost,
+        error: None,
+        lower: finite(certificate.lower),
+        upper: finite(certificate.upper),
+        gap: None,
+        source_error: convergence.source_error,
+        target_error: convergence.target_error,
+        iterations: convergence.iterations,
+        runs: seconds.len(),
+        seconds: median(&seconds),
+        seconds_min: seconds[0],
+        seconds_max: seconds[seconds.len() - 1],
+        certify_seconds: certify_time.as_secs_f64(),
+        extra_bytes,
+    }
+}
+
+/// Of a sorted list with at least one entry.
+fn median(sorted: &[f64]) -> f64 {
+    let half = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        sorted[half]
+    } else {
+        0.5 * (sorted[half - 1] + sorted[half])
+    }
+}
+
+fn refused(error: &solver_api::Error) -> Outcome {
+    let debug = format!("{error:?}");
+    let kind = debug.split([' ', '{', '(']).next().unwrap_or_default();
+    Outcome::Refused {
+        kind: kind.to_owned(),
+        message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_odd_and_even_lists() {
+        assert_eq!(median(&[3.0]), 3.0);
+        assert_eq!(median(&[1.0, 2.0, 4.0]), 2.0);
+        assert_eq!(median(&[1.0, 2.0, 4.0, 8.0]), 3.0);
+    }
+
+    #[test]
+    fn an_error_is_known_by_its_kind() {
+        let error = solver_api::Error::unsupported("sinkhorn", "relaxed");
+        let Outcome::Refused { kind, message } = refused(&error) else {
+            panic!("an error is a refusal");
+        };
+        assert_eq!(kind, "Unsupported");
+        assert!(message.contains("relaxed"));
+    }
+}

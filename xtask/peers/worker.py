@@ -1,0 +1,180 @@
+"""Runs the peers, one call at a time, for `cargo xtask compare --peers`.
+
+Speaks JSON, one object a line. In: {"op": NAME, ...}; arrays are names of .npy files, read once and kept.
+Out: {"seconds": of the call alone, "value": what it found, "said": warnings}, or {"error": text}.
+"""
+
+import json
+import sys
+import time
+import warnings
+
+import numpy as np
+
+kept = {}
+
+
+def array(name):
+    if name not in kept:
+        kept[name] = np.ascontiguousarray(np.load(name))
+    return kept[name]
+
+
+def versions(_):
+    import ot
+    import scipy
+
+    found = [f"POT {ot.__version__}", f"SciPy {scipy.__version__}", f"NumPy {np.__version__}"]
+    for module, label in (("jax", "JAX"), ("ott", "OTT-JAX"), ("torch", "PyTorch"), ("geomloss", "GeomLoss")):
+        try:
+            found.append(f"{label} {__import__(module).__version__}")
+        except ImportError:
+            pass
+    return 0.0, 0.0, found
+
+
+def timed(call):
+    begun = time.perf_counter()
+    result = call()
+    return time.perf_counter() - begun, result
+
+
+def emd2(job):
+    import ot
+
+    a, b, M = array(job["a"]), array(job["b"]), array(job["cost"])
+    seconds, value = timed(lambda: ot.emd2(a, b, M, numItermax=100_000_000, numThreads=1))
+    return seconds, float(value), []
+
+
+def emd2_loop(job):
+    import ot
+
+    A, B, M, sizes = array(job["a"]), array(job["b"]), array(job["cost"]), array(job["sizes"])
+    problems = []
+    at_point, at_cost = 0, 0
+    for n in sizes.astype(int):
+        problems.append((
+            A[at_point:at_point + n].copy(),
+            B[at_point:at_point + n].copy(),
+            M[at_cost:at_cost + n * n].reshape(n, n).copy(),
+        ))
+        at_point += n
+        at_cost += n * n
+    if "reg" in job:
+        call = lambda a, b, M: ot.sinkhorn2(a, b, M, job["reg"] * M.max(), stopThr=1e-9, numItermax=100_000)
+    else:
+        call = ot.emd2
+    seconds, values = timed(lambda: [call(*problem) for problem in problems])
+    return seconds, float(np.sum(values)), []
+
+
+def assignment(job):
+    from scipy.optimize import linear_sum_assignment
+
+    M = array(job["cost"])
+    seconds, (rows, columns) = timed(lambda: linear_sum_assignment(M))
+    return seconds, float(M[rows, columns].mean()), []
+
+
+def highs(job):
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_array
+
+    a, b, M = array(job["a"]), array(job["b"]), array(job["cost"])
+    n, m = M.shape
+    pair = np.arange(n * m)
+    rows = np.concatenate([pair // m, n + pair % m])
+    A = csr_array((np.ones(2 * n * m), (rows, np.concatenate([pair, pair]))), shape=(n + m, n * m))
+    right = np.concatenate([a, b])
+    seconds, result = timed(lambda: linprog(M.ravel(), A_eq=A, b_eq=right, method="highs"))
+    return seconds, float(result.fun), [] if result.status == 0 else [result.message]
+
+
+def sinkhorn(job):
+    import ot
+
+    a, b, M = array(job["a"]), array(job["b"]), array(job["cost"])
+    call = lambda: ot.sinkhorn(a, b, M, job["reg"], method="sinkhorn", numItermax=job["iterations"], stopThr=0.0, warn=False)
+    seconds, plan = timed(call)
+    value = float((plan * M).sum()) if plan.ndim == 2 else float(np.sum(plan))
+    return seconds, value, []
+
+
+def gemm(job):
+    kind = np.float32 if job.get("dtype") == "f32" else np.float64
+    K = np.exp(-array(job["cost"]) / job["reg"]).astype(kind)
+    V = np.ones((K.shape[1], job["columns"]), dtype=kind)
+    out = np.empty((K.shape[0], job["columns"]), dtype=kind)
+
+    def products():
+        for _ in range(job["iterations"]):
+            np.matmul(K, V, out=out)
+            np.matmul(K.T, out, out=V)
+            np.divide(V, V.max(), out=V)
+
+    seconds, _ = timed(products)
+    return seconds, float("nan"), []
+
+
+def ott(job):
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    import jax.numpy as jnp
+    from ott.geometry import geometry
+    from ott.problems.linear import linear_problem
+    from ott.solvers.linear import sinkhorn as solver
+
+    a, b, M = (jnp.asarray(array(job[k])) for k in ("a", "b", "cost"))
+    k = job["iterations"]
+
+    def solve(a, b, M):
+        problem = linear_problem.LinearProblem(geometry.Geometry(cost_matrix=M, epsilon=job["reg"]), a, b)
+        result = solver.Sinkhorn(threshold=0.0, min_iterations=k, max_iterations=k, inner_iterations=k, lse_mode=True)(problem)
+        return result.f, result.g
+
+    key = ("ott", k, M.shape)
+    if key not in kept:
+        kept[key] = jax.jit(solve).lower(a, b, M).compile()
+    run = kept[key]
+    seconds, (f, g) = timed(lambda: jax.block_until_ready(run(a, b, M)))
+    plan = np.exp((np.asarray(f)[:, None] + np.asarray(g)[None, :] - array(job["cost"])) / job["reg"])
+    return seconds, float((plan * array(job["cost"])).sum()), []
+
+
+def geomloss(job):
+    import torch
+    from geomloss import SamplesLoss
+
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    a, b, x, y = (torch.from_numpy(array(job[k])) for k in ("a", "b", "x", "y"))
+    # Its cost is |x - y|²/2, and ε = blur².
+    loss = SamplesLoss("sinkhorn", p=2, blur=(job["reg"] / 2) ** 0.5, scaling=0.5, debias=False, backend="tensorized")
+    seconds, value = timed(lambda: loss(a, x, b, y))
+    return seconds, 2.0 * float(value), []
+
+
+OPS = {f.__name__: f for f in (versions, emd2, emd2_loop, assignment, highs, sinkhorn, gemm, ott, geomloss)}
+
+# What libraries print belongs on standard error: standard output is for answers.
+answers = sys.stdout
+sys.stdout = sys.stderr
+for line in sys.stdin:
+    job = json.loads(line)
+    if job["op"] == "forget":
+        kept.clear()
+        answer = {"seconds": 0.0, "value": None, "said": []}
+    else:
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                seconds, value, said = OPS[job["op"]](job)
+            said = list(said) + sorted({str(w.message).split("\n")[0] for w in caught})
+            finite = value is not None and np.isfinite(value)
+            answer = {"seconds": seconds, "value": value if finite else None, "said": said}
+        except Exception as error:  # a peer's failure is an answer too
+            answer = {"error": f"{type(error).__name__}: {error}"}
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
