@@ -27,6 +27,8 @@
 //! |---|---|---|
 //! | `network-simplex` | exact, primal network simplex | yes |
 //! | `sinkhorn` | entropic, kernel domain | yes |
+//! | `lp-minilp`, `lp-microlp` | exact, general linear programming: oracles for small problems | yes |
+//! | `lp-highs` | exact, HiGHS (needs CMake, a C++ compiler and libclang) | no |
 //!
 //! [`Registry::new`] lists what is compiled in; [`Registry::with`] adds a solver of your own, which then works wherever
 //! a backend's name does: in [`Auto`], in the command `ot`, in the comparison.

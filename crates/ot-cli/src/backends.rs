@@ -20,7 +20,7 @@ struct Listed {
 #[derive(Serialize)]
 struct Setting {
     name: &'static str,
-    /// A number where it is one.
+    /// A number where it is one, null for no limit.
     default: Value,
     doc: &'static str,
 }
@@ -48,8 +48,11 @@ impl Listed {
     }
 }
 
-/// A default as a JSON number if it reads as one, as a string otherwise.
+/// A default as a JSON number if it reads as one, null if there is none, and a string otherwise.
 fn typed(default: String) -> Value {
+    if default == "none" {
+        return Value::Null;
+    }
     if let Ok(whole) = default.parse::<u64>() {
         return whole.into();
     }
@@ -97,6 +100,7 @@ mod tests {
     fn defaults_are_numbers_where_they_read_as_such() {
         assert_eq!(typed("1000".into()).to_string(), "1000");
         assert_eq!(typed("1e-9".into()).to_string(), "1e-9");
+        assert_eq!(typed("none".into()), Value::Null);
         assert_eq!(typed("inf".into()), Value::String("inf".into()));
         assert_eq!(typed("f64".into()), Value::String("f64".into()));
     }
