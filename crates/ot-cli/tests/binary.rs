@@ -32,7 +32,9 @@ fn each_backend_solves_and_says_its_name() {
         for key in ["tol", "max_iter"] {
             let default = defaults(key);
             assert!(
-                default.as_ref().is_none_or(|d| d.is_number() || d.is_null()),
+                default
+                    .as_ref()
+                    .is_none_or(|d| d.is_number() || d.is_null()),
                 "{name}: {key} = {default:?}"
             );
         }

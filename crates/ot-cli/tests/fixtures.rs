@@ -17,7 +17,9 @@ fn fixtures() -> Vec<(Value, String)> {
     let manifest = std::fs::read_to_string(root.join("manifest.json")).unwrap();
     let manifest: Value = serde_json::from_str(&manifest).unwrap();
     let entries = manifest["fixtures"].as_array().unwrap();
-    let small = entries.iter().filter(|e| !e["name"].as_str().unwrap().ends_with("64"));
+    let small = entries
+        .iter()
+        .filter(|e| !e["name"].as_str().unwrap().ends_with("64"));
     let stated = small.map(|e| (e.clone(), command(e, &root)));
     stated.collect()
 }
@@ -82,7 +84,12 @@ fn entropic_values() {
     for (entry, line) in fixtures() {
         // Smaller ones are for other backends.
         let reached = |e: &&Value| e["reg_rel"].as_f64().unwrap() >= 1e-2;
-        for entropic in entry["entropic"].as_array().into_iter().flatten().filter(reached) {
+        for entropic in entry["entropic"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(reached)
+        {
             let line = format!("{line} --reg {} --tol 1e-11", entropic["reg"]);
             let json = solved(&line);
             assert_eq!(json["backend"], "sinkhorn", "{line}");
