@@ -92,14 +92,25 @@ fn min_of<const N: usize>(lanes: &[f64; N]) -> f64 {
 
 /// The smallest of `key(c_j, p_j)` over a row.
 #[inline(always)]
-fn scan_min<T: Entry>(c: &[T], p: &[f64], key: impl Fn(f64, f64) -> f64) -> f64 {
+fn scan_min<T: Entry>(c: &[T], p: &[f64], key: impl Fn(f64, f64) -> f64 + Copy) -> f64 {
     let len = c.len().min(p.len());
-    let (c, p) = (&c[..len], &p[..len]);
-    let mut acc = [f64::INFINITY; LANES];
-    let mut cs = c.chunks_exact(LANES);
-    let mut ps = p.chunks_exact(LANES);
+    let wide = len - len % LANES;
+    let best = scan_lanes::<T, LANES>(&c[..wide], &p[..wide], f64::INFINITY, key);
+    scan_lanes::<T, 8>(&c[wide..len], &p[wide..len], best, key)
+}
+
+#[inline(always)]
+fn scan_lanes<T: Entry, const N: usize>(
+    c: &[T],
+    p: &[f64],
+    start: f64,
+    key: impl Fn(f64, f64) -> f64,
+) -> f64 {
+    let mut acc = [start; N];
+    let mut cs = c.chunks_exact(N);
+    let mut ps = p.chunks_exact(N);
     for (cc, pp) in (&mut cs).zip(&mut ps) {
-        for l in 0..LANES {
+        for l in 0..N {
             acc[l] = lower(key(cc[l].wide(), pp[l]), acc[l]);
         }
     }
@@ -137,6 +148,38 @@ kernel! {
     /// `(c_j + p_j − shift) + tol·(|c_j| + |p_j| + |shift|)`: negative where a pair violates dual
     /// feasibility beyond `tol` of its own magnitude. 8 (4) + 8 bytes and 8 flops per entry.
     row_price, row_price_with = row_price_body<T>(c: &[T], p: &[f64], shift: f64, tol: f64) -> f64
+}
+
+#[inline(always)]
+fn entering_body<T: Entry>(c: &[T], p: &[f64], shift: f64, tol: f64) -> Option<u32> {
+    let least = row_price_body(c, p, shift, tol);
+    if least >= 0.0 {
+        return None;
+    }
+    let len = c.len().min(p.len());
+    let mut j = 0;
+    while j + 8 <= len {
+        let (cc, pp) = (&c[j..j + 8], &p[j..j + 8]);
+        let mut hits = 0_u32;
+        for l in 0..8 {
+            hits |= u32::from(relaxed_key(cc[l].wide(), pp[l], shift, tol) == least) << l;
+        }
+        if hits != 0 {
+            return Some(j as u32 + hits.trailing_zeros());
+        }
+        j += 8;
+    }
+    (j..len)
+        .find(|&j| relaxed_key(c[j].wide(), p[j], shift, tol) == least)
+        .map(|j| j as u32)
+}
+
+kernel! {
+    /// The first column of the least key of [`row_price`], if that is negative. Same traffic, and a second
+    /// pass over the row in cache.
+    row_entering, row_entering_with = entering_body<T>(
+        c: &[T], p: &[f64], shift: f64, tol: f64
+    ) -> Option<u32>
 }
 
 #[inline(always)]
@@ -332,6 +375,11 @@ mod tests {
                 let want = (0..len).map(key).fold(f64::INFINITY, f64::min);
                 let got = row_price_with(isa, &c, &p, 1.5, 1e-3);
                 assert!(got == want || (got - want).abs() < 1e-14, "{got} {want}");
+                let first = (0..len).position(|j| key(j) == want).filter(|_| want < 0.0);
+                assert_eq!(
+                    row_entering_with(isa, &c, &p, 1.5, 1e-3),
+                    first.map(|j| j as u32)
+                );
                 let mut out = vec![(0.0, 7)];
                 let found = row_collect_with(isa, &c, &p, 1.5, 1e-3, 0.25, &mut out);
                 let cols: Vec<u32> = out[1..].iter().map(|x| x.1).collect();

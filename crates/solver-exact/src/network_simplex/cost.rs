@@ -91,6 +91,14 @@ impl Row<'_> {
         }
     }
 
+    pub(super) fn entering(&self, p: &[f64], shift: f64, tol: f64) -> Option<usize> {
+        let j = match self {
+            Row::F64(c) => pricing::row_entering(c, p, shift, tol),
+            Row::F32(c) => pricing::row_entering(c, p, shift, tol),
+        };
+        j.map(|j| j as usize)
+    }
+
     pub(super) fn collect(
         &self,
         p: &[f64],

@@ -298,7 +298,7 @@ impl Workspace {
         cost: CostView<'_>,
         max_pivots: u64,
         stop_at_zero: bool,
-        by_depth: bool,
+        cold: bool,
         outcome: &mut Outcome,
         check: &mut Check<'_>,
     ) {
@@ -314,7 +314,7 @@ impl Workspace {
             value,
             unit: 1.0 / self.units.total() as f64,
             stop_at_zero,
-            by_depth,
+            cold,
             check,
         };
         outcome.status = run.optimise(&mut self.pricing);

@@ -45,6 +45,9 @@ const PER_ROW: usize = 8;
 const DEPTHS: u32 = 6;
 const FALL: f64 = 0.25;
 
+/// Entries of a cost up to which rows are priced one by one, without lists: 2 MB.
+const SMALL: usize = 1 << 18;
+
 /// Sweeps without gain before the tolerance grows.
 const PATIENCE: u32 = 8;
 
@@ -53,6 +56,40 @@ const PATIENCE: u32 = 8;
 pub(super) struct Pricing {
     candidates: Vec<Candidate>,
     found: Vec<(f64, u32)>,
+}
+
+/// The pricing tolerance. Rounding could in principle keep a handful of ties alive for ever: when whole
+/// sweeps bring nothing, ties are read more generously.
+#[derive(Debug)]
+struct Tolerance {
+    tol: f64,
+    value: f64,
+    stalled: u32,
+}
+
+impl Tolerance {
+    fn new() -> Self {
+        Self {
+            tol: TOLERANCE,
+            value: f64::INFINITY,
+            stalled: 0,
+        }
+    }
+
+    /// The tolerance after a sweep that ended at `value`.
+    fn after(&mut self, value: f64) -> f64 {
+        self.stalled = if value < self.value {
+            0
+        } else {
+            self.stalled + 1
+        };
+        self.value = value;
+        if self.stalled >= PATIENCE {
+            self.tol *= 4.0;
+            self.stalled = 0;
+        }
+        self.tol
+    }
 }
 
 /// How large a violation must be to count, round by round.
@@ -109,8 +146,8 @@ pub(super) struct Run<'a, 'c> {
     pub(super) unit: f64,
     /// Stop as soon as the value is not positive (phase one).
     pub(super) stop_at_zero: bool,
-    /// Whether large violations go first: worth its extra sweeps where duals are far off.
-    pub(super) by_depth: bool,
+    /// Whether the duals may be far off.
+    pub(super) cold: bool,
     pub(super) check: &'a mut Check<'c>,
 }
 
@@ -125,33 +162,24 @@ impl Run<'_, '_> {
 
     /// Pivots until no pair is violated.
     ///
-    /// By depth, large violations go first: a round over all rows takes only pairs violated by more than
+    /// From a cold start, large violations go first: a round over all rows takes only pairs violated by more than
     /// a part of the largest violation, and the part falls from round to round. Smaller violations mostly
     /// vanish on their own.
     pub(super) fn optimise(&mut self, scratch: &mut Pricing) -> Status {
         let n = self.tree.sources();
+        if self.cold && n * self.cost.columns <= SMALL {
+            return self.optimise_by_rows();
+        }
         let batch = n.div_ceil(2);
         let mut tol = TOLERANCE;
         let mut cursor = 0;
-        let mut depth = Depth::new(self.by_depth);
-        let mut stalled = 0;
-        let mut value_before = f64::INFINITY;
+        let mut depth = Depth::new(self.cold);
+        let mut patience = Tolerance::new();
         loop {
             if depth.threshold == 0.0 {
                 let cost = self.cost;
                 self.tree.recompute_potentials(|i, j| cost.entry(i, j));
-                // Rounding could in principle keep a handful of ties alive for ever: when whole sweeps
-                // bring nothing, ties are read more generously.
-                stalled = if self.value < value_before {
-                    0
-                } else {
-                    stalled + 1
-                };
-                value_before = self.value;
-                if stalled >= PATIENCE {
-                    tol *= 4.0;
-                    stalled = 0;
-                }
+                tol = patience.after(self.value);
             }
             if !self.check() {
                 return Status::Stopped;
@@ -171,6 +199,42 @@ impl Run<'_, '_> {
             depth.after(priced, n);
             if let Some(status) = self.list_phase(scratch, tol, depth.threshold) {
                 return status;
+            }
+        }
+    }
+
+    /// For small problems: rows in turn, one pivot on the most violated pair of each. With the matrix in
+    /// cache this beats keeping lists, although it takes more pivots.
+    fn optimise_by_rows(&mut self) -> Status {
+        let n = self.tree.sources();
+        let spell = 8 * (n + self.cost.columns) as u64;
+        let mut patience = Tolerance::new();
+        let mut cursor = 0;
+        loop {
+            let cost = self.cost;
+            self.tree.recompute_potentials(|i, j| cost.entry(i, j));
+            let tol = patience.after(self.value);
+            if !self.check() {
+                return Status::Stopped;
+            }
+            let before = self.pivots;
+            let mut clean = 0;
+            while clean < n && self.pivots - before < spell {
+                let row = self.cost.row(cursor, self.buffer);
+                let sinks = &self.tree.potential[n..n + self.cost.columns];
+                let shift = self.tree.potential[cursor];
+                clean += 1;
+                if let Some(j) = row.entering(sinks, shift, tol) {
+                    let reduced = row.at(j) + sinks[j] - shift;
+                    if let Some(status) = self.bring_in(cursor as u32, (n + j) as u32, reduced) {
+                        return status;
+                    }
+                    clean = 0;
+                }
+                cursor = if cursor + 1 == n { 0 } else { cursor + 1 };
+            }
+            if self.pivots == before {
+                return Status::Optimal;
             }
         }
     }
@@ -273,18 +337,23 @@ impl Run<'_, '_> {
             let sink = n as u32 + x.column;
             let p = &self.tree.potential;
             let reduced = x.cost + p[sink as usize] - p[x.source as usize];
-            let units = self.tree.pivot(x.source, sink, reduced);
-            self.pivots += 1;
-            self.value += reduced * (units as f64 * self.unit);
-            if self.stop_at_zero && self.value <= 0.5 * self.unit {
-                return Some(Status::Optimal);
-            }
-            if self.pivots >= self.max_pivots {
-                return Some(Status::IterationLimit);
-            }
-            if self.pivots.is_multiple_of(CHECK_EVERY) && !self.check() {
-                return Some(Status::Stopped);
+            if let Some(status) = self.bring_in(x.source, sink, reduced) {
+                return Some(status);
             }
         }
+    }
+
+    /// One pivot, and whether the run must end after it.
+    fn bring_in(&mut self, source: u32, sink: u32, reduced: f64) -> Option<Status> {
+        let units = self.tree.pivot(source, sink, reduced);
+        self.pivots += 1;
+        self.value += reduced * (units as f64 * self.unit);
+        if self.stop_at_zero && self.value <= 0.5 * self.unit {
+            return Some(Status::Optimal);
+        }
+        if self.pivots >= self.max_pivots {
+            return Some(Status::IterationLimit);
+        }
+        (self.pivots.is_multiple_of(CHECK_EVERY) && !self.check()).then_some(Status::Stopped)
     }
 }
