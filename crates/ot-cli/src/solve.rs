@@ -242,10 +242,17 @@ fn time_limit(args: &SolveArgs) -> Result<Option<Duration>, Failure> {
 
 /// Whether a backend that knows nothing of points or grids would ask for the same entries again and again.
 fn wants_matrix(problem: &Problem, capabilities: &Capabilities) -> bool {
+    if capabilities.has(Capability::LazyCost) {
+        return false;
+    }
     match problem.cost().kind() {
-        CostKind::Points(_) => !capabilities.has(Capability::LazyCost),
+        CostKind::Points(_) => true,
         CostKind::Grid(_) => {
-            !capabilities.has(Capability::LazyCost) && !capabilities.has(Capability::GridCost)
+            // Most cells of an image can be empty, and an entry between two cells is a few additions.
+            let (n, m) = problem.shape();
+            let used = problem.a().support_len() as f64 * problem.b().support_len() as f64;
+            let mostly_empty = used * 4.0 < n as f64 * m as f64;
+            !capabilities.has(Capability::GridCost) && !mostly_empty
         }
         _ => false,
     }
