@@ -82,7 +82,7 @@ fn worsened(old: &Row, new: &Row) -> Option<String> {
     ];
     for (name, old_value, new_value) in measures {
         match (old_value, new_value) {
-            (Some(was), Some(is)) if !(is.abs() <= was.abs() + new.tolerance) => {
+            (Some(was), Some(is)) if is.is_nan() || is.abs() > was.abs() + new.tolerance => {
                 return Some(format!(
                     "{name} {:.1e}, was {:.1e} (tolerance {:.0e})",
                     is.abs(),

@@ -66,7 +66,7 @@ pub struct PlanPair {
     pub title: String,
     /// The plans, exact first.
     pub plans: Vec<DrawnPlan>,
-    /// Colours of sources and targets, where the data are colours.
+    /// Colours of sources and targets, where the data are colours: groups of about the same lightness.
     pub colours: Option<[Vec<[f64; 3]>; 2]>,
     /// Mass of sources and targets.
     pub marginals: [Vec<f64>; 2],
@@ -77,7 +77,9 @@ pub struct PlanPair {
 pub struct DrawnPlan {
     /// Backend and setting.
     pub label: String,
-    /// (row, column, share of mass) above a small threshold.
+    /// Cells of the plan that carry a thousandth or more of what the fullest one does.
+    pub cells: usize,
+    /// (row, column, share of mass) of what is drawn.
     pub entries: Vec<(usize, usize, f64)>,
 }
 

@@ -27,7 +27,8 @@ pub struct Args {
     pub threads: usize,
     /// Leaves out the larger problems.
     pub quick: bool,
-    /// Limit of one solve, for solvers that can be interrupted.
+    /// Limit of one solve, for solvers that can be interrupted. Exact ones get [`EXACT_PATIENCE`] times as much: an
+    /// unfinished simplex says little.
     pub time_limit: Duration,
     /// For the record: date.
     pub date: String,
@@ -45,7 +46,7 @@ impl Default for Args {
             repeat: 5,
             threads: 1,
             quick: false,
-            time_limit: Duration::from_secs(6),
+            time_limit: Duration::from_secs(4),
             date: String::new(),
             command: String::new(),
             machine: String::new(),
@@ -53,6 +54,8 @@ impl Default for Args {
     }
 }
 
+/// How much longer an exact solver may take than an entropic one.
+pub const EXACT_PATIENCE: u32 = 8;
 /// No row is solved again once its solves have taken this long together.
 pub const ROW_BUDGET: Duration = Duration::from_millis(600);
 /// Regularizations of entropic backends, relative to the largest cost: their bias shows as these fall.
@@ -104,6 +107,7 @@ struct Variant<'a> {
     backend: &'a str,
     setting: String,
     tolerance: f64,
+    exact: bool,
     uninterruptible: bool,
     solver: Result<Box<dyn Solver>, solver_api::Error>,
 }
@@ -227,6 +231,7 @@ fn variants(factory: &dyn Factory) -> Vec<Variant<'_>> {
         } else {
             EXACT_TOLERANCE
         },
+        exact: capabilities.has(Capability::Exact),
         uninterruptible: !capabilities.has(Capability::Interruptible),
         solver: factory.available().and_then(|()| factory.build(options)),
     };
@@ -267,7 +272,9 @@ fn solve_row(
         // Frees the previous plan before the meter starts.
         drop(last.take());
         meter.start();
-        let mut context = context.clone().time_limit(args.time_limit);
+        let patience = if variant.exact { EXACT_PATIENCE } else { 1 };
+        let limit = args.time_limit.saturating_mul(patience);
+        let mut context = context.clone().time_limit(limit);
         let solved = catch_unwind(AssertUnwindSafe(|| {
             let inner = context.clone();
             inner.install(|| solver.solve_with(problem, &mut context))

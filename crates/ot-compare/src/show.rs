@@ -55,7 +55,7 @@ pub fn relative(v: f64) -> String {
     let size = v.abs();
     if size == 0.0 {
         "0".to_owned()
-    } else if size >= 1e-3 && size < 10.0 {
+    } else if (1e-3..10.0).contains(&size) {
         format!("{} %", three_digits(100.0 * v))
     } else {
         format!("{v:.1e}")

@@ -35,13 +35,13 @@ pub(crate) struct Args {
     /// Threads that a solve may use
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
-    /// Limit of one solve, in seconds
-    #[arg(long, value_name = "S", default_value_t = 6.0)]
+    /// Limit of one solve, in seconds; exact solvers get eight times as much
+    #[arg(long, value_name = "S", default_value_t = 4.0)]
     time_limit: f64,
     /// Leave out the larger problems
     #[arg(long)]
     quick: bool,
-    /// Also run POT and SciPy on the same arrays, in turn; `all`: OTT-JAX and GeomLoss too
+    /// Also run POT and SciPy on the same arrays, in turn; `all`: OTT-JAX too, and GeomLoss where installed
     #[arg(long, value_name = "WHICH", num_args = 0..=1, default_missing_value = "pot")]
     peers: Option<peers::Choice>,
     /// Where report.json and report.html go [default: target/compare]

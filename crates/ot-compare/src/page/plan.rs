@@ -23,7 +23,7 @@ pub(crate) fn figures(pair: &PlanPair) -> String {
                 matrix(pair, plan)
             },
             super::svg::escape(&plan.label),
-            plan.entries.len(),
+            plan.cells,
         );
     }
     html

@@ -11,7 +11,6 @@ use ot_compare::case::{self, Case, uniform_points};
 use ot_compare::report::PeerRow;
 use serde_json::{Value, json};
 
-use super::Choice;
 use super::duel::Duel;
 use super::worker::{Timed, Worker};
 use crate::PEAK;
@@ -27,6 +26,13 @@ struct Ring<'a> {
     tell: &'a mut dyn FnMut(&str),
 }
 
+/// Peers beyond POT and SciPy.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Extra {
+    pub(super) ott: bool,
+    pub(super) geomloss: bool,
+}
+
 /// A problem on both sides: ours, and the names of its files.
 struct Both {
     problem: Problem,
@@ -37,7 +43,7 @@ pub(super) fn all(
     root: &Path,
     arrays: &Path,
     registry: &Registry,
-    choice: Choice,
+    extra: Extra,
     quick: bool,
     worker: &mut Worker,
     tell: &mut dyn FnMut(&str),
@@ -61,9 +67,9 @@ pub(super) fn all(
         }
     }
     ring.fixtures(root, quick)?;
-    ring.per_iteration(1000, choice)?;
+    ring.per_iteration(1000, extra)?;
     if !quick {
-        ring.per_iteration(5000, Choice::Pot)?;
+        ring.per_iteration(5000, Extra::default())?;
     }
     ring.shared_cost(if quick { 256 } else { 1024 })?;
     ring.many_small(if quick { 128 } else { 512 })?;
@@ -185,12 +191,12 @@ impl Ring<'_> {
     }
 
     /// Sinkhorn's time an iteration: the difference of two runs, which cancels set-up and plan.
-    fn per_iteration(&mut self, n: usize, choice: Choice) -> Result<(), Failure> {
+    fn per_iteration(&mut self, n: usize, extra: Extra) -> Result<(), Failure> {
         let both = self.both(random_problem(n, 2, true, 7)?)?;
         let reg = 3e-3 * both.problem.cost().range().max_abs();
         let (few, many) = if n > 2000 { (5, 25) } else { (20, 220) };
         let mut peers = vec![("sinkhorn", "POT sinkhorn, kernel domain")];
-        if choice == Choice::All {
+        if extra.ott {
             peers.push(("ott", "OTT-JAX sinkhorn, log domain, f64"));
         }
         for (op, peer) in peers {
@@ -232,7 +238,7 @@ impl Ring<'_> {
             );
             self.rows.push(row);
         }
-        if choice == Choice::All {
+        if extra.geomloss {
             self.geomloss(&both.problem, n)?;
         }
         Ok(())

@@ -18,7 +18,7 @@ use worker::Worker;
 pub(crate) enum Choice {
     /// POT and SciPy.
     Pot,
-    /// OTT-JAX and GeomLoss too: large downloads.
+    /// OTT-JAX too, and GeomLoss where it is installed.
     All,
 }
 
@@ -39,9 +39,14 @@ pub(crate) fn run(
     }
     let mut worker = Worker::start(&python, &folder.join("worker.py"))?;
     let versions = worker.call(&json!({"op": "versions"}))?.said;
+    let has = |name: &str| choice == Choice::All && versions.iter().any(|v| v.starts_with(name));
+    let extra = cases::Extra {
+        ott: has("OTT-JAX"),
+        geomloss: has("GeomLoss"),
+    };
     let arrays = root.join("target/peers/arrays");
     std::fs::create_dir_all(&arrays).map_err(|e| format!("{}: {e}", arrays.display()))?;
-    let rows = cases::all(root, &arrays, registry, choice, quick, &mut worker, tell)?;
+    let rows = cases::all(root, &arrays, registry, extra, quick, &mut worker, tell)?;
     Ok(Peers {
         versions,
         method: "One thread each unless said. Both sides get the same arrays, cost matrix included, and are timed around \
