@@ -9,6 +9,8 @@ use crate::problem::{Marginals, Problem};
 
 /// The proof that no plan exists: a set of sources whose mass exceeds what their allowed targets can take
 /// (or, for a partial problem, a cut whose capacity is below the mass asked for).
+///
+/// A hard target of a relaxed problem that no source may reach is shown with no sources, its mass as the supply.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Infeasible {
     /// The sources of the violating set.
@@ -32,6 +34,14 @@ impl fmt::Display for Infeasible {
             };
             format!("{{{}{more}}}", shown.join(", "))
         };
+        if self.sources.is_empty() {
+            return write!(
+                f,
+                "the targets {} must receive mass {}, but no source is allowed to them",
+                list(&self.targets),
+                self.supply
+            );
+        }
         write!(
             f,
             "the sources {} must send mass {}, but the targets allowed to them, {}, take only {}",
@@ -253,6 +263,17 @@ mod tests {
         // Source 1 can send 1 at most; the other half must come from source 0, which may reach nothing.
         assert_eq!((proof.sources, proof.targets), (vec![0], vec![]));
         assert_eq!((proof.supply, proof.capacity), (0.5, 0.0));
+    }
+
+    #[test]
+    fn a_hard_target_out_of_reach_is_named_as_such() {
+        let cost = SparseCost::from_triples(1, 2, vec![(0, 0, 1.0)]).unwrap();
+        let (a, b) = (Measure::uniform(1).unwrap(), Measure::uniform(2).unwrap());
+        let p = Problem::relaxed(a, b, Arc::new(cost), 1.0, f64::INFINITY).unwrap();
+        assert_eq!(
+            check_feasible(&p).map_err(|e| e.to_string()),
+            Err("infeasible: the targets {1} must receive mass 0.5, but no source is allowed to them".into())
+        );
     }
 
     #[test]

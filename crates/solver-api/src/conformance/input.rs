@@ -35,6 +35,11 @@ pub(super) fn section(suite: &mut Suite<'_>) {
         &[Balanced, ForbiddenPairs],
         infeasible,
     );
+    suite.check(
+        "a hard side of a relaxed problem needs partners",
+        &[Capability::Relaxed, ForbiddenPairs],
+        lonely,
+    );
     suite.check("what the solver lacks is refused by name", &[], unsupported);
 }
 
@@ -321,6 +326,46 @@ fn infeasible(subject: &Subject<'_>) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// Of a relaxed problem only the hard side can be infeasible: an entry of it without a partner.
+fn lonely(subject: &Subject<'_>) -> Verdict {
+    let x = f64::INFINITY;
+    let cost: Arc<dyn Cost> = Arc::new(text(DenseCost::new(2, 2, vec![0.0, x, 1.0, x]))?);
+    let half = text(Measure::uniform(2))?;
+    let problem = text(Problem::relaxed(half.clone(), half, cost, 1.0, x))?;
+    for (name, problem, hard_source) in [
+        ("a hard target without partner", problem.clone(), false),
+        (
+            "a hard source without partner",
+            text(problem.transposed())?,
+            true,
+        ),
+    ] {
+        let answer = subject.solver(&problem)?.solve(&problem);
+        let named = match &answer {
+            Err(Error::Infeasible(proof)) if hard_source => proof.sources == [1],
+            Err(Error::Infeasible(proof)) => proof.sources.is_empty() && proof.targets == [1],
+            _ => false,
+        };
+        if !named {
+            let said = answer.map(|s| s.convergence.termination);
+            return Err(format!(
+                "{name}: not `Infeasible` with entry 1 as proof: {said:?}"
+            ));
+        }
+    }
+    // The same pairs with two soft sides: the lonely target goes without.
+    let soft = text(Problem::relaxed(
+        problem.a().clone(),
+        problem.b().clone(),
+        problem.shared_cost(),
+        1.0,
+        1.0,
+    ))?;
+    subject
+        .solve("a soft target without partner", &soft)
+        .map(|_| ())
 }
 
 /// The sources named must send more than all targets that they may reach can take.
