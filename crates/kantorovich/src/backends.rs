@@ -11,5 +11,11 @@ pub(crate) fn compiled_in() -> Vec<Arc<dyn Factory>> {
         Arc::new(solver_exact::NetworkSimplexFactory),
         #[cfg(feature = "sinkhorn")]
         Arc::new(solver_sinkhorn::SinkhornFactory),
+        #[cfg(feature = "lp-minilp")]
+        Arc::new(solver_exact::lp::LpMinilpFactory),
+        #[cfg(feature = "lp-microlp")]
+        Arc::new(solver_exact::lp::LpMicrolpFactory),
+        #[cfg(feature = "lp-highs")]
+        Arc::new(solver_exact::lp::LpHighsFactory),
     ]
 }
