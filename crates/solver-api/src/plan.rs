@@ -177,7 +177,8 @@ impl SparsePlan {
 
 impl ImplicitPlan {
     /// The plan with potentials `f`, `g` (cost units), regularization `reg` and reference r⊗s. Entries with
-    /// r_i = 0 or s_j = 0 are zero whatever their potentials are.
+    /// r_i = 0 or s_j = 0 are zero whatever their potentials are, and so are those whose potential is +∞: entries
+    /// without an allowed partner.
     pub fn new(
         cost: Arc<dyn Cost>,
         f: Arc<[f64]>,
@@ -202,15 +203,23 @@ impl ImplicitPlan {
             }
         }
         // An entry of weight 0 is e^{−∞}·0 = 0. Any other potential might overflow, and ∞·0 is not a number.
+        // The same where nobody may send: ∞ − ∞ is none either.
+        let mute = |g: f64, s: f64| s == 0.0 || g == f64::INFINITY;
         let silent = g
             .iter()
             .zip(&*s)
-            .any(|(g, s)| *s == 0.0 && *g != f64::NEG_INFINITY);
+            .any(|(g, s)| mute(*g, *s) && *g != f64::NEG_INFINITY);
         let g = if silent {
-            let quiet = |(g, s): (&f64, &f64)| if *s == 0.0 { f64::NEG_INFINITY } else { *g };
+            let quiet = |(g, s): (&f64, &f64)| if mute(*g, *s) { f64::NEG_INFINITY } else { *g };
             g.iter().zip(&*s).map(quiet).collect()
         } else {
             g
+        };
+        let r = if f.contains(&f64::INFINITY) {
+            let quiet = |(f, r): (&f64, &f64)| if *f == f64::INFINITY { 0.0 } else { *r };
+            f.iter().zip(&*r).map(quiet).collect()
+        } else {
+            r
         };
         Ok(Self {
             cost,
@@ -548,6 +557,27 @@ mod tests {
             let (_, cols) = Plan::from(plan.unwrap()).marginals();
             assert_eq!((cols[0], cols[1]), (0.5, 0.0));
         }
+    }
+
+    #[test]
+    fn entries_without_a_partner_carry_nothing() {
+        let inf = f64::INFINITY;
+        let cost = Arc::new(DenseCost::new(2, 2, vec![0.0, inf, inf, inf]).unwrap());
+        let vector = |v: [f64; 2]| -> Arc<[f64]> { v.to_vec().into() };
+        let plan = ImplicitPlan::new(
+            cost,
+            vector([0.0, inf]),
+            vector([0.0, inf]),
+            vector([0.5, 0.5]),
+            vector([0.5, 0.5]),
+            1.0,
+        );
+        let plan = Plan::from(plan.unwrap());
+        assert_eq!(plan.to_dense().data(), [0.25, 0.0, 0.0, 0.0]);
+        assert_eq!(
+            (plan.entry(0, 1), plan.entry(1, 0), plan.entry(1, 1)),
+            (0.0, 0.0, 0.0)
+        );
     }
 
     #[test]
