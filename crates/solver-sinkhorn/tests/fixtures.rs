@@ -34,7 +34,6 @@ fn problem(fixture: &Fixture) -> Problem {
             };
             Arc::new(GridCost::new(shape, ground).unwrap())
         }
-        other => panic!("{other:?}"),
     };
     let measure = |w: &ndarray::Array1<f64>| Measure::new(w.to_vec()).unwrap();
     Problem::new(measure(&fixture.a), measure(&fixture.b), cost).unwrap()
