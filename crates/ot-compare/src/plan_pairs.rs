@@ -48,8 +48,8 @@ pub(crate) fn pair(fixture: &Fixture, solved: &[(String, Solution)]) -> Option<P
     })
 }
 
-/// The points of one side in the order in which they are drawn; colours in groups, since hundreds of ribbons would
-/// be a carpet.
+/// The points of one side in the order in which they are drawn; colours in groups, since hundreds of cells
+/// would be too fine to see.
 struct Side {
     /// Where point i is drawn.
     place: Vec<usize>,

@@ -81,7 +81,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let mut meter = Meter::default();
     let mut report = ot_compare::run(&root, &registry, &wanted, &mut meter, &mut tell)?;
     if let Some(choice) = args.peers {
-        let mut next = |what: &str| bar.set_message(format!("peers · {what}"));
+        let mut next = |what: &str| {
+            if bar.is_hidden() {
+                eprintln!("peers · {what}");
+            }
+            bar.set_message(format!("peers · {what}"));
+        };
         report.peers = Some(peers::run(&root, &registry, choice, args.quick, &mut next)?);
     }
     bar.finish_and_clear();

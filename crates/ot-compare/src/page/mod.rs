@@ -189,7 +189,7 @@ fn plans(html: &mut String, report: &Report) {
     if report.plans.is_empty() {
         return;
     }
-    html.push_str(r#"<section id="plans"><h2>What a plan looks like</h2><p class="lead">An exact plan is sparse: at most n + m − 1 cells carry mass. An entropic plan spreads around it, the more the larger its regularization, and that spread is its bias. On the line, sources run down and targets across; palettes are drawn in groups of the same lightness, and a ribbon is as thick as the mass it carries.</p>"#);
+    html.push_str(r#"<section id="plans"><h2>What a plan looks like</h2><p class="lead">An exact plan is sparse: at most n + m − 1 cells carry mass. An entropic plan spreads around it, the more the larger its regularization, and that spread is its bias. Sources run down and targets across, in the order of their position on the line, or from dark to light; palettes in groups of the same lightness.</p>"#);
     for pair in &report.plans {
         let _ = write!(
             html,

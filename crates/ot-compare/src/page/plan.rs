@@ -17,11 +17,7 @@ pub(crate) fn figures(pair: &PlanPair) -> String {
         let _ = write!(
             html,
             r#"<figure class="plan">{}<figcaption><b>{}</b> {} cells carry mass</figcaption></figure>"#,
-            if pair.colours.is_some() {
-                ribbons(pair, plan)
-            } else {
-                matrix(pair, plan)
-            },
+            matrix(pair, plan),
             super::svg::escape(&plan.label),
             plan.cells,
         );
@@ -37,15 +33,31 @@ fn matrix(pair: &PlanPair, plan: &DrawnPlan) -> String {
     let (cell_w, cell_h) = (SIDE / m as f64, SIDE / n as f64);
     canvas.rect("plan-ground", "", (EDGE, EDGE), (SIDE, SIDE));
     let tallest = |w: &[f64]| w.iter().copied().fold(0.0, f64::max);
+    let colour = |side: usize, k: usize| {
+        pair.colours.as_ref().map(|c| {
+            let byte = |v: f64| (255.0 * v.clamp(0.0, 1.0)).round() as u8;
+            let [r, g, b] = c[side][k];
+            format!("fill:rgb({},{},{})", byte(r), byte(g), byte(b))
+        })
+    };
+    let gap = if pair.colours.is_some() { 0.0 } else { 0.6 };
+    // Colours as swatches, other weights as bars.
+    let length = |style: &Option<String>, share: f64| {
+        (EDGE - 6.0) * if style.is_some() { 1.0 } else { share }
+    };
     for (i, w) in a.iter().enumerate() {
-        let length = (EDGE - 6.0) * w / tallest(a);
+        let style = colour(0, i);
+        let length = length(&style, w / tallest(a));
         let at = (EDGE - 3.0 - length, EDGE + i as f64 * cell_h);
-        canvas.rect("marginal", "", at, (length, (cell_h - 0.6).max(0.5)));
+        let size = (length, (cell_h - gap).max(0.5));
+        canvas.rect("marginal", &style.unwrap_or_default(), at, size);
     }
     for (j, w) in b.iter().enumerate() {
-        let length = (EDGE - 6.0) * w / tallest(b);
+        let style = colour(1, j);
+        let length = length(&style, w / tallest(b));
         let at = (EDGE + j as f64 * cell_w, EDGE - 3.0 - length);
-        canvas.rect("marginal", "", at, ((cell_w - 0.6).max(0.5), length));
+        let size = ((cell_w - gap).max(0.5), length);
+        canvas.rect("marginal", &style.unwrap_or_default(), at, size);
     }
     let largest = plan.entries.iter().map(|e| e.2).fold(0.0, f64::max);
     let mut paths = vec![String::new(); LEVELS];
@@ -60,57 +72,4 @@ fn matrix(pair: &PlanPair, plan: &DrawnPlan) -> String {
         canvas.path("cells", &format!("opacity:{opacity:.2}"), path);
     }
     canvas.finish("chart", &format!("the plan of {}", plan.label))
-}
-
-/// Colours left and right, a ribbon for each cell of the plan, as thick as its mass.
-fn ribbons(pair: &PlanPair, plan: &DrawnPlan) -> String {
-    let Some([x, y]) = &pair.colours else {
-        return String::new();
-    };
-    let [a, b] = &pair.marginals;
-    let (width, height, bar) = (SIDE + EDGE, SIDE + EDGE, 22.0);
-    let mut canvas = Canvas::new(width, height);
-    let rgb = |c: &[f64; 3]| {
-        let byte = |v: f64| (255.0 * v.clamp(0.0, 1.0)).round() as u8;
-        format!("rgb({},{},{})", byte(c[0]), byte(c[1]), byte(c[2]))
-    };
-    // Cumulated masses: where each colour begins, and how far its ribbons have got.
-    let starts = |w: &[f64]| {
-        let mut at = 0.0;
-        w.iter()
-            .map(|w| {
-                let start = at;
-                at += w * height;
-                start
-            })
-            .collect::<Vec<f64>>()
-    };
-    let (mut left, mut right) = (starts(a), starts(b));
-    for (side, (colours, (weights, starts))) in
-        [(x, (a, &left)), (y, (b, &right))].into_iter().enumerate()
-    {
-        let at = if side == 0 { 0.0 } else { width - bar };
-        for ((c, w), start) in colours.iter().zip(weights).zip(starts.iter()) {
-            let style = format!("fill:{}", rgb(c));
-            canvas.rect("", &style, (at, *start), (bar, w * height));
-        }
-    }
-    let mut entries = plan.entries.clone();
-    entries.sort_by_key(|e| (e.0, e.1));
-    let (from, to) = (bar + 2.0, width - bar - 2.0);
-    let bend = 0.45 * (to - from);
-    for (i, j, p) in entries {
-        let thick = p * height;
-        let (top, end) = (left[i], right[j]);
-        left[i] += thick;
-        right[j] += thick;
-        let (leave, arrive) = (from + bend, to - bend);
-        let (low_top, low_end) = (top + thick, end + thick);
-        let d = format!(
-            "M{from:.1} {top:.2}C{leave:.1} {top:.2} {arrive:.1} {end:.2} {to:.1} {end:.2}V{low_end:.2}\
-             C{arrive:.1} {low_end:.2} {leave:.1} {low_top:.2} {from:.1} {low_top:.2}z"
-        );
-        canvas.path("ribbon", &format!("fill:{}", rgb(&x[i])), &d);
-    }
-    canvas.finish("chart", &format!("the plan of {} as ribbons", plan.label))
 }

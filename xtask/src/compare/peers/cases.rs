@@ -9,6 +9,7 @@ use kantorovich::{
 };
 use ot_compare::case::{self, Case, uniform_points};
 use ot_compare::report::PeerRow;
+use ot_compare::show;
 use serde_json::{Value, json};
 
 use super::duel::Duel;
@@ -84,6 +85,15 @@ impl Ring<'_> {
         Ok(Some(self.registry.build(name, options)?))
     }
 
+    fn finish(&mut self, row: PeerRow) {
+        let ratio = row.ratio.map_or("no ratio".to_owned(), show::ratio);
+        (self.tell)(&format!(
+            "{} · {} · {} against {}: {ratio}",
+            row.goal, row.case, row.ours, row.peer
+        ));
+        self.rows.push(row);
+    }
+
     fn put(&self, name: &str, shape: &[usize], values: &[f64]) -> Result<String, Failure> {
         let path = self.arrays.join(format!("{name}.npy"));
         ot_data::npy::write(&path, shape, values)?;
@@ -137,7 +147,7 @@ impl Ring<'_> {
             &mut || solve(solver.as_ref(), &both.problem, &context),
             &mut || worker.call(&job),
         );
-        self.rows.push(row);
+        self.finish(row);
         Ok(())
     }
 
@@ -236,7 +246,7 @@ impl Ring<'_> {
                     })
                 },
             );
-            self.rows.push(row);
+            self.finish(row);
         }
         if extra.geomloss {
             self.geomloss(&both.problem, n)?;
@@ -280,7 +290,7 @@ impl Ring<'_> {
             },
             &mut || worker.call(&job),
         );
-        self.rows.push(row);
+        self.finish(row);
         Ok(())
     }
 
@@ -360,7 +370,7 @@ impl Ring<'_> {
                         })
                     },
                 );
-                self.rows.push(row);
+                self.finish(row);
             }
         }
         Ok(())
@@ -431,20 +441,22 @@ impl Ring<'_> {
             };
             let worker = &mut *self.worker;
             let beside = duel(&format!("{name}, batch"), peer, Some(10.0), Some(20.0));
-            self.rows.push(beside.fight(
+            let first = beside.fight(
                 &mut || solve_batch(solver.as_ref(), &batch, &one),
                 &mut || worker.call(&job),
-            ));
+            );
+            self.finish(first);
             let second = duel(
                 &format!("{name}, two threads"),
                 &format!("{name}, one thread"),
                 Some(1.8),
                 None,
             );
-            self.rows.push(second.fight(
+            let row = second.fight(
                 &mut || solve_batch(solver.as_ref(), &batch, &two),
                 &mut || solve_batch(solver.as_ref(), &batch, &one),
-            ));
+            );
+            self.finish(row);
         }
         Ok(())
     }

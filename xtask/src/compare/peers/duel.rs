@@ -1,5 +1,7 @@
 //! Two programs on the same input, in turn: what counts is the ratio of their times within a turn.
 
+use std::time::Instant;
+
 use ot_compare::report::PeerRow;
 
 use super::worker::Timed;
@@ -17,10 +19,10 @@ pub(super) struct Duel {
     pub(super) aim: Option<f64>,
 }
 
-/// Turns at least and at most, and the seconds after which no further turn begins.
+/// Turns at least and at most, and the seconds after which no more than the least begin.
 const TURNS: (usize, usize) = (3, 11);
 const BUDGET: f64 = 6.0;
-/// A turn as long as this is not repeated.
+/// After as many seconds no turn begins at all.
 const LONG: f64 = 25.0;
 
 impl Duel {
@@ -40,8 +42,14 @@ impl Duel {
             note: String::new(),
         };
         let (mut mine, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        let mut spent = 0.0;
-        while ratios.len() < TURNS.1 && (ratios.len() < TURNS.0 || spent < BUDGET) && spent < LONG {
+        let begun = Instant::now();
+        loop {
+            // The clock on the wall: a side may report the time of one of many iterations.
+            let spent = begun.elapsed().as_secs_f64();
+            let enough = ratios.len() >= TURNS.0 && spent >= BUDGET;
+            if ratios.len() == TURNS.1 || enough || spent >= LONG {
+                break;
+            }
             let turn = ours().map_err(|e| format!("ours: {e}")).and_then(|our| {
                 mine.push(our.seconds);
                 Ok((our, peer().map_err(|e| format!("{}: {e}", row.peer))?))
@@ -53,7 +61,6 @@ impl Duel {
                     break;
                 }
             };
-            spent += our.seconds + their.seconds;
             theirs.push(their.seconds);
             ratios.push(their.seconds / our.seconds);
             row.disagreement = match (our.value, their.value) {
