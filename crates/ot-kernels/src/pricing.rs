@@ -80,14 +80,22 @@ fn lower(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
 }
 
+/// The least of a power of two of lanes, by halves: a chain of scalar minima would cost more than a short row.
 #[inline(always)]
 fn min_of<const N: usize>(lanes: &[f64; N]) -> f64 {
-    // From +∞ on, so that a NaN (0·∞ under a zero tolerance) loses as +∞ does.
-    let mut m = f64::INFINITY;
-    for &x in lanes {
-        m = lower(x, m);
+    let mut m = [f64::INFINITY; N];
+    for l in 0..N {
+        // Against +∞, so that a NaN (0·∞ under a zero tolerance) loses as +∞ does.
+        m[l] = lower(lanes[l], m[l]);
     }
-    m
+    let mut half = N / 2;
+    while half > 0 {
+        for l in 0..half {
+            m[l] = lower(m[l + half], m[l]);
+        }
+        half /= 2;
+    }
+    m[0]
 }
 
 /// The smallest of `key(c_j, p_j)` over a row.
