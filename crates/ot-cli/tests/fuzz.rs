@@ -57,6 +57,8 @@ fn argument() -> impl Strategy<Value = Vec<String>> {
         Just("shortest-paths"),
         Just("sinkhorn"),
         Just("network-simplex"),
+        Just("lp-minilp"),
+        Just("lp-microlp"),
         Just("euclidean"),
         Just("cosine"),
         Just("arc"),
