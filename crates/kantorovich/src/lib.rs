@@ -27,7 +27,7 @@
 //! |---|---|---|
 //! | `network-simplex` | exact, primal network simplex | yes |
 //! | `sinkhorn` | entropic, kernel domain | yes |
-//! | `lp-minilp`, `lp-microlp` | exact, general linear programming: oracles for small problems | no |
+//! | `lp-minilp`, `lp-microlp` | exact, general linear programming: oracles for small problems | yes |
 //! | `lp-highs` | exact, HiGHS (needs CMake, a C++ compiler and libclang) | no |
 //!
 //! [`Registry::new`] lists what is compiled in; [`Registry::with`] adds a solver of your own, which then works wherever
