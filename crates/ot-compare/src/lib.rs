@@ -1,7 +1,7 @@
 //! Compares every backend of a registry on real problems with known optima: a table for the terminal, a JSON
 //! record that serves as a baseline, and a self-contained page.
 //!
-//! It is a library, so that a solver of your own gets the comparison as well: hand [`run`] your factory beside
+//! It is a library, so that a solver of your own gets the comparison as well: hand [`run()`] your factory beside
 //! those of the registry. `cargo xtask compare` is this call with a command line around it.
 //!
 //! | step | module |

@@ -105,7 +105,7 @@ impl GridCost {
         self.ground
     }
 
-    /// The cost along axis `k`, dims[k]×dims[k] row-major: the full cost is the sum of these.
+    /// The cost along axis `k`, `dims[k]` × `dims[k]` row-major: the full cost is the sum of these.
     #[must_use]
     pub fn axis_cost(&self, k: usize) -> &[f64] {
         &self.axis_costs[k]

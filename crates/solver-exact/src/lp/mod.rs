@@ -7,8 +7,8 @@
 //! | `lp-highs` | `lp-highs` | HiGHS through good_lp: C++, needs cmake and libclang to build |
 //!
 //! All three solve min ⟨P, C⟩ over P ≥ 0 with P1 = a, Pᵀ1 = b, one variable for each allowed pair of positive
-//! weight ([`network`]). Costs are brought to [0, 1] and masses to 1 for the library, whose tolerances are absolute
-//! (about 1e-8). What comes back is polished ([`polish`]): the flow is recomputed on the basis, so that the marginals
+//! weight (`network.rs`). Costs are brought to [0, 1] and masses to 1 for the library, whose tolerances are absolute
+//! (about 1e-8). What comes back is polished (`polish.rs`): the flow is recomputed on the basis, so that the marginals
 //! hold to rounding, and shortest paths of its residual graph give the potentials that prove it. Where the library
 //! stopped at its tolerance, short of the optimum, negative cycles are cancelled.
 //!
