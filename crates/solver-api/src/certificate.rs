@@ -7,7 +7,7 @@ use crate::cost::row_of;
 use crate::measure;
 use crate::plan::Plan;
 use crate::problem::{Marginals, Problem};
-use crate::rounding::{harden_rows, round};
+use crate::rounding::{harden_rows, round_measured};
 use crate::rows::fold_rows;
 use crate::transform::{Potentials, c_transform_to_source, c_transform_to_target};
 
@@ -47,14 +47,28 @@ impl Certificate {
 /// O(n + m) memory.
 #[must_use]
 pub fn certify(problem: &Problem, plan: &Plan, potentials: &Potentials) -> Certificate {
+    let sent = match problem.marginals() {
+        Marginals::Relaxed { .. } => Vec::new(),
+        _ => plan.marginals().0,
+    };
+    certify_measured(problem, plan, potentials, &sent)
+}
+
+/// [`certify`], given what each source of the plan sends: a pass over the plan less.
+pub(crate) fn certify_measured(
+    problem: &Problem,
+    plan: &Plan,
+    potentials: &Potentials,
+    sent: &[f64],
+) -> Certificate {
     match problem.marginals() {
         Marginals::Balanced => Certificate {
             lower: balanced_lower(problem, potentials),
-            upper: round(problem, plan).transport_cost,
+            upper: round_measured(problem, plan, sent).transport_cost,
         },
         Marginals::Partial { mass } => Certificate {
             lower: partial_lower(problem, potentials, mass),
-            upper: round(problem, plan).transport_cost,
+            upper: round_measured(problem, plan, sent).transport_cost,
         },
         Marginals::Relaxed { gamma_a, gamma_b } => Certificate {
             lower: relaxed_lower(problem, potentials, gamma_a, gamma_b),

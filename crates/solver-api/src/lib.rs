@@ -54,6 +54,6 @@ pub use measure::{Measure, Precision};
 pub use plan::{DensePlan, ImplicitPlan, Plan, PlanRow, SparsePlan};
 pub use problem::{Marginals, Problem};
 pub use rounding::{RoundedPlan, round};
-pub use solution::{Check, Convergence, Outcome, Solution, Termination};
+pub use solution::{Check, Convergence, Measured, Outcome, Solution, Termination};
 pub use solver::{Batch, Capabilities, Capability, Solver};
 pub use transform::Potentials;

@@ -75,9 +75,14 @@ impl RoundedPlan {
 /// and one over the cost, O(n + m) memory; with forbidden pairs, a flow for what is left.
 #[must_use]
 pub fn round(problem: &Problem, plan: &Plan) -> RoundedPlan {
+    round_measured(problem, plan, &plan.marginals().0)
+}
+
+/// [`round`], given what each source of the plan sends. It need not be right for the bound to hold: what scaling
+/// leaves is found from the plan itself, and rows that send too much prove nothing.
+pub(crate) fn round_measured(problem: &Problem, plan: &Plan, sent: &[f64]) -> RoundedPlan {
     let (a, b) = (problem.a().weights(), problem.b().weights());
-    let (rows, _) = plan.marginals();
-    let mut row_scale: Vec<f64> = a.iter().zip(&rows).map(|(&a, &r)| shrink(a, r)).collect();
+    let mut row_scale: Vec<f64> = a.iter().zip(sent).map(|(&a, &r)| shrink(a, r)).collect();
     let mut cols = plan.apply_transpose(&row_scale).unwrap_or_default();
     let col_scale: Vec<f64> = b.iter().zip(&cols).map(|(&b, &c)| shrink(b, c)).collect();
     if let Marginals::Partial { mass } = problem.marginals() {
@@ -106,6 +111,11 @@ fn shrink(want: f64, have: f64) -> f64 {
     if have > want { want / have } else { 1.0 }
 }
 
+/// Whether a row that was to be scaled down to `want` sends more, beyond rounding.
+fn exceeds(sent: f64, want: f64) -> bool {
+    sent > want * (1.0 + 1e-9)
+}
+
 /// The product of the two remainders, priced in the same pass that finds the rows' remainder.
 fn round_by_product(
     problem: &Problem,
@@ -127,7 +137,7 @@ fn round_by_product(
             let row_cost = row_of(cost, i, costs);
             let mut paid = x * row.weighted_price(&col_scale, row_cost);
             // NaN or negative mass is no plan, and proves no upper bound.
-            if !row.is_sound() {
+            if !row.is_sound() || exceeds(sent, a[i]) {
                 (sent, paid) = (0.0, f64::INFINITY);
             }
             let spread = if total_b > 0.0 {
@@ -195,7 +205,7 @@ fn round_on_allowed(
                 }
                 row @ PlanRow::Sparse(..) => row.visit(|j, p| pay(j, p, cost.entry(i, j))),
             }
-            if !sound {
+            if !sound || exceeds(sent, a[i]) {
                 (sent, paid) = (0.0, f64::INFINITY);
             }
             out.push([(a[i] - sent).max(0.0), paid]);
@@ -338,6 +348,21 @@ mod tests {
                 let rounded = round(&problem, &Plan::from(plan));
                 assert_eq!(rounded.transport_cost, inf);
             }
+        }
+    }
+
+    #[test]
+    fn a_wrong_word_on_what_is_sent_proves_nothing() {
+        let inf = f64::INFINITY;
+        for cost in [[0.0, 1.0, 1.0, 0.0], [0.0, 1.0, inf, 0.0]] {
+            let problem = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &cost).unwrap();
+            let plan = Plan::from(DensePlan::new(2, 2, vec![0.5, 0.5, 0.0, 0.5]).unwrap());
+            assert_eq!(
+                round_measured(&problem, &plan, &[0.5, 0.5]).transport_cost,
+                inf
+            );
+            let right = round_measured(&problem, &plan, &[1.0, 0.5]).transport_cost;
+            assert_eq!(right, round(&problem, &plan).transport_cost);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::certificate::{certify, kl};
+use crate::certificate::{certify_measured, kl};
 use crate::context::{Certify, Context};
 use crate::measure;
 use crate::plan::Plan;
@@ -108,6 +108,20 @@ pub struct Outcome {
     pub certificate: Option<(Certificate, Duration)>,
 }
 
+/// What a pass over the plan would tell, from a solver that knows it already: a batch gets it for many plans at
+/// once from a few matrix products, where a pass over each plan would cost more than its iterations.
+///
+/// The solver vouches for the numbers, up to rounding in f64; the conformance suite checks them against the plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// P1, n entries in the caller's units.
+    pub sent: Vec<f64>,
+    /// Pᵀ1, m entries.
+    pub received: Vec<f64>,
+    /// ⟨P, C⟩.
+    pub transport_cost: f64,
+}
+
 /// A plan, the potentials that prove it, values, and how good all of that is.
 #[derive(Debug, Clone)]
 pub struct Solution {
@@ -146,6 +160,32 @@ impl Solution {
         started: Instant,
         context: &Context,
     ) -> Self {
+        Self::complete(solver, problem, outcome, None, started, context)
+    }
+
+    /// [`Solution::assemble`] without the pass over the plan: the solver has measured it. Where the objective needs
+    /// more than marginals and cost (a plan of a regularized problem that is not implicit), the pass is made all the
+    /// same.
+    #[must_use]
+    pub fn assemble_measured(
+        solver: &str,
+        problem: &Problem,
+        outcome: Outcome,
+        measured: Measured,
+        started: Instant,
+        context: &Context,
+    ) -> Self {
+        Self::complete(solver, problem, outcome, Some(measured), started, context)
+    }
+
+    fn complete(
+        solver: &str,
+        problem: &Problem,
+        outcome: Outcome,
+        measured: Option<Measured>,
+        started: Instant,
+        context: &Context,
+    ) -> Self {
         let Outcome {
             plan,
             mut potentials,
@@ -156,7 +196,19 @@ impl Solution {
             certificate,
         } = outcome;
         potentials.settle(problem, reg);
-        let values = Values::measure(problem, &plan, &potentials, reg);
+        // For P = r s exp(…) the entropy follows from the marginals; any other plan needs its logarithms.
+        let from_logs = reg > 0.0 && !matches!(plan, Plan::Implicit(_));
+        let (measured, logs) = match measured {
+            Some(measured) if !from_logs => (measured, 0.0),
+            _ => stream(problem, &plan, from_logs),
+        };
+        let values = Values::of(
+            problem,
+            &measured,
+            &potentials,
+            reg,
+            from_logs.then_some(logs),
+        );
         if !(values.transport_cost.is_finite() && values.mass.is_finite())
             && termination.is_success()
         {
@@ -169,7 +221,7 @@ impl Solution {
             (Some((bracket, time)), _) => (Some(bracket), time),
             (None, Certify::Off) => (None, Duration::ZERO),
             (None, _) => {
-                let bracket = certify(problem, &plan, &potentials);
+                let bracket = certify_measured(problem, &plan, &potentials, &measured.sent);
                 (Some(bracket), begun.elapsed())
             }
         };
@@ -209,7 +261,7 @@ impl Solution {
     }
 }
 
-/// Everything one pass over the plan tells.
+/// What a user wants to know of a plan.
 struct Values {
     transport_cost: f64,
     objective: f64,
@@ -221,43 +273,62 @@ struct Values {
 /// Per chunk of rows: [row sum, row cost, row Σ P log P] and the column sums.
 type ValueParts = (Vec<[f64; 3]>, Vec<f64>, Vec<f64>, Vec<f64>);
 
+/// One pass over the plan: marginals, cost, and Σ P log(P / a⊗b) if `with_logs`.
+fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64) {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let (n, m) = plan.shape();
+    let cost = problem.cost();
+    let parts = fold_rows(
+        n,
+        || -> ValueParts {
+            (
+                Vec::new(),
+                vec![0.0; m],
+                plan.scratch(),
+                plan.cost_scratch(m),
+            )
+        },
+        |(rows, cols, scratch, costs), i| {
+            let row = plan.row(i, scratch);
+            row.add_to(1.0, cols);
+            let mut logs = 0.0;
+            if with_logs {
+                // One weight at a time: the product of two tiny ones underflows.
+                row.visit(|j, p| logs += p * (p / a[i] / b[j]).ln());
+            }
+            rows.push([row.sum(), row.price_of(cost, i, costs), logs]);
+        },
+    );
+    let (mut rows, mut received) = (Vec::with_capacity(n), vec![0.0; m]);
+    for part in parts {
+        rows.extend(part.0);
+        received.iter_mut().zip(&part.1).for_each(|(c, p)| *c += p);
+    }
+    let column = |k: usize| -> Vec<f64> { rows.iter().map(|r: &[f64; 3]| r[k]).collect() };
+    let measured = Measured {
+        sent: column(0),
+        received,
+        transport_cost: measure::sum(&column(1)),
+    };
+    (measured, measure::sum(&column(2)))
+}
+
 impl Values {
-    fn measure(problem: &Problem, plan: &Plan, potentials: &Potentials, reg: f64) -> Self {
+    /// `logs` is Σ P log(P / a⊗b) where it does not follow from the potentials.
+    fn of(
+        problem: &Problem,
+        measured: &Measured,
+        potentials: &Potentials,
+        reg: f64,
+        logs: Option<f64>,
+    ) -> Self {
         let (a, b) = (problem.a().weights(), problem.b().weights());
-        let (n, m) = plan.shape();
-        let cost = problem.cost();
-        // For P = r s exp(…) the entropy follows from the marginals; any other plan needs its logarithms.
-        let entropy_from_logs = reg > 0.0 && !matches!(plan, Plan::Implicit(_));
-        let parts = fold_rows(
-            n,
-            || -> ValueParts {
-                (
-                    Vec::new(),
-                    vec![0.0; m],
-                    plan.scratch(),
-                    plan.cost_scratch(m),
-                )
-            },
-            |(rows, cols, scratch, costs), i| {
-                let row = plan.row(i, scratch);
-                row.add_to(1.0, cols);
-                let mut logs = 0.0;
-                if entropy_from_logs {
-                    // One weight at a time: the product of two tiny ones underflows.
-                    row.visit(|j, p| logs += p * (p / a[i] / b[j]).ln());
-                }
-                rows.push([row.sum(), row.price_of(cost, i, costs), logs]);
-            },
-        );
-        let (mut rows, mut cols) = (Vec::with_capacity(n), vec![0.0; m]);
-        for part in parts {
-            rows.extend(part.0);
-            cols.iter_mut().zip(&part.1).for_each(|(c, p)| *c += p);
-        }
-        let column =
-            |k: usize| measure::sum(&rows.iter().map(|r: &[f64; 3]| r[k]).collect::<Vec<_>>());
-        let (mass, transport_cost) = (column(0), column(1));
-        let sent: Vec<f64> = rows.iter().map(|r| r[0]).collect();
+        let Measured {
+            sent,
+            received: cols,
+            transport_cost,
+        } = measured;
+        let (mass, transport_cost) = (measure::sum(sent), *transport_cost);
         let scale = problem.mass();
         let error = |have: &[f64], want: &[f64], excess_only: bool| {
             let off = |(h, w): (&f64, &f64)| {
@@ -275,20 +346,19 @@ impl Values {
                 * relative_entropy(
                     problem,
                     potentials,
-                    &sent,
-                    &cols,
+                    sent,
+                    cols,
                     mass,
-                    column(2),
+                    logs,
                     transport_cost,
                     reg,
-                    entropy_from_logs,
                 );
         }
         let (source_error, target_error) = match problem.marginals() {
-            Marginals::Balanced => (error(&sent, a, false), error(&cols, b, false)),
-            Marginals::Partial { .. } => (error(&sent, a, true), error(&cols, b, true)),
+            Marginals::Balanced => (error(sent, a, false), error(cols, b, false)),
+            Marginals::Partial { .. } => (error(sent, a, true), error(cols, b, true)),
             Marginals::Relaxed { gamma_a, gamma_b } => {
-                objective += soft_term(gamma_a, &sent, a) + soft_term(gamma_b, &cols, b);
+                objective += soft_term(gamma_a, sent, a) + soft_term(gamma_b, cols, b);
                 let wanted = |w: &[f64], p: &[f64], gamma: f64| -> Vec<f64> {
                     w.iter()
                         .zip(p)
@@ -302,8 +372,8 @@ impl Values {
                         .collect()
                 };
                 (
-                    error(&sent, &wanted(a, &potentials.f, gamma_a), false),
-                    error(&cols, &wanted(b, &potentials.g, gamma_b), false),
+                    error(sent, &wanted(a, &potentials.f, gamma_a), false),
+                    error(cols, &wanted(b, &potentials.g, gamma_b), false),
                 )
             }
         };
@@ -332,10 +402,9 @@ fn relative_entropy(
     sent: &[f64],
     cols: &[f64],
     mass: f64,
-    p_log_ratio: f64,
+    logs: Option<f64>,
     transport_cost: f64,
     reg: f64,
-    from_logs: bool,
 ) -> f64 {
     let paired = |p: &[f64], w: &[f64]| {
         let terms: Vec<f64> = p
@@ -352,19 +421,11 @@ fn relative_entropy(
     match problem.marginals() {
         Marginals::Balanced => {
             let total = problem.mass();
-            let cross = if from_logs {
-                p_log_ratio + mass * total.ln()
-            } else {
-                from_potentials
-            };
+            let cross = logs.map_or(from_potentials, |logs| logs + mass * total.ln());
             cross - mass + total
         }
         _ => {
-            let cross = if from_logs {
-                p_log_ratio
-            } else {
-                from_potentials
-            };
+            let cross = logs.unwrap_or(from_potentials);
             cross - mass + problem.a().mass() * problem.b().mass()
         }
     }

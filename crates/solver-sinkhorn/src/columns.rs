@@ -13,6 +13,7 @@ use solver_api::{
 };
 
 use crate::Sinkhorn;
+use crate::finished::Finished;
 use crate::iterate::{Ended, Limits, STALLED_CHECKS, Sofar, Vectors, in_range, least_weight};
 use crate::kernel::{Kernel, Stored, Support};
 use crate::solve::resolve_reg;
@@ -41,8 +42,8 @@ pub(crate) struct Group<'a, T> {
 }
 
 /// One column of a product: a problem on its way.
-struct Slot<'a> {
-    member: Member<'a>,
+pub(crate) struct Slot<'a> {
+    pub(crate) member: Member<'a>,
     context: Context,
     started: Instant,
     least: (f64, f64),
@@ -70,8 +71,8 @@ enum Fate {
     GoOn,
     /// The measured pair is the answer.
     Ends(Termination),
-    /// f64 vectors take over from here.
-    Refine,
+    /// Products in f32 have done what they can: an iteration in f64 tells whether it was enough.
+    Verify,
     /// Out of range: to be solved alone, which knows more ways, or refuses.
     Leave,
 }
@@ -142,6 +143,7 @@ impl<'a, T: Stored> Group<'a, T> {
         {
             columns.push(slot, &self.support);
         }
+        let mut finished = Finished::new((n, m));
         let mut vectors = Vectors::default();
         while columns.slots.len() >= FEWEST {
             columns.multiply(&self.kernel);
@@ -149,29 +151,124 @@ impl<'a, T: Stored> Group<'a, T> {
             // From the last to the first, so that a column that moves up has had its turn.
             for k in (0..columns.slots.len()).rev() {
                 let fate = self.judge(&mut columns, k, interrupted);
-                match fate {
-                    Fate::GoOn => {
-                        columns.update(k);
-                        continue;
-                    }
-                    Fate::Ends(termination) => {
-                        results.extend(self.finish(&mut columns, k, termination, &mut vectors));
-                    }
-                    Fate::Refine => {
-                        results.extend(self.refine(&mut columns, k, &mut vectors));
-                    }
-                    Fate::Leave => {}
+                if matches!(fate, Fate::GoOn) {
+                    columns.update(k);
+                    continue;
                 }
+                let cols = columns.cols(k);
                 match next(&mut results) {
-                    Some(slot) => columns.load(k, slot, &self.support),
-                    None => columns.remove(k),
+                    Some(slot) => {
+                        let old = std::mem::replace(&mut columns.slots[k], slot);
+                        self.leave(&mut finished, old, fate, &columns.v[cols]);
+                        columns.fill(k, &self.support);
+                    }
+                    None => {
+                        let old = columns.slots.swap_remove(k);
+                        self.leave(&mut finished, old, fate, &columns.v[cols]);
+                        columns.close_gap(k);
+                    }
+                }
+                if finished.is_full() {
+                    self.hand_out(&mut finished, &mut vectors, &mut results);
                 }
             }
         }
+        self.hand_out(&mut finished, &mut vectors, &mut results);
         for k in 0..columns.slots.len() {
             results.extend(self.refine(&mut columns, k, &mut vectors));
         }
         results
+    }
+
+    /// A column leaves the products, to be measured unless it is to be solved alone.
+    fn leave<'m>(
+        &self,
+        finished: &mut Finished<'m, Option<Termination>>,
+        slot: Slot<'m>,
+        fate: Fate,
+        v: &[T],
+    ) {
+        match fate {
+            Fate::Ends(termination) => finished.push(slot, Some(termination), v, &self.support),
+            Fate::Verify => finished.push(slot, None, v, &self.support),
+            Fate::GoOn | Fate::Leave => {}
+        }
+    }
+
+    /// Measures the finished columns, and makes solutions of them.
+    fn hand_out(
+        &self,
+        finished: &mut Finished<'_, Option<Termination>>,
+        vectors: &mut Vectors,
+        results: &mut Vec<(usize, Result<Solution, Error>)>,
+    ) {
+        let Some((slot, _)) = finished.slots.first() else {
+            return;
+        };
+        let cost = slot.member.problem.shared_cost();
+        finished.measure(cost.as_ref(), &self.support, &self.kernel);
+        // Lost entries may be the fault of the shared minima, or leave no plan: alone, a problem is told.
+        let lossy = self.kernel.lost > 0;
+        let doubtful: Vec<usize> = (0..finished.slots.len())
+            .filter(|&k| lossy && finished.slots[k].1.is_some_and(in_doubt))
+            .collect();
+        let reached = finished.reach(&doubtful, cost.as_ref(), &self.support, &self.kernel);
+        let proven = |k: usize| {
+            let at = doubtful.binary_search(&k);
+            at.is_ok_and(|at| reached[at])
+        };
+        for k in 0..finished.slots.len() {
+            let error = finished.error(k);
+            let member = finished.slots[k].0.member;
+            vectors.make_room(self.support.shape());
+            finished.pair(k, &mut vectors.s, &mut vectors.t);
+            let measured = finished.measured(k, &self.support, &self.kernel);
+            let (slot, end) = &mut finished.slots[k];
+            if end.is_none() && error <= self.limits.stop {
+                slot.check(error, self.limits.tol);
+                *end = Some(Termination::Converged);
+            }
+            let sofar = std::mem::take(&mut slot.sofar);
+            let Some(termination) = *end else {
+                vectors.weigh(slot.weights(&self.support));
+                let solution = self.solver.run(
+                    member.problem,
+                    &slot.context,
+                    slot.started,
+                    sofar,
+                    &self.support,
+                    &self.kernel,
+                    vectors,
+                );
+                results.extend(self.accept(member, solution, false));
+                continue;
+            };
+            let ended = Ended {
+                termination,
+                iterations: sofar.iterations,
+                history: sofar.history,
+            };
+            let solution = self.solver.finish(
+                member.problem,
+                &slot.context,
+                slot.started,
+                ended,
+                &self.support,
+                &self.kernel,
+                &vectors.s,
+                &vectors.t,
+                measured,
+            );
+            let sure = self.has_all(member) && proven(k);
+            results.extend(self.accept(member, solution, sure));
+        }
+        finished.clear();
+    }
+
+    /// Whether no other problem of the group has entries that this one lacks: its minima are then those shared.
+    fn has_all(&self, member: Member<'_>) -> bool {
+        let (a, b) = (member.problem.a(), member.problem.b());
+        (a.support_len(), b.support_len()) == self.support.shape()
     }
 
     /// A column for `member`, unless its weights are too small for the number type.
@@ -218,8 +315,9 @@ impl<'a, T: Stored> Group<'a, T> {
         }
         let refines = T::PRODUCTS_REACH > 0.0;
         let more = iteration < self.limits.max_iter;
-        if refines && more && seen.error <= T::PRODUCTS_REACH.max(self.limits.stop) {
-            return Fate::Refine;
+        // Products in f32 are off by a part of what they measure: some room below the mark saves a second try.
+        if refines && more && seen.error <= T::PRODUCTS_REACH.max(0.8 * self.limits.stop) {
+            return Fate::Verify;
         }
         if !refines && seen.error <= self.limits.stop {
             slot.check(seen.error, self.limits.tol);
@@ -241,7 +339,7 @@ impl<'a, T: Stored> Group<'a, T> {
             } else {
                 slot.idle += 1;
                 if refines && slot.idle >= IDLE_IN_F32 {
-                    return Fate::Refine;
+                    return Fate::Verify;
                 }
                 if slot.idle >= STALLED_CHECKS {
                     return Fate::Ends(Termination::Stalled);
@@ -249,37 +347,6 @@ impl<'a, T: Stored> Group<'a, T> {
             }
         }
         Fate::GoOn
-    }
-
-    /// The solution of column `k` as it stands.
-    fn finish(
-        &self,
-        columns: &mut Columns<'_, T>,
-        k: usize,
-        termination: Termination,
-        vectors: &mut Vectors,
-    ) -> Option<(usize, Result<Solution, Error>)> {
-        columns.hand_over(k, &self.support, vectors);
-        let slot = &mut columns.slots[k];
-        let sofar = std::mem::take(&mut slot.sofar);
-        let ended = Ended {
-            termination,
-            iterations: sofar.iterations,
-            history: sofar.history,
-        };
-        let (s, t) = (&vectors.s, &vectors.t);
-        let member = slot.member;
-        let solution = self.solver.finish(
-            member.problem,
-            &slot.context,
-            slot.started,
-            ended,
-            &self.support,
-            &self.kernel,
-            s,
-            t,
-        );
-        self.accept(member, solution)
     }
 
     /// Column `k` brought to its end with f64 vectors.
@@ -302,27 +369,53 @@ impl<'a, T: Stored> Group<'a, T> {
             &self.kernel,
             vectors,
         );
-        self.accept(member, solution)
+        self.accept(member, solution, false)
     }
 
-    /// Lost kernel entries may be the fault of the shared minima: alone, a problem has minima of its own.
+    /// Lost kernel entries may be the fault of the shared minima: alone, a problem has minima of its own. If `sure`,
+    /// a solve alone would start from the same kernel and find that it admits a plan.
     fn accept(
         &self,
         member: Member<'_>,
         solution: Result<Solution, Error>,
+        sure: bool,
     ) -> Option<(usize, Result<Solution, Error>)> {
         let doubtful = match &solution {
-            Ok(solution) => matches!(
-                solution.convergence.termination,
-                Termination::IterationLimit | Termination::Stalled
-            ),
+            Ok(solution) => in_doubt(solution.convergence.termination) && !sure,
             Err(_) => true,
         };
         (!(doubtful && self.kernel.lost > 0)).then_some((member.index, solution))
     }
 }
 
+/// Ends that lost kernel entries may be to blame for.
+fn in_doubt(termination: Termination) -> bool {
+    matches!(
+        termination,
+        Termination::IterationLimit | Termination::Stalled
+    )
+}
+
 impl Slot<'_> {
+    /// The weights at mass 1, on the support.
+    pub(crate) fn weights<'s>(
+        &'s self,
+        support: &'s Support,
+    ) -> (
+        impl Iterator<Item = f64> + 's,
+        impl Iterator<Item = f64> + 's,
+    ) {
+        let problem = self.member.problem;
+        let mass = problem.mass();
+        let at_one = move |weights: &'s [f64], at: &'s [u32]| {
+            at.iter().map(move |&i| weights[i as usize] / mass)
+        };
+        (
+            at_one(problem.a().weights(), &support.rows),
+            at_one(problem.b().weights(), &support.cols),
+        )
+    }
+
     /// Tells the context, and says why the solve must stop, if it must.
     fn check(&mut self, error: f64, tol: f64) -> Option<Termination> {
         if !self.context.keep_history && !self.context.is_observed() {
@@ -378,37 +471,26 @@ impl<'a, T: Stored> Columns<'a, T> {
         for matrix in [&mut self.b, &mut self.v, &mut self.t] {
             matrix.resize((k + 1) * self.m, T::ZERO);
         }
-        self.fill(k, &slot, support);
         self.slots.push(slot);
+        self.fill(k, support);
     }
 
-    /// A new problem in the place of column `k`.
-    fn load(&mut self, k: usize, slot: Slot<'a>, support: &Support) {
-        self.fill(k, &slot, support);
-        self.slots[k] = slot;
-    }
-
-    /// Weights at mass 1, and v = b: potentials of zero.
-    fn fill(&mut self, k: usize, slot: &Slot<'_>, support: &Support) {
-        let problem = slot.member.problem;
-        let (rows, cols, mass) = (self.rows(k), self.cols(k), problem.mass());
-        let gather = |out: &mut [T], weights: &[f64], at: &[u32]| {
-            for (out, &i) in out.iter_mut().zip(at) {
-                *out = T::from_f64(weights[i as usize] / mass);
-            }
-        };
-        gather(&mut self.a[rows], problem.a().weights(), &support.rows);
-        gather(
-            &mut self.b[cols.clone()],
-            problem.b().weights(),
-            &support.cols,
-        );
+    /// Column `k` for the problem in slot `k`: weights at mass 1, and v = b, which is potentials of zero.
+    fn fill(&mut self, k: usize, support: &Support) {
+        let (rows, cols) = (self.rows(k), self.cols(k));
+        let (a, b) = self.slots[k].weights(support);
+        for (out, weight) in self.a[rows].iter_mut().zip(a) {
+            *out = T::from_f64(weight);
+        }
+        for (out, weight) in self.b[cols.clone()].iter_mut().zip(b) {
+            *out = T::from_f64(weight);
+        }
         self.v[cols.clone()].copy_from_slice(&self.b[cols]);
     }
 
-    /// The last column moves to the place of column `k`.
-    fn remove(&mut self, k: usize) {
-        let last = self.slots.len() - 1;
+    /// The last column moves to the place of column `k`, whose slot has left, as the last slot has.
+    fn close_gap(&mut self, k: usize) {
+        let last = self.slots.len();
         let (rows, cols) = (self.rows(last), self.cols(last));
         let (to_row, to_col) = (self.rows(k).start, self.cols(k).start);
         for matrix in [&mut self.a, &mut self.u] {
@@ -419,7 +501,6 @@ impl<'a, T: Stored> Columns<'a, T> {
             matrix.copy_within(cols.clone(), to_col);
             matrix.truncate(cols.start);
         }
-        self.slots.swap_remove(k);
     }
 
     /// U = A / K V and T = Kᵀ U: 4·n·m flops a column.
@@ -445,13 +526,7 @@ impl<'a, T: Stored> Columns<'a, T> {
 
     /// The measured pair of column `k` in f64: weights, s = a / u and t = b / v.
     fn hand_over(&self, k: usize, support: &Support, vectors: &mut Vectors) {
-        let problem = self.slots[k].member.problem;
-        let (a, b, mass) = (problem.a().weights(), problem.b().weights(), problem.mass());
-        vectors.start(
-            support.rows.iter().map(|&i| a[i as usize] / mass),
-            support.cols.iter().map(|&j| b[j as usize] / mass),
-            1,
-        );
+        vectors.weigh(self.slots[k].weights(support));
         let quotients = |out: &mut [f64], weights: &[T], scalings: &[T]| {
             for ((out, &w), &x) in out.iter_mut().zip(weights).zip(scalings) {
                 let (w, x): (f64, f64) = (w.into(), x.into());

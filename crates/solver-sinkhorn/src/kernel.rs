@@ -27,7 +27,7 @@ pub(crate) trait Stored: Elem + Sweep + Default {
     const ROUNDING: f64;
     /// The smallest positive weight, over the mass, that products in this type may carry.
     const LEAST_WEIGHT: f64;
-    /// The error to which products in this type bring a problem, where f64 vectors take over.
+    /// The error to which products in this type bring a problem safely, where f64 takes over.
     const PRODUCTS_REACH: f64;
 }
 
@@ -46,7 +46,7 @@ impl Stored for f32 {
     const SMALLEST: Self = Self::MIN_POSITIVE;
     const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
     const LEAST_WEIGHT: f64 = 1e-15;
-    const PRODUCTS_REACH: f64 = 1e-6;
+    const PRODUCTS_REACH: f64 = 4e-7;
 }
 
 /// The entries of positive weight: zero weights take no part in the iteration.
@@ -91,7 +91,7 @@ impl Support {
 
     /// Row `i` of the support, its columns alone. `wide` has as many entries as the cost has columns, `narrow` as
     /// the support has.
-    fn row<'a>(
+    pub(crate) fn row<'a>(
         &self,
         cost: &'a dyn Cost,
         i: usize,

@@ -31,6 +31,8 @@
 //! | `solve.rs` | from a problem to a solution |
 //! | `batch.rs` | many problems: which share a cost, which run side by side |
 //! | `columns.rs` | problems with one cost as the columns of matrix products |
+//! | `finished.rs` | finished columns, measured together in f64 |
+//! | `routes.rs` | a proof that the entries which are not lost admit a plan |
 //! | `sweep.rs` | what an iteration does between two products |
 //! | `factory.rs` | the solver by name |
 //!
@@ -40,8 +42,10 @@
 mod batch;
 mod columns;
 mod factory;
+mod finished;
 mod iterate;
 mod kernel;
+mod routes;
 pub mod settings;
 mod solve;
 mod sweep;

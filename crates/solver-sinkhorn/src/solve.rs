@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use solver_api::{
-    Batch, Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Outcome, Plan,
-    Potentials, Precision, Problem, Solution, Solver, Termination, certify, check_feasible,
+    Batch, Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Measured, Outcome,
+    Plan, Potentials, Precision, Problem, Solution, Solver, Termination, certify, check_feasible,
 };
 
 use crate::NAME;
@@ -128,10 +128,13 @@ impl Sinkhorn {
             }
         };
         let (s, t) = (&vectors.s, &vectors.t);
-        self.finish(problem, context, started, ended, support, kernel, s, t)
+        self.finish(
+            problem, context, started, ended, support, kernel, s, t, None,
+        )
     }
 
-    /// The solution of the pair (s, t), which has the last word on whether it converged.
+    /// The solution of the pair (s, t), whose plan has the last word on whether it converged: measured already, or
+    /// by a pass over it.
     pub(crate) fn finish<T: Stored>(
         &self,
         problem: &Problem,
@@ -142,6 +145,7 @@ impl Sinkhorn {
         kernel: &Kernel<T>,
         s: &[f64],
         t: &[f64],
+        measured: Option<Measured>,
     ) -> Result<Solution, Error> {
         let (plan, potentials) = implied(problem, support, kernel, s, t)?;
         let outcome = Outcome {
@@ -153,7 +157,12 @@ impl Sinkhorn {
             history: ended.history,
             certificate: None,
         };
-        let solution = Solution::assemble(NAME, problem, outcome, started, context);
+        let solution = match measured {
+            Some(measured) => {
+                Solution::assemble_measured(NAME, problem, outcome, measured, started, context)
+            }
+            None => Solution::assemble(NAME, problem, outcome, started, context),
+        };
         self.confirm(solution, problem, support, kernel)
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use common::{Rng, random_problem, weights};
 use solver_api::{
-    Batch, Certify, Context, Cost, DenseCost, Error, Measure, Precision, Problem, Reg, Solution,
-    Solver,
+    Batch, Certify, Context, Cost, DenseCost, Error, GridCost, GridGround, Measure, Precision,
+    Problem, Reg, Solution, Solver,
 };
 use solver_sinkhorn::{Settings, Sinkhorn};
 
@@ -236,5 +236,52 @@ fn limits_and_history_reach_every_column() {
     {
         let seen = result.unwrap().convergence;
         assert_eq!((seen.converged(), seen.iterations), (false, 1));
+    }
+}
+
+#[test]
+fn what_a_batch_reports_is_what_its_plans_say() {
+    let side = 9;
+    let grid = GridCost::new(&[side, side], GridGround::SqEuclidean).unwrap();
+    let cost: Arc<dyn Cost> = Arc::new(DenseCost::materialize(&grid).unwrap());
+    let mut rng = Rng::new(8);
+    let mut measure = || {
+        let w = weights(side * side, &mut rng);
+        Measure::new(w).unwrap()
+    };
+    let source = measure().normalized();
+    let targets: Vec<_> = (0..20).map(|_| measure().normalized()).collect();
+    let batch = Batch::OneToMany {
+        cost: Arc::clone(&cost),
+        source: source.clone(),
+        targets: targets.clone(),
+    };
+    // With f32, entries of pairs farther apart than 0.6 of the largest distance are lost.
+    for (precision, max_iter) in [
+        (Precision::F64, 7),
+        (Precision::F64, 100_000),
+        (Precision::F32, 7),
+        (Precision::F32, 100_000),
+    ] {
+        let solver = Sinkhorn::new(Settings {
+            precision,
+            max_iter,
+            ..Settings::with_reg(Reg::Relative(4e-3))
+        });
+        let mut context = Context::default().with_threads(1).unwrap();
+        let answers = solver.unwrap().solve_batch(&batch, &mut context);
+        for (answer, b) in answers.into_iter().zip(&targets) {
+            let solution = answer.unwrap();
+            assert_eq!(solution.convergence.converged(), max_iter > 7);
+            let (rows, cols) = solution.plan.marginals();
+            let off = |have: &[f64], want: &[f64]| -> f64 {
+                have.iter().zip(want).map(|(h, w)| (h - w).abs()).sum()
+            };
+            let seen = &solution.convergence;
+            assert!((seen.source_error - off(&rows, source.weights())).abs() < 1e-12);
+            assert!((seen.target_error - off(&cols, b.weights())).abs() < 1e-12);
+            let paid = solution.plan.transport_cost(cost.as_ref());
+            assert!((solution.transport_cost - paid).abs() <= 1e-12 * paid);
+        }
     }
 }
