@@ -6,7 +6,7 @@ use std::time::Duration;
 use benches::{Comparison, Threads, floors, seconds, spread};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ot_kernels::Elem;
-use ot_kernels::kernel_product::{ProductWorkspace, ktu, kv, scale_rows};
+use ot_kernels::kernel_product::{ProductWorkspace, ktu, kv, scale_rows, scale_rows_narrow};
 
 struct Iteration<T> {
     k: Vec<T>,
@@ -47,15 +47,33 @@ impl<T: Elem> Iteration<T> {
             &mut self.out,
             &mut self.workspace,
         );
+        self.update();
+    }
+
+    fn update(&mut self) {
         for (v, (b, s)) in self.v.iter_mut().zip(self.a.iter().zip(&self.out)) {
             *v = b / s;
         }
     }
 }
 
+/// An iteration with products in f32.
+fn narrow_step(it: &mut Iteration<f32>) {
+    scale_rows_narrow(
+        &it.k,
+        &it.v,
+        &it.a,
+        &mut it.u,
+        &mut it.sums,
+        &mut it.out,
+        &mut it.workspace,
+    );
+    it.update();
+}
+
 /// The iteration against one read of K, and against one read of K and a second one of each block of rows out of
 /// the second-level cache: no row can be scaled before its last element has been summed.
-fn ratios<T: Elem>(name: &str, n: usize, threads: usize) {
+fn ratios<T: Elem>(name: &str, n: usize, threads: usize, step: impl Fn(&mut Iteration<T>) + Sync) {
     let mut it = Iteration::<T>::new(n, threads);
     let (once, twice) = Threads::new(threads).run(|| {
         let (mut once, mut twice) = (Comparison::UNTIMED, Comparison::UNTIMED);
@@ -64,7 +82,7 @@ fn ratios<T: Elem>(name: &str, n: usize, threads: usize) {
             twice.floor = twice
                 .floor
                 .min(seconds(|| floors::read_twice(&it.k, n, threads)));
-            once.work = once.work.min(seconds(|| it.step()));
+            once.work = once.work.min(seconds(|| step(&mut it)));
         }
         twice.work = once.work;
         (once, twice)
@@ -77,7 +95,7 @@ fn ratios<T: Elem>(name: &str, n: usize, threads: usize) {
 
 fn products<T: Elem>(criterion: &mut Criterion, name: &str) {
     for (n, threads) in [(1000, 1), (5000, 1), (5000, 2)] {
-        ratios::<T>(name, n, threads);
+        ratios::<T>(name, n, threads, Iteration::step);
         let mut group = criterion.benchmark_group("kernel_product");
         group.throughput(Throughput::Bytes((n * n * size_of::<T>()) as u64));
         let mut it = Iteration::<T>::new(n, threads);
@@ -103,6 +121,9 @@ fn products<T: Elem>(criterion: &mut Criterion, name: &str) {
 fn kernel_product(criterion: &mut Criterion) {
     products::<f64>(criterion, "f64");
     products::<f32>(criterion, "f32");
+    for (n, threads) in [(1000, 1), (5000, 1), (5000, 2)] {
+        ratios::<f32>("f32_products", n, threads, narrow_step);
+    }
 }
 
 criterion_group! {

@@ -2,7 +2,7 @@
 
 use ot_kernels::Isa;
 use ot_kernels::kernel_product::{
-    ProductWorkspace, ktu_with, kv_with, scale_rows, scale_rows_with,
+    ProductWorkspace, ktu_with, kv_with, scale_rows, scale_rows_narrow_with, scale_rows_with,
 };
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -84,6 +84,9 @@ fn check(c: &Case, power: f64) -> Result<(), TestCaseError> {
                         isa, &c.k, &c.v, &c.a, power, &mut u1, &mut s1, &mut out1, &mut ws,
                     )
                 };
+                if single && power == 1.0 {
+                    narrow(c, isa, &k32, &mut ws, (&s, &u, &out), error)?;
+                }
                 prop_assert!(
                     s1.iter().zip(&s).all(|(x, y)| close(*x, *y)),
                     "s {isa:?} {threads}"
@@ -120,6 +123,35 @@ fn check(c: &Case, power: f64) -> Result<(), TestCaseError> {
         }
     }
     Ok(())
+}
+
+/// The step in f32 gives the same to the precision of f32.
+fn narrow(
+    c: &Case,
+    isa: Isa,
+    k: &[f32],
+    ws: &mut ProductWorkspace,
+    (s, u, out): (&[f64], &[f64], &[f64]),
+    error: f64,
+) -> Result<(), TestCaseError> {
+    let near = |x: &[f64], y: &[f64]| {
+        let pairs = x.iter().zip(y);
+        pairs.fold(true, |near, (x, y)| near && (x - y).abs() <= 1e-6 * y.abs())
+    };
+    // Twice: the workspace is clean after a call.
+    for _ in 0..2 {
+        let (mut u1, mut s1, mut out1) = (c.u.clone(), vec![0.0; c.n], vec![9.0; c.m]);
+        let seen = scale_rows_narrow_with(isa, k, &c.v, &c.a, &mut u1, &mut s1, &mut out1, ws);
+        prop_assert!(near(&s1, s) && near(&u1, u) && near(&out1, out), "{isa:?}");
+        prop_assert!((seen.row_error - error).abs() <= 1e-6 * error.max(1.0));
+    }
+    Ok(())
+}
+
+#[test]
+fn products_in_f32_over_many_rows() {
+    let c = case(1003, 517, 9);
+    check(&c, 1.0).unwrap();
 }
 
 proptest! {

@@ -14,7 +14,9 @@ use solver_api::{
 
 use crate::Sinkhorn;
 use crate::finished::Finished;
-use crate::iterate::{Ended, Limits, STALLED_CHECKS, Sofar, Vectors, in_range, least_weight};
+use crate::iterate::{
+    Ended, IDLE_IN_F32, Limits, STALLED_CHECKS, Sofar, Vectors, in_range, least_weight,
+};
 use crate::kernel::{Kernel, Stored, Support};
 use crate::solve::resolve_reg;
 
@@ -22,8 +24,6 @@ use crate::solve::resolve_reg;
 const WIDEST: usize = 512;
 /// Columns that are worth a product: fewer are finished one by one.
 const FEWEST: usize = 3;
-/// Checks without progress after which f32 has given what it can.
-const IDLE_IN_F32: u32 = 3;
 
 /// A problem of a batch.
 #[derive(Debug, Clone, Copy)]

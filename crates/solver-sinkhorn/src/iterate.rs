@@ -3,6 +3,9 @@
 //! After the row update the row marginal of diag(u) K diag(v) is exact, and the same pass over K yields Kᵀ u, hence
 //! the column error of that very pair: it is measured after every iteration at no cost, and the pair that was
 //! measured is the one that is returned.
+//!
+//! With an f32 kernel the products are in f32 as long as they tell enough, and the iteration that they call the last
+//! is done again in f64.
 
 use std::time::Instant;
 
@@ -12,6 +15,8 @@ use solver_api::{Check, Context, Progress, Termination};
 use crate::kernel::{Kernel, Stored};
 use crate::sweep::Sweep;
 
+/// Checks without progress after which products in f32 have given what they can.
+pub(crate) const IDLE_IN_F32: u32 = 3;
 /// Weights below this part of the mass may underflow in a scaling: they are below the rounding of every sum.
 pub(crate) const NEGLIGIBLE: f64 = 1e-200;
 /// Checks without any progress after which rounding has won. In exact arithmetic the error never rises.
@@ -151,22 +156,40 @@ pub(crate) fn iterate<T: Stored>(
         mut history,
     } = sofar;
     let (mut best, mut idle) = (f64::INFINITY, 0);
+    let lightest = |w: &[f64]| {
+        w.iter()
+            .fold(1.0_f64, |t, &w| if w > 0.0 { t.min(w) } else { t })
+    };
+    // What a batch hands over has had its products in f32.
+    let mut narrow = T::PRODUCTS_REACH > 0.0
+        && before == 0
+        && limits.max_iter > 1
+        && lightest(&vectors.a).min(lightest(&vectors.b)) >= T::LEAST_WEIGHT;
     f64::divide(&vectors.b, &vectors.t, &mut vectors.v);
     let mut iteration = before;
     loop {
         iteration += 1;
         let x = &mut *vectors;
-        let seen = scale_rows(
-            &kernel.k,
-            &x.v,
-            &x.a,
-            1.0,
-            &mut x.u,
-            &mut x.s,
-            &mut x.next_t,
-            &mut x.product,
-        );
+        let (k, product) = (&kernel.k, &mut x.product);
+        let (u, s, next_t) = (&mut x.u, &mut x.s, &mut x.next_t);
+        let seen = if narrow {
+            T::scale_rows(k, &x.v, &x.a, u, s, next_t, product)
+        } else {
+            scale_rows(k, &x.v, &x.a, 1.0, u, s, next_t, product)
+        };
         let columns = f64::measure(&x.b, &x.next_t, &x.v);
+        if narrow {
+            let fits = in_range::<T>(seen.min_sum, seen.max_sum, least_a, "K v")
+                .and_then(|()| in_range::<T>(columns.least, columns.largest, least_b, "Kᵀ u"));
+            let enough = columns.error <= T::PRODUCTS_REACH.max(0.8 * limits.stop);
+            if fits.is_err() || !columns.error.is_finite() || enough || iteration >= limits.max_iter
+            {
+                // The same v again: this iteration is yet to be done.
+                narrow = false;
+                iteration -= 1;
+                continue;
+            }
+        }
         in_range::<f64>(seen.min_sum, seen.max_sum, least_a, "K v")
             .and_then(|()| in_range::<f64>(columns.least, columns.largest, least_b, "Kᵀ u"))
             .map_err(|reason| OutOfRange {
@@ -208,6 +231,9 @@ pub(crate) fn iterate<T: Stored>(
                 (best, idle) = (error, 0);
             } else {
                 idle += 1;
+                if narrow && idle >= IDLE_IN_F32 {
+                    (narrow, idle) = (false, 0);
+                }
                 if idle >= STALLED_CHECKS && end.is_none() {
                     end = Some(Termination::Stalled);
                 }

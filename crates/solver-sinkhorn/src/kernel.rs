@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ot_kernels::Elem;
 use ot_kernels::exp::gibbs_row;
+use ot_kernels::kernel_product::{ProductWorkspace, RowScaling, scale_rows, scale_rows_narrow};
 use rayon::prelude::*;
 use solver_api::cost::row_of;
 use solver_api::{Cost, CostRange, Error, Measure, Problem, check_feasible};
 
 use crate::NAME;
+use crate::aligned::Aligned;
 use crate::iterate::NEGLIGIBLE;
 use crate::sweep::Sweep;
 
@@ -29,6 +31,17 @@ pub(crate) trait Stored: Elem + Sweep + Default {
     const LEAST_WEIGHT: f64;
     /// The error to which products in this type bring a problem safely, where f64 takes over.
     const PRODUCTS_REACH: f64;
+
+    /// s = K v, u = a / s and out = Kᵀ u with products in this type.
+    fn scale_rows(
+        k: &[Self],
+        v: &[f64],
+        a: &[f64],
+        u: &mut [f64],
+        s: &mut [f64],
+        out: &mut [f64],
+        workspace: &mut ProductWorkspace,
+    ) -> RowScaling;
 }
 
 impl Stored for f64 {
@@ -38,6 +51,18 @@ impl Stored for f64 {
     const ROUNDING: Self = 0.0;
     const LEAST_WEIGHT: Self = NEGLIGIBLE;
     const PRODUCTS_REACH: Self = 0.0;
+
+    fn scale_rows(
+        k: &[Self],
+        v: &[f64],
+        a: &[f64],
+        u: &mut [f64],
+        s: &mut [f64],
+        out: &mut [f64],
+        workspace: &mut ProductWorkspace,
+    ) -> RowScaling {
+        scale_rows(k, v, a, 1.0, u, s, out, workspace)
+    }
 }
 
 impl Stored for f32 {
@@ -47,6 +72,18 @@ impl Stored for f32 {
     const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
     const LEAST_WEIGHT: f64 = 1e-15;
     const PRODUCTS_REACH: f64 = 4e-7;
+
+    fn scale_rows(
+        k: &[Self],
+        v: &[f64],
+        a: &[f64],
+        u: &mut [f64],
+        s: &mut [f64],
+        out: &mut [f64],
+        workspace: &mut ProductWorkspace,
+    ) -> RowScaling {
+        scale_rows_narrow(k, v, a, u, s, out, workspace)
+    }
 }
 
 /// The entries of positive weight: zero weights take no part in the iteration.
@@ -113,7 +150,7 @@ impl Support {
 #[derive(Debug, Default)]
 pub(crate) struct Kernel<T> {
     /// n×m over the support, row-major.
-    pub(crate) k: Vec<T>,
+    pub(crate) k: Aligned<T>,
     /// Row minima of the cost.
     pub(crate) r: Vec<f64>,
     /// Column minima of what is left.
@@ -205,8 +242,7 @@ impl<T: Stored> Kernel<T> {
     fn exponentiate(&mut self, cost: &dyn Cost, support: &Support) -> Result<(), Error> {
         let (n, m) = support.shape();
         let entries = n.saturating_mul(m);
-        self.k.clear();
-        if self.k.try_reserve_exact(entries).is_err() {
+        if self.k.reset(entries).is_err() {
             return Err(Error::TooLarge {
                 solver: NAME.to_owned(),
                 what: format!("the kernel of {n}×{m} entries"),
@@ -214,7 +250,6 @@ impl<T: Stored> Kernel<T> {
                 limit: isize::MAX as u64,
             });
         }
-        self.k.resize(entries, T::default());
         let (inverse, wide) = (1.0 / self.reg, cost.shape().1);
         let may_lose = self.spread_bound * inverse >= T::LARGEST;
         let rows = (ENTRIES_A_TASK / m.max(1)).max(1);

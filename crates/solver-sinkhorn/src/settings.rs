@@ -21,9 +21,9 @@ pub struct Settings {
     /// every iteration, at no extra pass. Default: 10, rare enough for clocks to cost nothing at n = 10 and often
     /// enough to stop within 0.1 s at n = 5000.
     pub check_every: u64,
-    /// How the kernel matrix is stored; vectors and sums are f64 in both cases. Default: f64. With f32 an
-    /// iteration reads half the memory, and the plan's true marginals can't be trusted below
-    /// [`SMALLEST_TOL_F32`].
+    /// How the kernel matrix is stored. Default: f64. With f32 an iteration reads half the memory; its products are
+    /// in f32 too until they are right to 4e-7, and in f64 from then on. The plan's true marginals can't be trusted
+    /// below [`SMALLEST_TOL_F32`].
     pub precision: Precision,
 }
 

@@ -1,14 +1,17 @@
 //! Products with a stored row-major kernel matrix K, and the fused Sinkhorn step that reads K once.
 //!
-//! K is stored in f64 or f32; vectors and accumulators are f64 in both cases. Rows go in blocks of eight: a
+//! K is stored in f64 or f32; vectors and accumulators are f64 in both cases, except in [`scale_rows_narrow`], whose
+//! products are f32. Rows go in blocks of eight: a
 //! block streams in from memory for `K v`, and is then added to `Kᵀ u` out of the second-level cache. One pass
 //! over memory serves both products.
 //!
 //! Several threads work on fixed row chunks, each with a column accumulator of its own, which are added in
 //! order: the same thread count and instruction set give the same bits.
 
+mod narrow;
 mod pass;
 
+pub use self::narrow::{scale_rows_narrow, scale_rows_narrow_with};
 use self::pass::{add_backwards, pass, rows};
 use crate::dispatch::{Isa, isa};
 use crate::simd::{Backend, Elem, Kernel, run};
@@ -68,6 +71,8 @@ pub struct ProductWorkspace {
     threads: usize,
     columns: usize,
     partial: Vec<f64>,
+    /// For products in f32: v, and a part of the column sums for each thread.
+    narrow: Vec<f32>,
 }
 
 impl ProductWorkspace {
@@ -79,6 +84,7 @@ impl ProductWorkspace {
             threads,
             columns,
             partial: vec![0.0; (threads - 1) * columns],
+            narrow: Vec::new(),
         }
     }
 

@@ -14,6 +14,11 @@ impl Backend for Avx2 {
         // SAFETY: a prefetch never faults, and every x86-64 machine has it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
     }
+    #[inline(always)]
+    fn prefetch_outer<T>(p: *const T) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -67,6 +72,19 @@ pub(super) unsafe fn sum_pd(x: __m256d) -> f64 {
     op!({
         let pair = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
         _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
+    })
+}
+
+/// The sum of all lanes, halves first.
+///
+/// # Safety
+/// AVX2 is available.
+#[inline(always)]
+pub(super) unsafe fn sum_ps(x: __m256) -> f32 {
+    op!({
+        let four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
     })
 }
 
@@ -288,5 +306,9 @@ impl Lanes for F32x8 {
             _mm256_castps_si256(self.0),
             _mm256_slli_epi32::<23>(_mm256_castps_si256(t.0)),
         ))))
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        op!(sum_ps(self.0))
     }
 }

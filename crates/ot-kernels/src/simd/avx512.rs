@@ -1,6 +1,6 @@
 //! 512-bit registers: 8 lanes of f64, 16 of f32.
 
-use super::avx2::sum_pd;
+use super::avx2::{sum_pd, sum_ps};
 use super::{Backend, Lanes, Lanes64};
 use core::arch::x86_64::*;
 
@@ -14,6 +14,11 @@ impl Backend for Avx512 {
     fn prefetch<T>(p: *const T) {
         // SAFETY: a prefetch never faults, and every x86-64 machine has it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+    #[inline(always)]
+    fn prefetch_outer<T>(p: *const T) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
     }
 }
 
@@ -247,5 +252,12 @@ impl Lanes for F32x16 {
             _mm512_castps_si512(self.0),
             _mm512_slli_epi32::<23>(_mm512_castps_si512(t.0)),
         ))))
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        op!({
+            let high = _mm512_extractf32x8_ps::<1>(self.0);
+            sum_ps(_mm256_add_ps(_mm512_castps512_ps256(self.0), high))
+        })
     }
 }

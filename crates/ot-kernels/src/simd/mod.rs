@@ -137,6 +137,8 @@ pub trait Backend {
     type S: Lanes<E = f32>;
     /// Asks for the cache line of `p`, which may point anywhere. Nothing on the portable path.
     fn prefetch<T>(p: *const T);
+    /// The same, but no nearer than the second-level cache.
+    fn prefetch_outer<T>(p: *const T);
 }
 
 /// The number types that the kernels compute in or read from memory: `f64` and `f32`.

@@ -10,6 +10,8 @@ impl Backend for Portable {
     type S = P32;
     #[inline(always)]
     fn prefetch<T>(_: *const T) {}
+    #[inline(always)]
+    fn prefetch_outer<T>(_: *const T) {}
 }
 
 #[derive(Clone, Copy)]
