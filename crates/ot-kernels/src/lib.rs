@@ -31,6 +31,7 @@
 //! | | L1 distance, scan | 16, 8 | 3 |
 //! | `simd` | the registers that kernels are written against | | |
 
+pub mod anneal;
 pub mod dispatch;
 pub mod exp;
 pub mod gemm;

@@ -8,18 +8,17 @@
 //! The loops are written once, over fixed-size lanes, and compiled for each [`Isa`]; costs stored as
 //! `f32` are widened in registers, never into a second array.
 
+mod entering;
+
+pub use entering::{row_entering, row_entering_with, row_min, row_min_with};
+
 use crate::dispatch::{Isa, isa};
+use crate::simd::Elem;
 
 /// A number type that a cost matrix is stored in.
-pub trait Entry: Copy + Send + Sync + 'static + sealed::Sealed {
+pub trait Entry: Elem {
     /// The value in double precision (exact).
     fn wide(self) -> f64;
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
 }
 
 impl Entry for f64 {
@@ -135,18 +134,6 @@ fn relaxed_key(c: f64, p: f64, shift: f64, tol: f64) -> f64 {
 }
 
 #[inline(always)]
-fn row_min_body<T: Entry>(c: &[T], p: &[f64]) -> f64 {
-    scan_min(c, p, |c, p| c + p)
-}
-
-kernel! {
-    /// min over j of `c_j + p_j`: one half of a c-transform. 8 (4) + 8 bytes and 2 flops per entry.
-    ///
-    /// Reads `min(c.len(), p.len())` entries; `+∞` on an empty row.
-    row_min, row_min_with = row_min_body<T>(c: &[T], p: &[f64]) -> f64
-}
-
-#[inline(always)]
 fn row_price_body<T: Entry>(c: &[T], p: &[f64], shift: f64, tol: f64) -> f64 {
     scan_min(c, p, |c, p| relaxed_key(c, p, shift, tol))
 }
@@ -156,38 +143,6 @@ kernel! {
     /// `(c_j + p_j − shift) + tol·(|c_j| + |p_j| + |shift|)`: negative where a pair violates dual
     /// feasibility beyond `tol` of its own magnitude. 8 (4) + 8 bytes and 8 flops per entry.
     row_price, row_price_with = row_price_body<T>(c: &[T], p: &[f64], shift: f64, tol: f64) -> f64
-}
-
-#[inline(always)]
-fn entering_body<T: Entry>(c: &[T], p: &[f64], shift: f64, tol: f64) -> Option<u32> {
-    let least = row_price_body(c, p, shift, tol);
-    if least >= 0.0 {
-        return None;
-    }
-    let len = c.len().min(p.len());
-    let mut j = 0;
-    while j + 8 <= len {
-        let (cc, pp) = (&c[j..j + 8], &p[j..j + 8]);
-        let mut hits = 0_u32;
-        for l in 0..8 {
-            hits |= u32::from(relaxed_key(cc[l].wide(), pp[l], shift, tol) == least) << l;
-        }
-        if hits != 0 {
-            return Some(j as u32 + hits.trailing_zeros());
-        }
-        j += 8;
-    }
-    (j..len)
-        .find(|&j| relaxed_key(c[j].wide(), p[j], shift, tol) == least)
-        .map(|j| j as u32)
-}
-
-kernel! {
-    /// The first column of the least key of [`row_price`], if that is negative. Same traffic, and a second
-    /// pass over the row in cache.
-    row_entering, row_entering_with = entering_body<T>(
-        c: &[T], p: &[f64], shift: f64, tol: f64
-    ) -> Option<u32>
 }
 
 #[inline(always)]
@@ -383,7 +338,9 @@ mod tests {
                 let want = (0..len).map(key).fold(f64::INFINITY, f64::min);
                 let got = row_price_with(isa, &c, &p, 1.5, 1e-3);
                 assert!(got == want || (got - want).abs() < 1e-14, "{got} {want}");
-                let first = (0..len).position(|j| key(j) == want).filter(|_| want < 0.0);
+                let reduced = (0..len).map(|j| c[j] + p[j]).fold(f64::INFINITY, f64::min);
+                let first = (0..len).position(|j| c[j] + p[j] == reduced);
+                let first = first.filter(|&j| key(j) < 0.0);
                 assert_eq!(
                     row_entering_with(isa, &c, &p, 1.5, 1e-3),
                     first.map(|j| j as u32)
@@ -401,6 +358,18 @@ mod tests {
                 row_collect_with(isa, &c, &p, 0.0, 0.0, 0.0, &mut out);
                 assert_eq!(out.len(), (0..len).filter(|&j| c[j] + p[j] < 0.0).count());
             }
+        }
+    }
+
+    #[test]
+    fn a_violation_within_its_own_rounding_hides_no_other() {
+        // Column 0 is violated by more, but only to its own rounding; column 9 beyond that.
+        let (mut c, mut p) = (vec![9.0; 20], vec![0.0; 20]);
+        (c[0], p[0]) = (1e6, -1e6 - 0.5);
+        (c[9], p[9]) = (-0.25, 0.0);
+        for isa in Isa::available() {
+            assert_eq!(row_entering_with(isa, &c, &p, 0.0, 1e-6), Some(9));
+            assert_eq!(row_entering_with(isa, &c[..9], &p[..9], 0.0, 1e-6), None);
         }
     }
 

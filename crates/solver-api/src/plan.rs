@@ -135,14 +135,7 @@ impl SparsePlan {
             return Err(Error::shape("plan", &[n, m], expected));
         }
         triples.retain(|t| t.2 != 0.0);
-        triples.sort_unstable_by_key(|&(i, j, _)| (i, j));
-        triples.dedup_by(|next, kept| {
-            let same = (next.0, next.1) == (kept.0, kept.1);
-            if same {
-                kept.2 += next.2;
-            }
-            same
-        });
+        // Counted into their rows, then sorted by column within each: rows of a plan are short.
         let mut row_start = vec![0; n + 1];
         for t in &triples {
             row_start[t.0 as usize + 1] += 1;
@@ -150,8 +143,34 @@ impl SparsePlan {
         for i in 0..n {
             row_start[i + 1] += row_start[i];
         }
-        let cols = triples.iter().map(|t| t.1).collect();
-        let values = triples.iter().map(|t| t.2).collect();
+        let mut next = row_start.clone();
+        let mut entries = vec![(0, 0.0); triples.len()];
+        for &(i, j, p) in &triples {
+            let at = &mut next[i as usize];
+            entries[*at] = (j, p);
+            *at += 1;
+        }
+        let (mut cols, mut values) = (
+            Vec::with_capacity(entries.len()),
+            Vec::with_capacity(entries.len()),
+        );
+        for i in 0..n {
+            let row = &mut entries[row_start[i]..row_start[i + 1]];
+            row.sort_by_key(|e| e.0);
+            let begun = cols.len();
+            row_start[i] = begun;
+            for &(j, p) in &*row {
+                if cols.len() > begun && cols.last() == Some(&j) {
+                    if let Some(sum) = values.last_mut() {
+                        *sum += p;
+                    }
+                } else {
+                    cols.push(j);
+                    values.push(p);
+                }
+            }
+        }
+        row_start[n] = cols.len();
         Ok(Self {
             n,
             m,

@@ -171,6 +171,10 @@ impl Lanes for F64x4 {
         op!(_mm256_cmp_pd::<_CMP_NLE_UQ>(self.0, o.0))
     }
     #[inline(always)]
+    unsafe fn bits(m: __m256d) -> u32 {
+        op!(_mm256_movemask_pd(m)) as u32
+    }
+    #[inline(always)]
     unsafe fn select(m: __m256d, yes: Self, no: Self) -> Self {
         Self(op!(_mm256_blendv_pd(no.0, yes.0, m)))
     }
@@ -295,6 +299,10 @@ impl Lanes for F32x8 {
     #[inline(always)]
     unsafe fn not_le(self, o: Self) -> __m256 {
         op!(_mm256_cmp_ps::<_CMP_NLE_UQ>(self.0, o.0))
+    }
+    #[inline(always)]
+    unsafe fn bits(m: __m256) -> u32 {
+        op!(_mm256_movemask_ps(m)) as u32
     }
     #[inline(always)]
     unsafe fn select(m: __m256, yes: Self, no: Self) -> Self {

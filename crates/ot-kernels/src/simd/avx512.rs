@@ -122,6 +122,14 @@ impl Lanes for F64x8 {
         op!(_mm512_cmp_pd_mask::<_CMP_NLE_UQ>(self.0, o.0))
     }
     #[inline(always)]
+    unsafe fn bits(m: __mmask8) -> u32 {
+        u32::from(m)
+    }
+    #[inline(always)]
+    unsafe fn smallest(self) -> f64 {
+        op!(_mm512_reduce_min_pd(self.0))
+    }
+    #[inline(always)]
     unsafe fn select(m: __mmask8, yes: Self, no: Self) -> Self {
         Self(op!(_mm512_mask_blend_pd(m, no.0, yes.0)))
     }
@@ -241,6 +249,14 @@ impl Lanes for F32x16 {
     #[inline(always)]
     unsafe fn not_le(self, o: Self) -> __mmask16 {
         op!(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(self.0, o.0))
+    }
+    #[inline(always)]
+    unsafe fn bits(m: __mmask16) -> u32 {
+        u32::from(m)
+    }
+    #[inline(always)]
+    unsafe fn largest(self) -> f32 {
+        op!(_mm512_reduce_max_ps(self.0))
     }
     #[inline(always)]
     unsafe fn select(m: __mmask16, yes: Self, no: Self) -> Self {

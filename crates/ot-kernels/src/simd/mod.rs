@@ -61,6 +61,8 @@ pub trait Lanes: Copy {
     /// `!(self <= o)`, true where either is NaN.
     unsafe fn not_le(self, o: Self) -> Self::M;
     unsafe fn select(m: Self::M, yes: Self, no: Self) -> Self;
+    /// The outcomes as bits, the first lane's lowest.
+    unsafe fn bits(m: Self::M) -> u32;
     /// `self · 2^n` for the integer n held in the lowest bits of `t = n + 1.5·2^(mantissa bits)`, by adding
     /// to the exponent field: right only while both `self` and the result are normal.
     unsafe fn add_exponent(self, t: Self) -> Self;

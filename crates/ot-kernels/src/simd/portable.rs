@@ -135,6 +135,14 @@ macro_rules! portable {
                 self.compare(o, |a, b| !(a <= b))
             }
             #[inline(always)]
+            unsafe fn bits(m: [bool; $n]) -> u32 {
+                let mut bits = 0;
+                for (lane, &set) in m.iter().enumerate() {
+                    bits |= u32::from(set) << lane;
+                }
+                bits
+            }
+            #[inline(always)]
             unsafe fn select(m: [bool; $n], yes: Self, no: Self) -> Self {
                 let mut out = no.0;
                 for lane in 0..$n {

@@ -87,6 +87,10 @@ impl<E: Elem> Lanes for Scalar<E> {
         !(self.0 <= o.0)
     }
     #[inline(always)]
+    unsafe fn bits(m: bool) -> u32 {
+        u32::from(m)
+    }
+    #[inline(always)]
     unsafe fn select(m: bool, yes: Self, no: Self) -> Self {
         if m { yes } else { no }
     }

@@ -11,6 +11,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::lists::Lists;
+use super::start::Placement;
 use super::tree::NONE;
 
 /// Scratch and result of the augmentations.
@@ -24,9 +25,6 @@ pub(super) struct Augment {
     head: Vec<u32>,
     /// Whether an entry is on its column's chain.
     chained: Vec<bool>,
-    /// Mass left at sources, room left in columns.
-    pub(super) left: Vec<i64>,
-    pub(super) room: Vec<i64>,
     column_distance: Vec<f64>,
     row_distance: Vec<f64>,
     /// The entry by which a column was reached, and the entry by which a row was.
@@ -37,7 +35,7 @@ pub(super) struct Augment {
     rows: Vec<u32>,
     heap: BinaryHeap<(Reverse<u64>, u32)>,
     /// List entries read.
-    pub(super) work: u64,
+    work: u64,
 }
 
 impl Augment {
@@ -51,6 +49,7 @@ impl Augment {
         sources: &mut [f64],
         sinks: &mut [f64],
         budget: u64,
+        placed: &mut Placement,
     ) {
         let (n, m) = (supply.len(), demand.len());
         let entries = n * lists.room();
@@ -62,36 +61,40 @@ impl Augment {
         refill(&mut self.row_distance, n, f64::INFINITY);
         refill(&mut self.column_entry, m, NONE);
         refill(&mut self.row_entry, n, NONE);
-        self.left.clear();
-        self.left.extend_from_slice(supply);
-        self.room.clear();
-        self.room.extend_from_slice(demand);
+        placed.begin(supply, demand);
         self.work = 0;
-        self.fill_tight(lists, sources, sinks);
+        self.fill_tight(lists, sources, sinks, placed);
         for i in 0..n {
-            while self.left[i] > 0 && self.work < budget {
-                if !self.search(i, lists, sources, sinks) {
+            while placed.left[i] > 0 && self.work < budget {
+                if !self.search(i, lists, sources, sinks, placed) {
                     break;
                 }
             }
         }
+        self.note_arcs(lists, placed);
     }
 
-    /// Visits every pair that carries flow.
-    pub(super) fn flows(&self, lists: &Lists, mut visit: impl FnMut(u32, u32, i64)) {
-        for i in 0..self.left.len() {
+    /// Notes every pair that carries flow.
+    fn note_arcs(&self, lists: &Lists, placed: &mut Placement) {
+        for i in 0..placed.left.len() {
             let at = i * lists.room();
             for (k, &j) in lists.row(i).0.iter().enumerate() {
                 if self.flow[at + k] > 0 {
-                    visit(i as u32, j, self.flow[at + k]);
+                    placed.arcs.push((i as u32, j, self.flow[at + k]));
                 }
             }
         }
     }
 
     /// Sources fill their tight pairs first.
-    fn fill_tight(&mut self, lists: &Lists, sources: &mut [f64], sinks: &[f64]) {
-        for i in 0..self.left.len() {
+    fn fill_tight(
+        &mut self,
+        lists: &Lists,
+        sources: &mut [f64],
+        sinks: &[f64],
+        placed: &mut Placement,
+    ) {
+        for i in 0..placed.left.len() {
             let (columns, costs) = lists.row(i);
             let mut least = f64::INFINITY;
             for (&j, &c) in columns.iter().zip(costs) {
@@ -103,11 +106,11 @@ impl Augment {
             sources[i] = least;
             for (k, (&j, &c)) in columns.iter().zip(costs).enumerate() {
                 let j = j as usize;
-                if c + sinks[j] == least && self.room[j] > 0 && self.left[i] > 0 {
-                    let units = self.left[i].min(self.room[j]);
+                if c + sinks[j] == least && placed.room[j] > 0 && placed.left[i] > 0 {
+                    let units = placed.left[i].min(placed.room[j]);
                     self.add(i * lists.room() + k, j, units);
-                    self.left[i] -= units;
-                    self.room[j] -= units;
+                    placed.left[i] -= units;
+                    placed.room[j] -= units;
                 }
             }
         }
@@ -123,7 +126,14 @@ impl Augment {
     }
 
     /// One search from source `i`; `false` where no column with room can be reached.
-    fn search(&mut self, i: usize, lists: &Lists, sources: &mut [f64], sinks: &mut [f64]) -> bool {
+    fn search(
+        &mut self,
+        i: usize,
+        lists: &Lists,
+        sources: &mut [f64],
+        sinks: &mut [f64],
+        placed: &mut Placement,
+    ) -> bool {
         self.heap.clear();
         self.rows.clear();
         self.touched.clear();
@@ -136,7 +146,7 @@ impl Augment {
             if distance > self.column_distance[j] {
                 continue;
             }
-            if self.room[j] > 0 {
+            if placed.room[j] > 0 {
                 end = Some((j, distance));
                 break;
             }
@@ -150,7 +160,7 @@ impl Augment {
             for &s in &self.settled {
                 sinks[s as usize] += distance - self.column_distance[s as usize];
             }
-            self.move_mass(i, j, lists);
+            self.move_mass(i, j, lists, placed);
         }
         for &r in &self.rows {
             self.row_distance[r as usize] = f64::INFINITY;
@@ -216,9 +226,9 @@ impl Augment {
     }
 
     /// Moves the bottleneck of the path that ends at column `end`.
-    fn move_mass(&mut self, start: usize, end: usize, lists: &Lists) {
+    fn move_mass(&mut self, start: usize, end: usize, lists: &Lists, placed: &mut Placement) {
         let room = lists.room();
-        let mut units = self.left[start].min(self.room[end]);
+        let mut units = placed.left[start].min(placed.room[end]);
         let mut j = end;
         loop {
             let r = self.column_entry[j] as usize / room;
@@ -241,8 +251,8 @@ impl Augment {
             self.flow[entry] -= units;
             j = lists.column(entry);
         }
-        self.left[start] -= units;
-        self.room[end] -= units;
+        placed.left[start] -= units;
+        placed.room[end] -= units;
     }
 }
 

@@ -121,6 +121,22 @@ impl Row<'_> {
     }
 }
 
+impl Row<'_> {
+    /// `(c − low)·scale` in single precision.
+    pub(super) fn scaled(&self, low: f64, scale: f64, out: &mut [f32]) {
+        match self {
+            Row::F64(c) => out
+                .iter_mut()
+                .zip(*c)
+                .for_each(|(o, c)| *o = ((c - low) * scale) as f32),
+            Row::F32(c) => out
+                .iter_mut()
+                .zip(*c)
+                .for_each(|(o, c)| *o = ((f64::from(*c) - low) * scale) as f32),
+        }
+    }
+}
+
 /// The cost of phase one: 0 for allowed pairs, 1 for forbidden ones.
 pub(super) struct Forbidden<'a>(pub(super) CostView<'a>);
 

@@ -5,11 +5,12 @@
 //! | step | file |
 //! |---|---|
 //! | masses become whole units, so that flows are exact | `flow.rs` |
-//! | starting duals: a grouped problem of a sixteenth of the entries, solved by the same engine | `coarse.rs` |
+//! | in the caches: starting duals by a few entropic iterations, mass along the tree of their largest entries | `entropic.rs` |
+//! | beyond: starting duals from a grouped problem of a sixteenth of the entries, solved by the same engine | `coarse.rs` |
 //! | … smoothed on candidate lists by a few entropic half-steps | `warm.rs` |
 //! | most of the mass is placed by short augmenting paths on the lists | `augment.rs` |
 //! | the rest greedily; the flow is hung up as a strongly feasible tree | `start.rs` |
-//! | pivots until no pair violates dual feasibility: lists first, then whole rows | `pricing.rs`, `lists.rs` |
+//! | pivots until no pair violates dual feasibility: row by row in the caches, beyond on lists first | `pricing.rs`, `lists.rs` |
 //! | the tree itself, without arcs | `tree.rs` |
 //! | how costs are read | `cost.rs` |
 //! | all of it in order | `engine.rs` |
@@ -22,6 +23,7 @@ mod augment;
 mod coarse;
 mod cost;
 mod engine;
+mod entropic;
 mod factory;
 mod flow;
 mod lists;

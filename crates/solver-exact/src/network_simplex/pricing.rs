@@ -45,9 +45,6 @@ const PER_ROW: usize = 8;
 const DEPTHS: u32 = 6;
 const FALL: f64 = 0.25;
 
-/// Entries of a cost up to which rows are priced one by one, without lists: 2 MB.
-const SMALL: usize = 1 << 18;
-
 /// Sweeps without gain before the tolerance grows.
 const PATIENCE: u32 = 8;
 
@@ -146,6 +143,8 @@ pub(super) struct Run<'a, 'c> {
     pub(super) unit: f64,
     /// Stop as soon as the value is not positive (phase one).
     pub(super) stop_at_zero: bool,
+    /// Whether rows are priced one by one, without lists.
+    pub(super) by_rows: bool,
     /// Whether the duals may be far off.
     pub(super) cold: bool,
     pub(super) check: &'a mut Check<'c>,
@@ -167,7 +166,7 @@ impl Run<'_, '_> {
     /// vanish on their own.
     pub(super) fn optimise(&mut self, scratch: &mut Pricing) -> Status {
         let n = self.tree.sources();
-        if self.cold && n * self.cost.columns <= SMALL {
+        if self.by_rows {
             return self.optimise_by_rows();
         }
         let batch = n.div_ceil(2);

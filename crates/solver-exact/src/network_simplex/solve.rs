@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use solver_api::{
-    Batch, Capabilities, Capability, Check as HistoryEntry, Context, Cost, CostKind, CostRange,
-    DenseData, Error, Outcome as Answer, Plan, Potentials, Problem, Progress, Solution, Solver,
-    SparsePlan, Termination, check_feasible,
+    Batch, Capabilities, Capability, Certificate, Certify, Check as HistoryEntry, Context, Cost,
+    CostKind, CostRange, DenseData, Error, Outcome as Answer, Plan, Potentials, Problem, Progress,
+    Solution, Solver, SparsePlan, Termination, check_feasible, round,
 };
 
 use super::cost::{CostView, Entries, Rows};
@@ -137,8 +137,16 @@ impl NetworkSimplex {
         for j in (0..b.len()).filter(|&j| b[j] > 0.0) {
             potentials.g[column(j)] = workspace.g(j);
         }
+        let plan = Plan::Sparse(SparsePlan::from_triples(n, m, triples)?);
+        let certificate = (outcome.status == Status::Optimal && context.certify != Certify::Off)
+            .then(|| {
+                let begun = Instant::now();
+                let upper = round(problem, &plan).transport_cost;
+                let lower = workspace.lower(&instance);
+                (Certificate { lower, upper }, begun.elapsed())
+            });
         let answer = Answer {
-            plan: Plan::Sparse(SparsePlan::from_triples(n, m, triples)?),
+            plan,
             potentials,
             reg: 0.0,
             termination: match outcome.status {
@@ -150,7 +158,7 @@ impl NetworkSimplex {
             },
             iterations: outcome.pivots,
             history,
-            certificate: None,
+            certificate,
         };
         Ok(Solution::assemble(NAME, problem, answer, started, context))
     }

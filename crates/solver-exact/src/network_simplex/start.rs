@@ -5,11 +5,30 @@
 //! strongly feasible: no big-M is needed, and the potential of each top is free to take the value that
 //! a warm start suggests.
 
-use super::augment::Augment;
 use super::cost::CostView;
-use super::flow::Units;
 use super::lists::Lists;
 use super::tree::{NONE, Tree};
+
+/// Mass that is placed before the greedy start.
+#[derive(Debug, Default)]
+pub(super) struct Placement {
+    /// (source, column, units).
+    pub(super) arcs: Vec<(u32, u32, i64)>,
+    /// Units left at sources, room left in columns.
+    pub(super) left: Vec<i64>,
+    pub(super) room: Vec<i64>,
+}
+
+impl Placement {
+    /// Nothing is placed.
+    pub(super) fn begin(&mut self, supply: &[i64], demand: &[i64]) {
+        self.arcs.clear();
+        self.left.clear();
+        self.left.extend_from_slice(supply);
+        self.room.clear();
+        self.room.extend_from_slice(demand);
+    }
+}
 
 /// Scratch of the greedy start.
 #[derive(Debug, Default)]
@@ -42,31 +61,26 @@ impl Start {
     pub(super) fn greedy(
         &mut self,
         cost: &CostView<'_>,
-        units: &Units,
         lists: &Lists,
-        augmented: Option<&Augment>,
+        placed: &Placement,
         tree: &mut Tree,
         buffer: &mut [f64],
     ) -> bool {
-        let (n, m) = (units.supply.len(), units.demand.len());
+        let (n, m) = (placed.left.len(), placed.room.len());
         self.arcs.clear();
+        self.arcs.extend_from_slice(&placed.arcs);
         self.stuck.clear();
         self.room.clear();
-        self.room.extend_from_slice(&units.demand);
+        self.room.extend_from_slice(&placed.room);
         self.open.clear();
         self.open.extend_from_slice(&tree.potential[n..n + m]);
-        if let Some(augmented) = augmented {
-            augmented.flows(lists, |i, j, units| self.arcs.push((i, j, units)));
-            self.room.copy_from_slice(&augmented.room);
-            for (open, &room) in self.open.iter_mut().zip(&self.room) {
-                if room == 0 {
-                    *open = f64::INFINITY;
-                }
+        for (open, &room) in self.open.iter_mut().zip(&self.room) {
+            if room == 0 {
+                *open = f64::INFINITY;
             }
         }
-        for i in 0..n {
-            let mut left = augmented.map_or(units.supply[i], |x| x.left[i]);
-            left = self.send_by_list(i, left, lists);
+        for i in (0..n).filter(|&i| placed.left[i] > 0) {
+            let left = self.send_by_list(i, placed.left[i], lists);
             if left > 0 {
                 self.send_by_row(i, left, cost, buffer);
             }

@@ -1,0 +1,175 @@
+//! The scans that a pivot waits for, in registers: the least reduced cost of a row, and who has it.
+
+use super::{Entry, relaxed_key, row_price_with};
+use crate::dispatch::{Isa, isa};
+use crate::simd::{Backend, Kernel, Lanes, run};
+
+/// `c_j + p_j` over a row.
+#[derive(Clone, Copy)]
+struct Sums<'a, T> {
+    c: &'a [T],
+    p: &'a [f64],
+}
+
+impl<T: Entry> Sums<'_, T> {
+    /// The lane-wise least.
+    ///
+    /// # Safety
+    /// The instruction set of `B` is available, and the slices have equal lengths.
+    #[inline(always)]
+    unsafe fn least<B: Backend>(self) -> B::D {
+        let (len, lanes) = (self.c.len(), B::D::N);
+        // SAFETY: every index is below the common length.
+        unsafe {
+            let mut least = [B::D::splat(f64::INFINITY); 4];
+            let mut j = 0;
+            while j + 4 * lanes <= len {
+                for (k, l) in least.iter_mut().enumerate() {
+                    *l = self.at::<B>(j + k * lanes).min(*l);
+                }
+                j += 4 * lanes;
+            }
+            while j + lanes <= len {
+                least[0] = self.at::<B>(j).min(least[0]);
+                j += lanes;
+            }
+            if j < len {
+                least[1] = self.tail::<B>(j).min(least[1]);
+            }
+            least[0].min(least[1]).min(least[2].min(least[3]))
+        }
+    }
+
+    /// # Safety
+    /// As [`Sums::least`], and a whole register fits from `j` on.
+    #[inline(always)]
+    unsafe fn at<B: Backend>(self, j: usize) -> B::D {
+        // SAFETY: the caller's promise.
+        unsafe { T::load64::<B::D>(self.c.as_ptr().add(j)).add(B::D::load(self.p.as_ptr().add(j))) }
+    }
+
+    /// # Safety
+    /// As [`Sums::least`], and less than a register is left from `j` on.
+    #[inline(always)]
+    unsafe fn tail<B: Backend>(self, j: usize) -> B::D {
+        let rest = self.c.len() - j;
+        // SAFETY: the caller's promise.
+        unsafe {
+            T::load64_part::<B::D>(self.c.as_ptr().add(j), rest, T::INFINITY).add(B::D::load_part(
+                self.p.as_ptr().add(j),
+                rest,
+                f64::INFINITY,
+            ))
+        }
+    }
+
+    /// The first column at `value`.
+    ///
+    /// # Safety
+    /// As [`Sums::least`].
+    #[inline(always)]
+    unsafe fn first_at<B: Backend>(self, value: f64) -> Option<usize> {
+        let (len, lanes) = (self.c.len(), B::D::N);
+        let all = (1_u32 << lanes) - 1;
+        // SAFETY: every index is below the common length.
+        unsafe {
+            let value = B::D::splat(value);
+            for j in (0..len).step_by(lanes) {
+                let sums = if j + lanes <= len {
+                    self.at::<B>(j)
+                } else {
+                    self.tail::<B>(j)
+                };
+                let hits = !B::D::bits(sums.not_le(value)) & all;
+                if hits != 0 {
+                    return Some(j + hits.trailing_zeros() as usize);
+                }
+            }
+        }
+        None
+    }
+}
+
+struct Least<'a, T>(Sums<'a, T>);
+
+impl<T: Entry> Kernel for Least<'_, T> {
+    type Out = f64;
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) -> f64 {
+        // SAFETY: `sums` has cut the slices to one length.
+        unsafe { self.0.least::<B>().smallest() }
+    }
+}
+
+struct Violated<'a, T>(Sums<'a, T>, f64);
+
+impl<T: Entry> Kernel for Violated<'_, T> {
+    type Out = Option<usize>;
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) -> Option<usize> {
+        // SAFETY: `sums` has cut the slices to one length.
+        unsafe {
+            let least = self.0.least::<B>();
+            if B::D::bits(least.lt(B::D::splat(self.1))) == 0 {
+                return None;
+            }
+            self.0.first_at::<B>(least.smallest())
+        }
+    }
+}
+
+fn sums<'a, T: Entry>(c: &'a [T], p: &'a [f64]) -> Sums<'a, T> {
+    let len = c.len().min(p.len());
+    Sums {
+        c: &c[..len],
+        p: &p[..len],
+    }
+}
+
+/// min over j of `c_j + p_j`: one half of a c-transform. 8 (4) + 8 bytes and 2 flops per entry.
+///
+/// Reads `min(c.len(), p.len())` entries; `+∞` on an empty row.
+#[must_use]
+pub fn row_min<T: Entry>(c: &[T], p: &[f64]) -> f64 {
+    row_min_with(isa(), c, p)
+}
+
+/// [`row_min`] on a chosen instruction set (a narrower one where it is not available).
+#[must_use]
+pub fn row_min_with<T: Entry>(isa: Isa, c: &[T], p: &[f64]) -> f64 {
+    run(isa, Least(sums(c, p)))
+}
+
+/// The first column of the least `c_j + p_j`, if that pair is violated: if its key of
+/// [`row_price`](super::row_price) is negative. Where it is violated within its own rounding only, the first
+/// column of the least key, if that is negative. 8 (4) + 8 bytes and 2 flops per entry, and a second pass over
+/// the row in cache where something is violated.
+#[must_use]
+pub fn row_entering<T: Entry>(c: &[T], p: &[f64], shift: f64, tol: f64) -> Option<u32> {
+    row_entering_with(isa(), c, p, shift, tol)
+}
+
+/// [`row_entering`] on a chosen instruction set (a narrower one where it is not available).
+#[must_use]
+pub fn row_entering_with<T: Entry>(
+    isa: Isa,
+    c: &[T],
+    p: &[f64],
+    shift: f64,
+    tol: f64,
+) -> Option<u32> {
+    let j = run(isa, Violated(sums(c, p), shift))?;
+    if relaxed_key(c[j].wide(), p[j], shift, tol) < 0.0 {
+        return Some(j as u32);
+    }
+    let least = row_price_with(isa, c, p, shift, tol);
+    if least >= 0.0 {
+        return None;
+    }
+    let key = |(c, p): (&T, &f64)| relaxed_key(c.wide(), *p, shift, tol);
+    c.iter()
+        .zip(p)
+        .map(key)
+        .position(|k| k == least)
+        .map(|j| j as u32)
+}
