@@ -4,7 +4,7 @@ use std::collections::TryReserveError;
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// A slice that starts at a multiple of 64 bytes.
 #[derive(Debug, Clone, Default)]

@@ -17,7 +17,7 @@ use crate::finished::Finished;
 use crate::iterate::{
     Ended, IDLE_IN_F32, Limits, STALLED_CHECKS, Sofar, Vectors, in_range, least_weight,
 };
-use crate::kernel::{Kernel, Stored, Support};
+use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::solve::resolve_reg;
 
 /// Columns of one product at most: enough to hide packing the kernel, few enough to stay in the cache.
@@ -98,7 +98,9 @@ impl<'a, T: Stored> Group<'a, T> {
         support.select((n, m), |i| row[i], |j| col[j]);
         let reg = resolve_reg(solver.settings(), first).ok()?;
         let mut kernel = Kernel::default();
-        kernel.build(first.cost(), &mut support, reg).ok()?;
+        kernel
+            .build(first.cost(), &mut support, reg, Rows::Packed)
+            .ok()?;
         // Where no pair is allowed, each problem is to be told that it is infeasible.
         if kernel.k.is_empty() {
             return None;

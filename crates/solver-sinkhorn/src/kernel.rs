@@ -5,12 +5,13 @@ use std::sync::Arc;
 use ot_kernels::Elem;
 use ot_kernels::exp::gibbs_row;
 use ot_kernels::kernel_product::{ProductWorkspace, RowScaling, scale_rows, scale_rows_narrow};
+use ot_kernels::reduce::col_min_update;
 use rayon::prelude::*;
 use solver_api::cost::row_of;
 use solver_api::{Cost, CostRange, Error, Measure, Problem, check_feasible};
 
 use crate::NAME;
-use crate::aligned::Aligned;
+use crate::aligned::{Aligned, LINE};
 use crate::iterate::NEGLIGIBLE;
 use crate::sweep::Sweep;
 
@@ -146,11 +147,34 @@ impl Support {
     }
 }
 
+/// How rows are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// One after another, as matrix products want them.
+    Packed,
+    /// Each from the start of a cache line, for products with one vector.
+    Aligned,
+}
+
+/// `m` entries rounded up to whole cache lines, and by one more line where rows would start a multiple of 4096 bytes
+/// apart and compete for the same lines of the first-level cache.
+fn aligned_width<T>(m: usize) -> usize {
+    let line = LINE / size_of::<T>();
+    let width = m.next_multiple_of(line);
+    if m > 0 && (width * size_of::<T>()).is_multiple_of(4096) {
+        width + line
+    } else {
+        width
+    }
+}
+
 /// K with what was taken off the cost, so that f_i = r_i − ε log (K v)_i.
 #[derive(Debug, Default)]
 pub(crate) struct Kernel<T> {
-    /// n×m over the support, row-major.
+    /// n rows over the support.
     pub(crate) k: Aligned<T>,
+    /// Entries of a stored row: m, or more, and then those beyond m are 0.
+    pub(crate) width: usize,
     /// Row minima of the cost.
     pub(crate) r: Vec<f64>,
     /// Column minima of what is left.
@@ -171,6 +195,7 @@ impl<T: Stored> Kernel<T> {
         cost: &dyn Cost,
         support: &mut Support,
         reg: f64,
+        rows: Rows,
     ) -> Result<(), Error> {
         self.reg = reg;
         self.subtract_minima(cost, support);
@@ -182,6 +207,11 @@ impl<T: Stored> Kernel<T> {
                 "sums of the costs overflow; scale costs and reg down".to_owned(),
             ));
         }
+        let m = support.shape().1;
+        self.width = match rows {
+            Rows::Packed => m,
+            Rows::Aligned => aligned_width::<T>(m),
+        };
         self.exponentiate(cost, support)
     }
 
@@ -197,19 +227,11 @@ impl<T: Stored> Kernel<T> {
             let mut largest = 0.0_f64;
             for (k, r) in r.iter_mut().enumerate() {
                 let row = support.row(cost, first + k, &mut wide, &mut narrow);
-                let least = minimum(row);
+                let (least, most) = extremes(row);
                 *r = least;
-                if least == f64::INFINITY {
-                    continue;
-                }
-                for (c, &entry) in c.iter_mut().zip(row) {
-                    let left = entry - *r;
-                    *c = if left < *c { left } else { *c };
-                    largest = if left > largest && left < f64::INFINITY {
-                        left
-                    } else {
-                        largest
-                    };
+                if least < f64::INFINITY {
+                    col_min_update(row, least, c);
+                    largest = largest.max(most - least);
                 }
             }
             largest
@@ -241,7 +263,8 @@ impl<T: Stored> Kernel<T> {
     /// K itself.
     fn exponentiate(&mut self, cost: &dyn Cost, support: &Support) -> Result<(), Error> {
         let (n, m) = support.shape();
-        let entries = n.saturating_mul(m);
+        let width = self.width;
+        let entries = n.saturating_mul(width);
         if self.k.reset(entries).is_err() {
             return Err(Error::TooLarge {
                 solver: NAME.to_owned(),
@@ -257,7 +280,8 @@ impl<T: Stored> Kernel<T> {
         let fill = |first: usize, k: &mut [T]| {
             let (mut wide, mut narrow) = (vec![0.0; wide], vec![0.0; m]);
             let mut lost = 0;
-            for (i, k) in k.chunks_exact_mut(m.max(1)).enumerate() {
+            for (i, k) in k.chunks_exact_mut(width.max(1)).enumerate() {
+                let k = &mut k[..m];
                 let row = support.row(cost, first + i, &mut wide, &mut narrow);
                 gibbs_row(row, r[first + i], c, inverse, k);
                 if may_lose {
@@ -275,7 +299,7 @@ impl<T: Stored> Kernel<T> {
             fill(0, &mut self.k)
         } else {
             self.k
-                .par_chunks_mut(rows * m)
+                .par_chunks_mut(rows * width)
                 .enumerate()
                 .map(|(chunk, k)| fill(chunk * rows, k))
                 .sum()
@@ -368,19 +392,32 @@ impl<T: Clone> Clone for Kernel<T> {
     }
 }
 
-/// Row minimum in four strands, +∞ for an empty row.
-fn minimum(row: &[f64]) -> f64 {
-    let mut best = [f64::INFINITY; 4];
-    let chunks = row.chunks_exact(4);
+/// The smallest entry and the largest finite one, in eight strands; +∞ and −∞ if there is none.
+fn extremes(row: &[f64]) -> (f64, f64) {
+    const STRANDS: usize = 8;
+    let (mut least, mut most) = ([f64::INFINITY; STRANDS], [f64::NEG_INFINITY; STRANDS]);
+    let mut see = |k: usize, x: f64| {
+        let finite = if x < f64::INFINITY {
+            x
+        } else {
+            f64::NEG_INFINITY
+        };
+        least[k] = if x < least[k] { x } else { least[k] };
+        most[k] = if finite > most[k] { finite } else { most[k] };
+    };
+    let chunks = row.chunks_exact(STRANDS);
     for (k, &x) in chunks.remainder().iter().enumerate() {
-        best[k] = x.min(best[k]);
+        see(k, x);
     }
     for x in chunks {
-        for k in 0..4 {
-            best[k] = if x[k] < best[k] { x[k] } else { best[k] };
+        for k in 0..STRANDS {
+            see(k, x[k]);
         }
     }
-    best.into_iter().fold(f64::INFINITY, f64::min)
+    (
+        least.into_iter().fold(f64::INFINITY, f64::min),
+        most.into_iter().fold(f64::NEG_INFINITY, f64::max),
+    )
 }
 
 /// The pairs with a normal kernel entry, as a cost that forbids all others.
@@ -396,14 +433,17 @@ impl<T: Stored> Cost for NormalPairs<T> {
     }
 
     fn row(&self, i: usize, out: &mut [f64]) {
-        let m = self.shape.1;
-        for (out, &k) in out.iter_mut().zip(&self.kernel.k[i * m..(i + 1) * m]) {
+        for (out, &k) in out.iter_mut().zip(&self.kernel.k[i * self.kernel.width..]) {
             *out = if k > T::default() { 0.0 } else { f64::INFINITY };
         }
     }
 
     fn range(&self) -> CostRange {
-        let forbidden = self.kernel.k.iter().filter(|k| **k == T::default()).count();
+        let zero = |k: &&T| **k == T::default();
+        let rows = self.kernel.k.chunks_exact(self.kernel.width.max(1));
+        let forbidden: usize = rows
+            .map(|k| k[..self.shape.1].iter().filter(zero).count())
+            .sum();
         CostRange {
             min: 0.0,
             max: 0.0,

@@ -10,7 +10,7 @@ use solver_api::{
 
 use crate::NAME;
 use crate::iterate::{Ended, Limits, Sofar, Vectors, iterate};
-use crate::kernel::{Kernel, Stored, Support};
+use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::settings::Settings;
 
 /// Entries of the kernel from which an iteration is shared among threads: below, waking them costs more.
@@ -64,16 +64,22 @@ impl Sinkhorn {
             vectors,
         } = work;
         support.select(problem.shape(), |i| a[i] > 0.0, |j| b[j] > 0.0);
-        kernel.build(problem.cost(), support, reg)?;
+        kernel.build(problem.cost(), support, reg, Rows::Aligned)?;
         let (n, m) = support.shape();
         let share = n.saturating_mul(m) >= ENTRIES_TO_SHARE;
         vectors.start(
             support.rows.iter().map(|&i| a[i as usize] / mass),
-            support.cols.iter().map(|&j| b[j as usize] / mass),
+            // Columns that only fill up the rows have no weight, and take no part.
+            (support.cols.iter().map(|&j| b[j as usize] / mass))
+                .chain(std::iter::repeat_n(0.0, kernel.width - m)),
             if share { threads } else { 1 },
         );
-        *kernel =
-            std::mem::take(kernel).check_reach(problem.cost(), support, &vectors.a, &vectors.b)?;
+        *kernel = std::mem::take(kernel).check_reach(
+            problem.cost(),
+            support,
+            &vectors.a,
+            &vectors.b[..m],
+        )?;
         if let Some(warm) = &context.warm_start {
             warm_start(warm, problem, support, kernel, &mut vectors.t)?;
         }

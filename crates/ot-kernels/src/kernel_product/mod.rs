@@ -12,9 +12,9 @@ mod narrow;
 mod pass;
 
 pub use self::narrow::{scale_rows_narrow, scale_rows_narrow_with};
-use self::pass::{add_backwards, pass, rows};
+use self::pass::{add_backwards, is_far, pass, rows};
 use crate::dispatch::{Isa, isa};
-use crate::simd::{Backend, Elem, Kernel, run};
+use crate::simd::{Backend, Elem, Kernel, Lanes, run};
 
 /// Rows that are processed together: enough sums in flight to hide the latency of the multiply-adds, few enough
 /// that 8 × 5000 f64 (320 KB) stay in a second-level cache.
@@ -120,8 +120,10 @@ impl<T: Elem> Kernel for ScaleRows<'_, T> {
         let (n, m) = (self.a.len(), self.v.len());
         let (k, v, out) = (self.k.as_ptr(), self.v.as_ptr(), self.out.as_mut_ptr());
         let mut seen = RowScaling::NONE;
+        // SAFETY: the instruction set is available.
+        let mut wide = unsafe { Extremes::<B::D>::new() };
         self.out.fill(0.0);
-        let overlap = overlap::<T>(n, m);
+        let (overlap, far) = (overlap::<T>(n, m), is_far::<T>(n, m));
         let mut before = [k; R];
         let mut u = [0.0; R];
         let mut i = 0;
@@ -130,26 +132,32 @@ impl<T: Elem> Kernel for ScaleRows<'_, T> {
             let s = unsafe {
                 let now = rows(k, m, i, n);
                 let s = if i == 0 || !overlap {
-                    pass::<B, T, true, false>(now, before, u, v, out, m)
+                    pass::<B, T, true, false>(now, before, u, v, out, m, far)
                 } else {
-                    pass::<B, T, true, true>(now, before, u, v, out, m)
+                    pass::<B, T, true, true>(now, before, u, v, out, m, far)
                 };
                 before = now;
                 s
             };
-            u = [0.0; R];
-            for r in 0..R.min(n - i) {
-                let a = self.a[i + r];
-                seen.see(s[r], self.u[i + r], a);
-                u[r] = if a == 0.0 {
-                    0.0
-                } else if self.power == 1.0 {
-                    a / s[r]
-                } else {
-                    (a / s[r]).powf(self.power)
-                };
-                self.u[i + r] = u[r];
-                self.sums[i + r] = s[r];
+            if self.power == 1.0 && i + R <= n {
+                let block = i..i + R;
+                // SAFETY: the three slices have R elements.
+                u = unsafe { wide.scale(&s, &self.a[block.clone()], &self.u[block.clone()]) };
+                self.u[block.clone()].copy_from_slice(&u);
+                self.sums[block].copy_from_slice(&s);
+            } else {
+                u = [0.0; R];
+                for r in 0..R.min(n - i) {
+                    let a = self.a[i + r];
+                    seen.see(s[r], self.u[i + r], a);
+                    u[r] = if a == 0.0 {
+                        0.0
+                    } else {
+                        (a / s[r]).powf(self.power)
+                    };
+                    self.u[i + r] = u[r];
+                    self.sums[i + r] = s[r];
+                }
             }
             i += R;
             if !overlap || i >= n {
@@ -157,7 +165,81 @@ impl<T: Elem> Kernel for ScaleRows<'_, T> {
                 unsafe { add_backwards::<B, T>(before, u, out, m) };
             }
         }
-        seen
+        // SAFETY: the instruction set is available.
+        seen.join(unsafe { wide.seen() })
+    }
+}
+
+/// [`RowScaling`] for whole blocks of rows, lane by lane.
+struct Extremes<D> {
+    least: D,
+    largest: D,
+    /// Sum over the rows with a weight: NaN if one is, which comparisons pass over.
+    total: D,
+    error: D,
+}
+
+impl<D: Lanes<E = f64>> Extremes<D> {
+    /// # Safety
+    /// The instruction set of `D` is available.
+    #[inline(always)]
+    unsafe fn new() -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self {
+                least: D::splat(f64::INFINITY),
+                largest: D::splat(0.0),
+                total: D::splat(0.0),
+                error: D::splat(0.0),
+            }
+        }
+    }
+
+    /// u = a / s, 0 where a = 0; `u` are the scalings until now.
+    ///
+    /// # Safety
+    /// The instruction set of `D` is available; `a` and `u` have R elements.
+    #[inline(always)]
+    unsafe fn scale(&mut self, s: &[f64; R], a: &[f64], u: &[f64]) -> [f64; R] {
+        let mut scaled = [0.0; R];
+        let mut r = 0;
+        while r < R {
+            // SAFETY: R is a multiple of the lanes of every register, and r < R.
+            unsafe {
+                let zero = D::splat(0.0);
+                let s = D::load(s.as_ptr().add(r));
+                let (a, u) = (D::load(a.as_ptr().add(r)), D::load(u.as_ptr().add(r)));
+                let weighs = zero.lt(a);
+                let counted = D::select(weighs, s, D::splat(f64::INFINITY));
+                self.least = D::select(counted.lt(self.least), counted, self.least);
+                let counted = D::select(weighs, s, zero);
+                self.largest = D::select(self.largest.lt(counted), counted, self.largest);
+                self.total = self.total.add(counted);
+                self.error = self.error.add(u.mul(s).sub(a).abs());
+                D::select(weighs, a.div(s), zero).store(scaled.as_mut_ptr().add(r));
+            }
+            r += D::N;
+        }
+        scaled
+    }
+
+    /// # Safety
+    /// The instruction set of `D` is available.
+    #[inline(always)]
+    unsafe fn seen(self) -> RowScaling {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let nan = self.total.sum().is_nan();
+            RowScaling {
+                min_sum: if nan { f64::NAN } else { self.least.smallest() },
+                max_sum: if nan {
+                    f64::NAN
+                } else {
+                    self.largest.largest()
+                },
+                row_error: self.error.sum(),
+            }
+        }
     }
 }
 
@@ -290,6 +372,7 @@ impl<T: Elem> Kernel for Kv<'_, T> {
     #[inline(always)]
     unsafe fn run<B: Backend>(self) {
         let (n, m) = (self.out.len(), self.v.len());
+        let far = is_far::<T>(n, m);
         let mut i = 0;
         while i < n {
             // SAFETY: k holds n rows of m (checked by the caller of the kernel), v holds m; i < n; without ADD
@@ -297,7 +380,7 @@ impl<T: Elem> Kernel for Kv<'_, T> {
             let s = unsafe {
                 let k = rows(self.k.as_ptr(), m, i, n);
                 let none = core::ptr::null_mut();
-                pass::<B, T, true, false>(k, k, [0.0; R], self.v.as_ptr(), none, m)
+                pass::<B, T, true, false>(k, k, [0.0; R], self.v.as_ptr(), none, m, far)
             };
             let count = R.min(n - i);
             self.out[i..i + count].copy_from_slice(&s[..count]);
@@ -347,6 +430,7 @@ impl<T: Elem> Kernel for Ktu<'_, T> {
     #[inline(always)]
     unsafe fn run<B: Backend>(self) {
         let (n, m) = (self.u.len(), self.out.len());
+        let far = is_far::<T>(n, m);
         self.out.fill(0.0);
         let mut i = 0;
         while i < n {
@@ -358,7 +442,7 @@ impl<T: Elem> Kernel for Ktu<'_, T> {
             unsafe {
                 let k = rows(self.k.as_ptr(), m, i, n);
                 let none = core::ptr::null();
-                pass::<B, T, false, true>(k, k, u, none, self.out.as_mut_ptr(), m);
+                pass::<B, T, false, true>(k, k, u, none, self.out.as_mut_ptr(), m, far);
             }
             i += R;
         }

@@ -1,11 +1,19 @@
 //! The inner loops over the columns of one block of rows.
 
 use super::R;
-use crate::simd::{Backend, Elem, Lanes};
+use crate::simd::{Backend, Elem, Lanes, Lanes64};
 
 /// How far ahead of the loads memory is asked for. Eight streams change page too often for the hardware alone:
-/// without this the fused step takes a quarter longer.
+/// without this the fused step takes a quarter longer where K is in memory. In a cache it would only cost loads.
 const PREFETCH_BYTES: usize = 512;
+/// Bytes of a matrix that no cache is expected to hold.
+const BEYOND_CACHES: usize = 16 << 20;
+
+/// Whether a pass over n rows of m elements is to ask for memory ahead.
+#[inline(always)]
+pub(super) fn is_far<T>(n: usize, m: usize) -> bool {
+    n * m * size_of::<T>() > BEYOND_CACHES
+}
 
 /// Pointers to the rows `first .. first + R`; rows from `last` on repeat the last one, and count for nothing.
 ///
@@ -22,13 +30,34 @@ pub(super) unsafe fn rows<T>(k: *const T, m: usize, first: usize, last: usize) -
 }
 
 /// `s_r = Σ_j K_rj v_j` for the rows `now` (if `DOT`), and `out_j += Σ_r u_r K_rj` for the rows `before` (if
-/// `ADD`), in one loop over j.
+/// `ADD`), in one loop over j; `far` is the word of [`is_far`].
 ///
 /// # Safety
 /// The instruction set of `B` is available. The row pointers, with `DOT` also `v` and with `ADD` also `out`,
 /// are valid for `m` elements.
 #[inline(always)]
 pub(super) unsafe fn pass<B: Backend, T: Elem, const DOT: bool, const ADD: bool>(
+    now: [*const T; R],
+    before: [*const T; R],
+    u: [f64; R],
+    v: *const f64,
+    out: *mut f64,
+    m: usize,
+    far: bool,
+) -> [f64; R] {
+    // Two loops, each without the question.
+    // SAFETY: the caller's promise.
+    unsafe {
+        if far {
+            pass_to::<B, T, DOT, ADD, true>(now, before, u, v, out, m)
+        } else {
+            pass_to::<B, T, DOT, ADD, false>(now, before, u, v, out, m)
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn pass_to<B: Backend, T: Elem, const DOT: bool, const ADD: bool, const FAR: bool>(
     now: [*const T; R],
     before: [*const T; R],
     u: [f64; R],
@@ -50,7 +79,7 @@ pub(super) unsafe fn pass<B: Backend, T: Elem, const DOT: bool, const ADD: bool>
         // From the first column on, wherever the row lies in memory: which elements share a lane decides the
         // rounding of the sums.
         while j + lanes <= m {
-            for r in 0..R {
+            for r in 0..if FAR { R } else { 0 } {
                 B::prefetch(fresh[r].add(j).wrapping_byte_add(PREFETCH_BYTES));
             }
             if DOT {
@@ -86,13 +115,7 @@ pub(super) unsafe fn pass<B: Backend, T: Elem, const DOT: bool, const ADD: bool>
                 o.store_part(out.add(j), part);
             }
         }
-        let mut s = [0.0; R];
-        if DOT {
-            for r in 0..R {
-                s[r] = sums[r].sum();
-            }
-        }
-        s
+        if DOT { B::D::sum_each(sums) } else { [0.0; R] }
     }
 }
 

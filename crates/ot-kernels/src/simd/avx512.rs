@@ -170,6 +170,32 @@ impl Lanes64 for F64x8 {
     unsafe fn store_f32_part(self, p: *mut f32, n: usize) {
         op!(_mm256_mask_storeu_ps(p, mask8(n), _mm512_cvtpd_ps(self.0)));
     }
+    /// By halves of 128 bits, two registers at a time: 21 instructions instead of 56.
+    #[inline(always)]
+    unsafe fn sum_each(x: [Self; 8]) -> [f64; 8] {
+        // Macros: closures would be compiled without the instruction set where they are not inlined.
+        macro_rules! pair {
+            ($x:expr, $y:expr) => {
+                _mm512_add_pd(_mm512_unpacklo_pd($x, $y), _mm512_unpackhi_pd($x, $y))
+            };
+        }
+        macro_rules! join {
+            ($x:expr, $y:expr) => {
+                _mm512_add_pd(
+                    _mm512_shuffle_f64x2::<0x88>($x, $y),
+                    _mm512_shuffle_f64x2::<0xdd>($x, $y),
+                )
+            };
+        }
+        let mut sums = [0.0; 8];
+        op!({
+            let first = (pair!(x[0].0, x[1].0), pair!(x[2].0, x[3].0));
+            let last = (pair!(x[4].0, x[5].0), pair!(x[6].0, x[7].0));
+            let (first, last) = (join!(first.0, first.1), join!(last.0, last.1));
+            _mm512_storeu_pd(sums.as_mut_ptr(), join!(first, last));
+        });
+        sums
+    }
 }
 
 impl Lanes for F32x16 {
