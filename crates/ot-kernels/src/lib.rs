@@ -29,6 +29,7 @@
 //! | | row minimum with its index, column minima | 8 read (column minima: and 8 read and written in cache) | 3 |
 //! | | compensated sum, dot | 8, 16 | 8, 11 |
 //! | | L1 distance, scan | 16, 8 | 3 |
+//! | [`scaling`] | scalings from sums, marginal error and extremes | 16 to 24 (in f32: half) | 1 to 4 |
 //! | `simd` | the registers that kernels are written against | | |
 
 pub mod anneal;
@@ -39,6 +40,7 @@ pub mod kernel_product;
 pub mod pairwise;
 pub mod pricing;
 pub mod reduce;
+pub mod scaling;
 mod simd;
 
 pub use dispatch::{Isa, isa};

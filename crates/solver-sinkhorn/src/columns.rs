@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use ot_kernels::gemm::{ktu_batch, kv_batch};
+use ot_kernels::scaling::{divide, divide_into, measure};
 use solver_api::{
     Certify, Check, Context, Error, Problem, Progress, Solution, Termination, check_feasible,
 };
@@ -302,7 +303,7 @@ impl<'a, T: Stored> Group<'a, T> {
         interrupted: Option<Termination>,
     ) -> Fate {
         let cols = columns.cols(k);
-        let seen = T::measure(
+        let seen = measure(
             &columns.b[cols.clone()],
             &columns.t[cols.clone()],
             &columns.v[cols],
@@ -511,7 +512,7 @@ impl<'a, T: Stored> Columns<'a, T> {
         kv_batch(&kernel.k, n, m, &self.v, &mut self.u, 1);
         let columns = self.a.chunks_exact(n).zip(self.u.chunks_exact_mut(n));
         for (slot, (a, u)) in self.slots.iter_mut().zip(columns) {
-            slot.sums = T::divide_into(a, u);
+            slot.sums = divide_into(a, u);
         }
         ktu_batch(&kernel.k, n, m, &self.u, &mut self.t, 1);
     }
@@ -519,7 +520,7 @@ impl<'a, T: Stored> Columns<'a, T> {
     /// V = B / T in column `k`.
     fn update(&mut self, k: usize) {
         let cols = self.cols(k);
-        T::divide(
+        divide(
             &self.b[cols.clone()],
             &self.t[cols.clone()],
             &mut self.v[cols],

@@ -5,19 +5,17 @@ use std::ops::Range;
 
 use ot_kernels::exp::gibbs_row;
 use ot_kernels::gemm::{ktu_batch, kv_batch};
+use ot_kernels::scaling::{divide, measure};
 use solver_api::{Cost, Measured};
 
 use crate::columns::Slot;
 use crate::kernel::{Kernel, Stored, Support};
 use crate::routes::Routes;
-use crate::sweep::Sweep;
 
 /// Columns that are measured together at most: enough to share the entries of a block, few enough to hand on soon.
 pub(crate) const TOGETHER: usize = 128;
 /// Kernel entries of a block of rows.
 const ENTRIES: usize = 1 << 17;
-/// Mass, over the whole, that lost kernel entries may have without being looked for in the plan.
-const NEGLIGIBLE_LOSS: f64 = 1e-14;
 
 /// Finished columns, and room to measure them.
 pub(crate) struct Finished<'a, E> {
@@ -156,7 +154,7 @@ impl<'a, E> Finished<'a, E> {
                 let at = k * n + first..k * n + first + r;
                 self.s[at.clone()].copy_from_slice(s);
                 let u = &mut x.u[k * r..(k + 1) * r];
-                f64::divide(&self.a[at.clone()], s, u);
+                divide(&self.a[at.clone()], s, u);
                 self.u[at].copy_from_slice(u);
                 self.costs[k] += u.iter().zip(paid).map(|(u, w)| u * w).sum::<f64>();
             }
@@ -224,7 +222,7 @@ impl<'a, E> Finished<'a, E> {
     /// Σ |v t − b| of column `k`.
     pub(crate) fn error(&self, k: usize) -> f64 {
         let cols = self.cols(k);
-        f64::measure(&self.b[cols.clone()], &self.t[cols.clone()], &self.v[cols]).error
+        measure(&self.b[cols.clone()], &self.t[cols.clone()], &self.v[cols]).error
     }
 
     /// s and t = b / v of column `k`, 1 where there is no weight: the pair that was measured.
@@ -254,9 +252,7 @@ impl<'a, E> Finished<'a, E> {
         kernel: &Kernel<T>,
     ) -> Option<Measured> {
         let (u, v) = (&self.u[self.rows(k)], &self.v[self.cols(k)]);
-        let smallest: f64 = T::SMALLEST.into();
-        let lost = u.iter().sum::<f64>() * smallest * v.iter().sum::<f64>();
-        let known = kernel.lost == 0 || lost <= NEGLIGIBLE_LOSS;
+        let known = !kernel.may_miss(u.iter().sum(), v.iter().sum());
         if !(known && self.costs[k].is_finite()) {
             return None;
         }

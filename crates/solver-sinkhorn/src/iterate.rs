@@ -10,10 +10,10 @@
 use std::time::Instant;
 
 use ot_kernels::kernel_product::{ProductWorkspace, scale_rows};
+use ot_kernels::scaling::{divide, measure};
 use solver_api::{Check, Context, Progress, Termination};
 
 use crate::kernel::{Kernel, Stored};
-use crate::sweep::Sweep;
 
 /// Checks without progress after which products in f32 have given what they can.
 pub(crate) const IDLE_IN_F32: u32 = 3;
@@ -28,13 +28,15 @@ pub(crate) struct Vectors {
     /// Weights at mass 1, on the support.
     pub(crate) a: Vec<f64>,
     pub(crate) b: Vec<f64>,
-    u: Vec<f64>,
-    v: Vec<f64>,
+    /// u = a / s, v = b / t.
+    pub(crate) u: Vec<f64>,
+    pub(crate) v: Vec<f64>,
     /// s = K v.
     pub(crate) s: Vec<f64>,
     /// t = Kᵀ u of the iteration before: v = b / t.
     pub(crate) t: Vec<f64>,
-    next_t: Vec<f64>,
+    /// Kᵀ u of the iteration that was measured last.
+    pub(crate) next_t: Vec<f64>,
     product: ProductWorkspace,
 }
 
@@ -165,7 +167,7 @@ pub(crate) fn iterate<T: Stored>(
         && before == 0
         && limits.max_iter > 1
         && lightest(&vectors.a).min(lightest(&vectors.b)) >= T::LEAST_WEIGHT;
-    f64::divide(&vectors.b, &vectors.t, &mut vectors.v);
+    divide(&vectors.b, &vectors.t, &mut vectors.v);
     let mut iteration = before;
     loop {
         iteration += 1;
@@ -177,7 +179,7 @@ pub(crate) fn iterate<T: Stored>(
         } else {
             scale_rows(k, &x.v, &x.a, 1.0, u, s, next_t, product)
         };
-        let columns = f64::measure(&x.b, &x.next_t, &x.v);
+        let columns = measure(&x.b, &x.next_t, &x.v);
         if narrow {
             let fits = in_range::<T>(seen.min_sum, seen.max_sum, least_a, "K v")
                 .and_then(|()| in_range::<T>(columns.least, columns.largest, least_b, "Kᵀ u"));
@@ -248,7 +250,7 @@ pub(crate) fn iterate<T: Stored>(
         }
         // Only now: the pair that was measured is (s, t).
         std::mem::swap(&mut vectors.t, &mut vectors.next_t);
-        f64::divide(&vectors.b, &vectors.t, &mut vectors.v);
+        divide(&vectors.b, &vectors.t, &mut vectors.v);
     }
 }
 

@@ -6,6 +6,7 @@ use ot_kernels::Elem;
 use ot_kernels::exp::gibbs_row;
 use ot_kernels::kernel_product::{ProductWorkspace, RowScaling, scale_rows, scale_rows_narrow};
 use ot_kernels::reduce::col_min_update;
+use ot_kernels::scaling::price;
 use rayon::prelude::*;
 use solver_api::cost::row_of;
 use solver_api::{Cost, CostRange, Error, Measure, Problem, check_feasible};
@@ -13,13 +14,14 @@ use solver_api::{Cost, CostRange, Error, Measure, Problem, check_feasible};
 use crate::NAME;
 use crate::aligned::{Aligned, LINE};
 use crate::iterate::NEGLIGIBLE;
-use crate::sweep::Sweep;
 
 /// Rows that one task of a parallel pass handles at least: 2¹⁶ entries.
 const ENTRIES_A_TASK: usize = 1 << 16;
+/// Mass, over the whole, that lost entries may have without being looked for in the plan.
+const NEGLIGIBLE_LOSS: f64 = 1e-14;
 
 /// How a kernel entry is stored.
-pub(crate) trait Stored: Elem + Sweep + Default {
+pub(crate) trait Stored: Elem + Default {
     /// Exponents above −LARGEST give normal numbers.
     const LARGEST: f64;
     /// Remaining spread over ε that leaves scalings ample room.
@@ -32,6 +34,9 @@ pub(crate) trait Stored: Elem + Sweep + Default {
     const LEAST_WEIGHT: f64;
     /// The error to which products in this type bring a problem safely, where f64 takes over.
     const PRODUCTS_REACH: f64;
+
+    /// The entries themselves, if they are f64.
+    fn as_f64(k: &[Self]) -> Option<&[f64]>;
 
     /// s = K v, u = a / s and out = Kᵀ u with products in this type.
     fn scale_rows(
@@ -53,6 +58,10 @@ impl Stored for f64 {
     const LEAST_WEIGHT: Self = NEGLIGIBLE;
     const PRODUCTS_REACH: Self = 0.0;
 
+    fn as_f64(k: &[Self]) -> Option<&[f64]> {
+        Some(k)
+    }
+
     fn scale_rows(
         k: &[Self],
         v: &[f64],
@@ -73,6 +82,10 @@ impl Stored for f32 {
     const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
     const LEAST_WEIGHT: f64 = 1e-15;
     const PRODUCTS_REACH: f64 = 4e-7;
+
+    fn as_f64(_: &[Self]) -> Option<&[f64]> {
+        None
+    }
 
     fn scale_rows(
         k: &[Self],
@@ -305,6 +318,45 @@ impl<T: Stored> Kernel<T> {
                 .sum()
         };
         Ok(())
+    }
+
+    /// Whether lost entries might count in the plan of the scalings with these sums: a lost entry is below the
+    /// smallest normal number.
+    pub(crate) fn may_miss(&self, sum_u: f64, sum_v: f64) -> bool {
+        let missed = sum_u * T::SMALLEST.into() * sum_v;
+        let negligible = missed <= NEGLIGIBLE_LOSS;
+        self.lost > 0 && !negligible
+    }
+
+    /// Σ u_i K_ij C_ij v_j, for a kernel whose entries are exact: one pass over K and the cost.
+    pub(crate) fn price(
+        &self,
+        cost: &dyn Cost,
+        support: &Support,
+        u: &[f64],
+        v: &[f64],
+    ) -> Option<f64> {
+        let (n, m) = support.shape();
+        let rows = (ENTRIES_A_TASK / m.max(1)).max(1);
+        let pass = |first: usize, u: &[f64]| -> Option<f64> {
+            let (mut wide, mut narrow) = (vec![0.0; cost.shape().1], vec![0.0; m]);
+            let mut paid = 0.0;
+            for (i, u) in (first..).zip(u) {
+                let row = support.row(cost, i, &mut wide, &mut narrow);
+                let k = T::as_f64(&self.k[i * self.width..][..m])?;
+                paid += u * price(k, row, &v[..m]);
+            }
+            Some(paid)
+        };
+        if n <= rows {
+            return pass(0, u);
+        }
+        let parts: Vec<Option<f64>> = u
+            .par_chunks(rows)
+            .enumerate()
+            .map(|(chunk, u)| pass(chunk * rows, u))
+            .collect();
+        parts.into_iter().sum()
     }
 
     /// The size of the numbers that exponents are made of.

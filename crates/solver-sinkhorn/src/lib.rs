@@ -34,7 +34,6 @@
 //! | `columns.rs` | problems with one cost as the columns of matrix products |
 //! | `finished.rs` | finished columns, measured together in f64 |
 //! | `routes.rs` | a proof that the entries which are not lost admit a plan |
-//! | `sweep.rs` | what an iteration does between two products |
 //! | `factory.rs` | the solver by name |
 //!
 //! Source: Cuturi, *Sinkhorn distances* (2013); Peyré and Cuturi, *Computational optimal transport* (2019), chapter 4.
@@ -50,7 +49,6 @@ mod kernel;
 mod routes;
 pub mod settings;
 mod solve;
-mod sweep;
 
 pub use factory::SinkhornFactory;
 pub use settings::Settings;

@@ -116,8 +116,12 @@ impl Sinkhorn {
                 }
             },
         );
+        let mut measured = None;
         let ended = match ended {
-            Ok(ended) => ended,
+            Ok(ended) => {
+                measured = measure(problem, support, kernel, vectors);
+                ended
+            }
             Err(out) => {
                 let refusal = kernel.refusal(problem.cost(), support, out.reason);
                 if !matches!(refusal, Error::KernelUnderflow { safe_reg, .. } if safe_reg <= kernel.reg)
@@ -135,7 +139,7 @@ impl Sinkhorn {
         };
         let (s, t) = (&vectors.s, &vectors.t);
         self.finish(
-            problem, context, started, ended, support, kernel, s, t, None,
+            problem, context, started, ended, support, kernel, s, t, measured,
         )
     }
 
@@ -247,6 +251,37 @@ fn warm_start<T: Stored>(
         *t = (x - middle).clamp(-300.0, 300.0).exp();
     }
     Ok(())
+}
+
+/// Marginals and cost of the plan, from the last iteration and one pass over kernel and cost: no exponentials.
+/// Nothing with an f32 kernel, nor where a number that the kernel lacks might count.
+fn measure<T: Stored>(
+    problem: &Problem,
+    support: &Support,
+    kernel: &Kernel<T>,
+    vectors: &Vectors,
+) -> Option<Measured> {
+    let (u, v) = (&vectors.u, &vectors.v);
+    if kernel.may_miss(u.iter().sum(), v.iter().sum()) {
+        return None;
+    }
+    let paid = kernel.price(problem.cost(), support, u, v)?;
+    if !paid.is_finite() {
+        return None;
+    }
+    let ((n, m), mass) = (problem.shape(), problem.mass());
+    let (mut sent, mut received) = (vec![0.0; n], vec![0.0; m]);
+    for ((&i, u), s) in support.rows.iter().zip(u).zip(&vectors.s) {
+        sent[i as usize] = mass * (u * s);
+    }
+    for ((&j, v), t) in support.cols.iter().zip(v).zip(&vectors.next_t) {
+        received[j as usize] = mass * (v * t);
+    }
+    Some(Measured {
+        sent,
+        received,
+        transport_cost: mass * paid,
+    })
 }
 
 /// The plan and the potentials of the pair (s, t): f = r − ε log s, g = c − ε log t.
