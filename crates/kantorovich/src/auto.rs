@@ -190,6 +190,7 @@ fn is_refusal(error: &Error) -> bool {
         Error::Unsupported { .. }
             | Error::KernelUnderflow { .. }
             | Error::TooLarge { .. }
+            | Error::TooManyPairs { .. }
             | Error::Unavailable { .. }
             | Error::UnreachableTolerance { .. }
             | Error::Backend { .. }

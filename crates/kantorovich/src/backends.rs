@@ -12,10 +12,10 @@ pub(crate) fn compiled_in() -> Vec<Arc<dyn Factory>> {
         #[cfg(feature = "sinkhorn")]
         Arc::new(solver_sinkhorn::SinkhornFactory),
         #[cfg(feature = "lp-minilp")]
-        Arc::new(solver_exact::lp::LpMinilpFactory),
+        Arc::new(solver_exact::lp::MINILP),
         #[cfg(feature = "lp-microlp")]
-        Arc::new(solver_exact::lp::LpMicrolpFactory),
+        Arc::new(solver_exact::lp::MICROLP),
         #[cfg(feature = "lp-highs")]
-        Arc::new(solver_exact::lp::LpHighsFactory),
+        Arc::new(solver_exact::lp::HIGHS),
     ]
 }

@@ -171,6 +171,18 @@ pub enum Error {
         /// Bytes allowed.
         limit: u64,
     },
+    /// A solver that can't be interrupted would take too long.
+    #[error(
+        "`cost` has {pairs} allowed pairs, but `{solver}`, which can't be interrupted, takes at most `max_pairs` = {max_pairs}: raise it, or choose another backend"
+    )]
+    TooManyPairs {
+        /// The solver.
+        solver: String,
+        /// Allowed pairs of positive weight.
+        pairs: u64,
+        /// What it takes.
+        max_pairs: u64,
+    },
     /// A third-party solver under a backend failed in a way of its own.
     #[error("`{solver}` failed: {message}")]
     Backend {

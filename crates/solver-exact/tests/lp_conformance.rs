@@ -21,11 +21,16 @@ fn conforms(factory: &dyn Factory) {
 /// Refuses what the settings say it refuses.
 fn keeps_its_limits(factory: &dyn Factory) -> Result<(), Error> {
     let mut options = Options::default();
-    options.set.insert("max_bytes".into(), "1000".into());
+    options.set.insert("max_pairs".into(), "3".into());
     let solver = factory.build(&options)?;
     solver.solve(&Problem::from_slices(&[1.0], &[1.0], &[2.0])?)?;
     let large = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &[0.0, 1.0, 1.0, 0.0])?;
-    assert!(matches!(solver.solve(&large), Err(Error::TooLarge { .. })));
+    let refused = Error::TooManyPairs {
+        solver: factory.name().to_owned(),
+        pairs: 4,
+        max_pairs: 3,
+    };
+    assert_eq!(solver.solve(&large).err(), Some(refused));
     let options = Options {
         tol: Some(1e-15),
         ..Options::default()
@@ -43,20 +48,20 @@ fn keeps_its_limits(factory: &dyn Factory) -> Result<(), Error> {
 #[cfg(feature = "lp-minilp")]
 #[test]
 fn minilp() -> Result<(), Error> {
-    conforms(&solver_exact::lp::LpMinilpFactory);
-    keeps_its_limits(&solver_exact::lp::LpMinilpFactory)
+    conforms(&solver_exact::lp::MINILP);
+    keeps_its_limits(&solver_exact::lp::MINILP)
 }
 
 #[cfg(feature = "lp-microlp")]
 #[test]
 fn microlp() -> Result<(), Error> {
-    conforms(&solver_exact::lp::LpMicrolpFactory);
-    keeps_its_limits(&solver_exact::lp::LpMicrolpFactory)
+    conforms(&solver_exact::lp::MICROLP);
+    keeps_its_limits(&solver_exact::lp::MICROLP)
 }
 
 #[cfg(feature = "lp-highs")]
 #[test]
 fn highs() -> Result<(), Error> {
-    conforms(&solver_exact::lp::LpHighsFactory);
-    keeps_its_limits(&solver_exact::lp::LpHighsFactory)
+    conforms(&solver_exact::lp::HIGHS);
+    keeps_its_limits(&solver_exact::lp::HIGHS)
 }

@@ -1,45 +1,16 @@
 //! minilp, called directly.
 
 use ::minilp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem as Program};
-use solver_api::{Capabilities, Error, Factory, Options, SettingSpec, Solver};
 
 use super::network::Network;
-use super::{Library, LpSolver, Settings};
+use super::{Library, LpFactory};
 
-const LIBRARY: Library = Library {
+/// `lp-minilp`.
+pub const MINILP: LpFactory = LpFactory(Library {
     name: "lp-minilp",
+    summary: "the linear program, by minilp: an oracle for small problems",
     minimise,
-};
-
-/// Makes solvers over minilp.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LpMinilpFactory;
-
-impl Factory for LpMinilpFactory {
-    fn name(&self) -> &str {
-        LIBRARY.name
-    }
-
-    fn summary(&self) -> &str {
-        "the linear program, by minilp: an oracle for small problems"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        super::capabilities()
-    }
-
-    fn settings(&self) -> Vec<SettingSpec> {
-        Settings::specs()
-    }
-
-    fn build(&self, options: &Options) -> Result<Box<dyn Solver>, Error> {
-        let settings = Settings::read(LIBRARY.name, options)?;
-        Ok(Box::new(LpSolver {
-            library: LIBRARY,
-            settings,
-        }))
-    }
-}
+});
 
 fn minimise(network: &Network) -> Result<Vec<f64>, String> {
     let mut program = Program::new(OptimizationDirection::Minimize);

@@ -15,9 +15,19 @@
 //! A partial problem gets one more source and one more target, for the mass that stays. Relaxed problems are not
 //! linear and are refused. The libraries can be neither interrupted nor warm-started through this interface.
 //!
-//! Time grows steeply with n·m, memory is some 200 to 400 bytes for each allowed pair; above the setting `max_bytes`
-//! (1 GiB unless set) a problem is refused as too large.
+//! Memory is some 200 to 400 bytes for each allowed pair. Time grows about as n³ to n⁴ and can't be cut short, so a
+//! problem of more allowed pairs than the setting `max_pairs` (250 000 unless set, 500 × 500) is refused
+//! ([`Error::TooManyPairs`]). One solve of random points in the plane, squared distances, took on two shared cores
+//! (`ot solve --backend NAME --json`, its `seconds`):
+//!
+//! | n × n | minilp | microlp |
+//! |---|---|---|
+//! | 128 | 0.04 s | 0.05 s |
+//! | 256 | 0.9 s | 0.8 s |
+//! | 400 | 4 s | 2 s |
+//! | 600 | 10 s | 9 s |
 
+mod factory;
 #[cfg(any(feature = "lp-highs", feature = "lp-microlp"))]
 mod good;
 #[cfg(feature = "lp-highs")]
@@ -33,12 +43,13 @@ mod settings;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+pub use factory::LpFactory;
 #[cfg(feature = "lp-highs")]
-pub use highs::LpHighsFactory;
+pub use highs::HIGHS;
 #[cfg(feature = "lp-microlp")]
-pub use microlp::LpMicrolpFactory;
+pub use microlp::MICROLP;
 #[cfg(feature = "lp-minilp")]
-pub use minilp::LpMinilpFactory;
+pub use minilp::MINILP;
 use network::Network;
 use settings::Settings;
 use solver_api::{
@@ -46,14 +57,15 @@ use solver_api::{
     check_feasible,
 };
 
-/// A library: its name, and how it minimises. The answer is one flow for each arc of the network.
+/// A library: its name, what it is, and how it minimises. The answer is one flow for each arc of the network.
 #[derive(Debug, Clone, Copy)]
 struct Library {
     name: &'static str,
+    summary: &'static str,
     minimise: fn(&Network) -> Result<Vec<f64>, String>,
 }
 
-/// A solver over one of the libraries. Made by the factories of this module.
+/// A solver over one of the libraries. Made by an [`LpFactory`].
 #[derive(Debug, Clone)]
 struct LpSolver {
     library: Library,
