@@ -27,6 +27,7 @@
 //! | | entropic half-step over a list of columns | 12 (cost in f32: 8), two indexed accesses | 25 |
 //! | [`reduce`] | log-sum-exp of a row | 8 read twice, g in cache | 36 |
 //! | | row minimum with its index, column minima | 8 read (column minima: and 8 read and written in cache) | 3 |
+//! | | both minima of a row; a row of a plan while it is rounded | 16 to 24 read, 8 written in cache | 4 to 8 |
 //! | | compensated sum, dot | 8, 16 | 8, 11 |
 //! | | L1 distance, scan | 16, 8 | 3 |
 //! | [`scaling`] | scalings from sums, marginal error and extremes | 16 to 24 (in f32: half) | 1 to 4 |

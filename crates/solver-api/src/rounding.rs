@@ -5,6 +5,8 @@
 //! forbidden the remainder goes along allowed pairs, and reroutes the plan where it must. The rounded plan is never
 //! written out: it is the plan with two scalings, plus the remainder.
 
+use ot_kernels::reduce::{RoundedRow, rounded_row};
+
 use crate::cost::{Cost, row_of};
 use crate::feasibility::may_forbid;
 use crate::flow::Routing;
@@ -75,19 +77,31 @@ impl RoundedPlan {
 /// and one over the cost, O(n + m) memory; with forbidden pairs, a flow for what is left.
 #[must_use]
 pub fn round(problem: &Problem, plan: &Plan) -> RoundedPlan {
-    round_measured(problem, plan, &plan.marginals().0)
+    round_measured(problem, plan, &plan.marginals().0, None)
 }
 
-/// [`round`], given what each source of the plan sends. It need not be right for the bound to hold: what scaling
-/// leaves is found from the plan itself, and rows that send too much prove nothing.
-pub(crate) fn round_measured(problem: &Problem, plan: &Plan, sent: &[f64]) -> RoundedPlan {
+/// [`round`], given what each source of the plan sends and perhaps what each target gets. Neither need be right for
+/// the bound to hold: what scaling leaves is found from the plan itself, rows that send too much prove nothing, and
+/// columns that turn out otherwise are summed again.
+pub(crate) fn round_measured(
+    problem: &Problem,
+    plan: &Plan,
+    sent: &[f64],
+    received: Option<&[f64]>,
+) -> RoundedPlan {
     let (a, b) = (problem.a().weights(), problem.b().weights());
     let mut row_scale: Vec<f64> = a.iter().zip(sent).map(|(&a, &r)| shrink(a, r)).collect();
-    let mut cols = plan.apply_transpose(&row_scale).unwrap_or_default();
+    let forbidden = may_forbid(problem.cost()) && problem.cost().range().forbidden > 0;
+    // Where no row is scaled down by more than rounding, the columns sum to what is received.
+    let known = received.filter(|_| !forbidden && row_scale.iter().all(|x| *x > 1.0 - 1e-14));
+    let mut cols = match known {
+        Some(received) => received.to_vec(),
+        None => plan.apply_transpose(&row_scale).unwrap_or_default(),
+    };
     let col_scale: Vec<f64> = b.iter().zip(&cols).map(|(&b, &c)| shrink(b, c)).collect();
     if let Marginals::Partial { mass } = problem.marginals() {
-        let sent: Vec<f64> = cols.iter().zip(&col_scale).map(|(c, y)| c * y).collect();
-        let share = shrink(mass, measure::sum(&sent));
+        let kept: Vec<f64> = cols.iter().zip(&col_scale).map(|(c, y)| c * y).collect();
+        let share = shrink(mass, measure::sum(&kept));
         row_scale
             .iter_mut()
             .chain(&mut cols)
@@ -99,11 +113,19 @@ pub(crate) fn round_measured(problem: &Problem, plan: &Plan, sent: &[f64]) -> Ro
         .zip(&col_scale)
         .map(|((&b, c), y)| (b - c * y).max(0.0))
         .collect();
-    let forbidden = may_forbid(problem.cost()) && problem.cost().range().forbidden > 0;
     if forbidden {
         return round_on_allowed(problem, plan, row_scale, col_scale, rest_b);
     }
-    round_by_product(problem, plan, row_scale, col_scale, rest_b)
+    let (rounded, summed) = round_by_product(problem, plan, row_scale, col_scale, rest_b);
+    if known.is_some() {
+        let off = |(x, y): (&f64, &f64)| (x - y).abs();
+        let off: f64 = summed.iter().zip(&cols).map(off).sum();
+        let right = off <= 1e-12 * problem.mass();
+        if !right {
+            return round_measured(problem, plan, sent, None);
+        }
+    }
+    rounded
 }
 
 /// The factor that brings `have` down to `want`; 1 where there is room.
@@ -116,39 +138,71 @@ fn exceeds(sent: f64, want: f64) -> bool {
     sent > want * (1.0 + 1e-9)
 }
 
-/// The product of the two remainders, priced in the same pass that finds the rows' remainder.
+/// What one chunk of rows of [`round_by_product`] comes to.
+struct ProductParts {
+    /// Each row: what it misses, ⟨P, C⟩ of what it sends, and the cost of spreading one unit like the remainder.
+    rows: Vec<[f64; 3]>,
+    columns: Vec<f64>,
+    scratch: Vec<f64>,
+    costs: Vec<f64>,
+}
+
+/// The product of the two remainders, priced in the same pass that finds the rows' remainder. Returns the column
+/// sums of diag(x) P too.
 fn round_by_product(
     problem: &Problem,
     plan: &Plan,
     row_scale: Vec<f64>,
     col_scale: Vec<f64>,
     rest_b: Vec<f64>,
-) -> RoundedPlan {
+) -> (RoundedPlan, Vec<f64>) {
     let (a, cost) = (problem.a().weights(), problem.cost());
     let (n, m) = plan.shape();
     let total_b = measure::sum(&rest_b);
-    // Each row: what it misses, ⟨P, C⟩ of what it sends, and the cost of spreading one unit like rest_b.
     let parts = fold_rows(
         n,
-        || (Vec::new(), plan.scratch(), vec![0.0; m]),
-        |(out, scratch, costs): &mut (Vec<[f64; 3]>, _, _), i| {
-            let (x, row) = (row_scale[i], plan.row(i, scratch));
-            let mut sent = x * row.dot(&col_scale);
-            let row_cost = row_of(cost, i, costs);
-            let mut paid = x * row.weighted_price(&col_scale, row_cost);
+        || ProductParts {
+            rows: Vec::new(),
+            columns: vec![0.0; m],
+            scratch: plan.scratch(),
+            costs: vec![0.0; m],
+        },
+        |part, i| {
+            let x = row_scale[i];
+            let row_cost = row_of(cost, i, &mut part.costs);
+            let row = match plan.row(i, &mut part.scratch) {
+                PlanRow::Dense(p) => {
+                    rounded_row(p, &col_scale, row_cost, &rest_b, x, &mut part.columns)
+                }
+                row @ PlanRow::Sparse(..) => {
+                    row.add_to(x, &mut part.columns);
+                    RoundedRow {
+                        sent: row.dot(&col_scale),
+                        paid: row.weighted_price(&col_scale, row_cost),
+                        spread: dot(row_cost, &rest_b),
+                        sound: row.is_sound(),
+                    }
+                }
+            };
+            let (mut sent, mut paid) = (x * row.sent, x * row.paid);
             // NaN or negative mass is no plan, and proves no upper bound.
-            if !row.is_sound() || exceeds(sent, a[i]) {
+            if !row.sound || exceeds(sent, a[i]) {
                 (sent, paid) = (0.0, f64::INFINITY);
             }
             let spread = if total_b > 0.0 {
-                dot(row_cost, &rest_b) / total_b
+                row.spread / total_b
             } else {
                 0.0
             };
-            out.push([(a[i] - sent).max(0.0), paid, spread]);
+            part.rows.push([(a[i] - sent).max(0.0), paid, spread]);
         },
     );
-    let by_row: Vec<[f64; 3]> = parts.into_iter().flat_map(|part| part.0).collect();
+    let (mut by_row, mut summed) = (Vec::with_capacity(n), vec![0.0; m]);
+    for part in parts {
+        by_row.extend(part.rows);
+        let pairs = summed.iter_mut().zip(&part.columns);
+        pairs.for_each(|(all, part)| *all += part);
+    }
     let rest_a: Vec<f64> = by_row.iter().map(|r| r[0]).collect();
     let (total_a, sent) = (measure::sum(&rest_a), problem.a().mass());
     let missing = match problem.marginals() {
@@ -160,7 +214,10 @@ fn round_by_product(
     } else {
         0.0
     };
-    let priced: Vec<f64> = by_row.iter().map(|r| r[1] + share * r[0] * r[2]).collect();
+    let priced: Vec<f64> = by_row
+        .iter()
+        .map(|r: &[f64; 3]| r[1] + share * r[0] * r[2])
+        .collect();
     let remainder = if missing > 0.0 && total_b > 0.0 {
         let u = rest_a.iter().map(|r| r * share).collect();
         let v = rest_b.iter().map(|r| r / total_b).collect();
@@ -168,12 +225,13 @@ fn round_by_product(
     } else {
         Remainder::None
     };
-    RoundedPlan {
+    let rounded = RoundedPlan {
         row_scale,
         col_scale,
         remainder,
         transport_cost: measure::sum(&priced),
-    }
+    };
+    (rounded, summed)
 }
 
 /// The remainder goes along allowed pairs.
@@ -358,11 +416,24 @@ mod tests {
             let problem = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &cost).unwrap();
             let plan = Plan::from(DensePlan::new(2, 2, vec![0.5, 0.5, 0.0, 0.5]).unwrap());
             assert_eq!(
-                round_measured(&problem, &plan, &[0.5, 0.5]).transport_cost,
+                round_measured(&problem, &plan, &[0.5, 0.5], None).transport_cost,
                 inf
             );
-            let right = round_measured(&problem, &plan, &[1.0, 0.5]).transport_cost;
+            let right = round_measured(&problem, &plan, &[1.0, 0.5], None).transport_cost;
             assert_eq!(right, round(&problem, &plan).transport_cost);
+        }
+    }
+
+    #[test]
+    fn a_wrong_word_on_what_is_received_changes_nothing() {
+        let problem =
+            Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &[0.0, 1.0, 1.0, 0.0]).unwrap();
+        let plan = Plan::from(DensePlan::new(2, 2, vec![0.5, 0.0, 0.25, 0.25]).unwrap());
+        let alone = round(&problem, &plan).transport_cost;
+        for received in [[0.5, 0.5], [0.75, 0.25]] {
+            let rounded = round_measured(&problem, &plan, &[0.5, 0.5], Some(&received));
+            assert_feasible(&problem, &plan, &rounded);
+            assert!((rounded.transport_cost - alone).abs() < 1e-15);
         }
     }
 

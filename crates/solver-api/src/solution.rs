@@ -221,7 +221,13 @@ impl Solution {
             (Some((bracket, time)), _) => (Some(bracket), time),
             (None, Certify::Off) => (None, Duration::ZERO),
             (None, _) => {
-                let bracket = certify_measured(problem, &plan, &potentials, &measured.sent);
+                let bracket = certify_measured(
+                    problem,
+                    &plan,
+                    &potentials,
+                    &measured.sent,
+                    Some(&measured.received),
+                );
                 (Some(bracket), begun.elapsed())
             }
         };

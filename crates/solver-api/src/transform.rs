@@ -1,7 +1,7 @@
 //! Potentials and their (soft) c-transforms.
 
 use crate::Error;
-use ot_kernels::reduce::{col_min_update, row_min_arg};
+use ot_kernels::reduce::{both_minima, col_min_update, row_min_arg};
 
 use crate::cost::{Cost, CostKind, DenseData, row_of};
 use crate::feasibility::components;
@@ -195,6 +195,44 @@ pub fn c_transform_to_source(
         },
     );
     parts.into_iter().flat_map(|part| part.0).collect()
+}
+
+/// Both transforms in one pass over the cost: [`c_transform_to_target`] of f and [`c_transform_to_source`] of g.
+pub(crate) fn both_c_transforms(
+    cost: &dyn Cost,
+    f: &[f64],
+    uses_source: impl Fn(usize) -> bool + Sync,
+    g: &[f64],
+    uses_target: impl Fn(usize) -> bool,
+) -> (Vec<f64>, Vec<f64>) {
+    let (n, m) = cost.shape();
+    // What takes no part gets −∞, which makes its C − f and C − g +∞.
+    let part = |v: f64, uses: bool| {
+        if v.is_finite() && uses {
+            v
+        } else {
+            f64::NEG_INFINITY
+        }
+    };
+    let g: Vec<f64> = (0..m).map(|j| part(g[j], uses_target(j))).collect();
+    let parts = fold_rows(
+        n,
+        || (Vec::new(), vec![f64::INFINITY; m], vec![0.0; m]),
+        |(to_source, to_target, scratch), i| {
+            let fi = part(f[i], uses_source(i));
+            to_source.push(match stored_f32(cost, i) {
+                Some(row) => both_minima(row, fi, &g, to_target),
+                None => both_minima(row_of(cost, i, scratch), fi, &g, to_target),
+            });
+        },
+    );
+    let (mut to_target, mut to_source) = (vec![f64::INFINITY; m], Vec::with_capacity(n));
+    for part in parts {
+        to_source.extend(part.0);
+        let pairs = to_target.iter_mut().zip(part.1);
+        pairs.for_each(|(all, part)| *all = all.min(part));
+    }
+    (to_target, to_source)
 }
 
 /// Row `i` of a cost that is stored in single precision: the kernels widen it as they read.

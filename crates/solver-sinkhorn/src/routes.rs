@@ -4,9 +4,10 @@
 const UNROUTED: f64 = 1e-11;
 
 /// The pattern of a kernel, made once for many plans.
-pub(crate) struct Routes<'a, T> {
-    k: &'a [T],
-    m: usize,
+pub(crate) struct Routes {
+    /// A bit for each pair, rows in whole words: small enough to stay in a cache.
+    allowed: Vec<u64>,
+    words: usize,
     /// Sources and targets, those with the fewest allowed pairs first.
     sources: Vec<usize>,
     targets: Vec<usize>,
@@ -14,16 +15,19 @@ pub(crate) struct Routes<'a, T> {
     nearest: Vec<usize>,
 }
 
-impl<'a, T: Copy + Default + PartialOrd> Routes<'a, T> {
+impl Routes {
     /// `k` is n×m, row-major, and 0 where a pair is not allowed.
-    pub(crate) fn new(k: &'a [T], n: usize, m: usize) -> Self {
+    pub(crate) fn new<T: Copy + Default + PartialOrd>(k: &[T], n: usize, m: usize) -> Self {
+        let words = m.div_ceil(64);
+        let mut allowed = vec![0; n * words];
         let (mut by_source, mut by_target) = (vec![0_u32; n], vec![0_u32; m]);
         let mut nearest = vec![0; n];
         for (i, row) in k.chunks_exact(m.max(1)).enumerate() {
             for (j, (&k, there)) in row.iter().zip(&mut by_target).enumerate() {
-                let one = u32::from(k > T::default());
-                by_source[i] += one;
-                *there += one;
+                let one = u64::from(k > T::default());
+                allowed[i * words + j / 64] |= one << (j % 64);
+                by_source[i] += one as u32;
+                *there += one as u32;
                 if k > row[nearest[i]] {
                     nearest[i] = j;
                 }
@@ -35,8 +39,8 @@ impl<'a, T: Copy + Default + PartialOrd> Routes<'a, T> {
             order
         };
         Self {
-            k,
-            m,
+            allowed,
+            words,
             sources: sorted(&by_source),
             targets: sorted(&by_target),
             nearest,
@@ -44,7 +48,7 @@ impl<'a, T: Copy + Default + PartialOrd> Routes<'a, T> {
     }
 
     fn allows(&self, i: usize, j: usize) -> bool {
-        self.k[i * self.m + j] > T::default()
+        self.allowed[i * self.words + j / 64] >> (j % 64) & 1 == 1
     }
 
     /// Whether what a plan lacks, `a` of the sources and `b` of the targets, is seen to find a way: first directly;
