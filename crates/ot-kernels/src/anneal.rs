@@ -10,7 +10,7 @@ use crate::simd::{Backend, Kernel, Lanes, run};
 
 /// Rows of cost and kernel are padded to a multiple of this.
 pub const PADDING: usize = 16;
-const ROWS: usize = 4;
+const ROWS: usize = 8;
 
 /// A problem at mass 1 and its duals; n = `a.len()`, and every other length follows from that of `b`.
 #[derive(Debug)]

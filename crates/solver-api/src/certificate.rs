@@ -221,6 +221,7 @@ fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> 
     }
     let parts = fold_rows(
         n,
+        m,
         || (Vec::new(), vec![0.0; m], plan.scratch(), vec![0.0; m]),
         |(rows, cols, scratch, costs): &mut (Vec<[f64; 2]>, Vec<f64>, _, _), i| {
             let (mut sent, mut paid, mut sound) = (0.0, 0.0, true);

@@ -81,6 +81,12 @@ impl PlanRow<'_> {
 }
 
 impl PlanRow<'_> {
+    /// Whether nothing is stored.
+    pub(crate) fn is_empty(self) -> bool {
+        let (Self::Dense(values) | Self::Sparse(_, values)) = self;
+        values.is_empty()
+    }
+
     /// Whether every entry is a number that is not negative. One pass without branches.
     pub(crate) fn is_sound(self) -> bool {
         let (Self::Dense(values) | Self::Sparse(_, values)) = self;
@@ -356,12 +362,21 @@ impl Plan {
         }
     }
 
+    /// About what a pass reads of each row.
+    pub(crate) fn entries_per_row(&self) -> usize {
+        match self {
+            Self::Sparse(plan) => plan.nnz().div_ceil(plan.n.max(1)),
+            _ => self.shape().1,
+        }
+    }
+
     /// Both marginals, P1 and Pᵀ1, in one pass.
     #[must_use]
     pub fn marginals(&self) -> (Vec<f64>, Vec<f64>) {
         let (n, m) = self.shape();
         fold_rows(
             n,
+            self.entries_per_row(),
             || (Vec::new(), vec![0.0; m], self.scratch()),
             |(rows, cols, scratch), i| {
                 let row = self.row(i, scratch);
@@ -392,6 +407,7 @@ impl Plan {
         }
         let parts = fold_rows(
             n,
+            self.entries_per_row(),
             || (Vec::new(), self.scratch()),
             |(rows, scratch), i| rows.push(self.row(i, scratch).dot(v)),
         );
@@ -410,6 +426,7 @@ impl Plan {
         }
         let parts = fold_rows(
             n,
+            self.entries_per_row(),
             || (vec![0.0; m], self.scratch()),
             |(cols, scratch), i| self.row(i, scratch).add_to(u[i], cols),
         );
@@ -426,6 +443,7 @@ impl Plan {
         let (n, m) = self.shape();
         let parts = fold_rows(
             n,
+            self.entries_per_row(),
             || (Vec::new(), self.scratch(), self.cost_scratch(m)),
             |(rows, scratch, costs), i| rows.push(self.row(i, scratch).price_of(cost, i, costs)),
         );
@@ -459,6 +477,7 @@ impl Plan {
         }
         let parts = fold_rows(
             n,
+            self.entries_per_row(),
             || (Vec::new(), self.scratch()),
             |(rows, scratch), i| {
                 let start = rows.len();

@@ -161,6 +161,7 @@ fn round_by_product(
     let total_b = measure::sum(&rest_b);
     let parts = fold_rows(
         n,
+        plan.entries_per_row(),
         || ProductParts {
             rows: Vec::new(),
             columns: vec![0.0; m],
@@ -168,18 +169,25 @@ fn round_by_product(
             costs: vec![0.0; m],
         },
         |part, i| {
-            let x = row_scale[i];
+            let (x, row) = (row_scale[i], plan.row(i, &mut part.scratch));
+            if row.is_empty() && a[i] == 0.0 {
+                part.rows.push([0.0; 3]);
+                return;
+            }
             let row_cost = row_of(cost, i, &mut part.costs);
-            let row = match plan.row(i, &mut part.scratch) {
+            let row = match row {
                 PlanRow::Dense(p) => {
                     rounded_row(p, &col_scale, row_cost, &rest_b, x, &mut part.columns)
                 }
                 row @ PlanRow::Sparse(..) => {
                     row.add_to(x, &mut part.columns);
+                    let sent = row.dot(&col_scale);
+                    let short = total_b > 0.0 && x * sent < a[i];
                     RoundedRow {
-                        sent: row.dot(&col_scale),
+                        sent,
                         paid: row.weighted_price(&col_scale, row_cost),
-                        spread: dot(row_cost, &rest_b),
+                        // A whole row of the cost, which most rows of a sparse plan don't ask for.
+                        spread: if short { dot(row_cost, &rest_b) } else { 0.0 },
                         sound: row.is_sound(),
                     }
                 }
@@ -246,6 +254,7 @@ fn round_on_allowed(
     let (n, m) = plan.shape();
     let parts = fold_rows(
         n,
+        plan.entries_per_row(),
         || (Vec::new(), plan.scratch(), vec![0.0; m]),
         |(out, scratch, costs): &mut (Vec<[f64; 2]>, _, _), i| {
             let (mut sent, mut paid, mut sound) = (0.0, 0.0, true);

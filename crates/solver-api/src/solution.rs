@@ -286,6 +286,7 @@ fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64) {
     let cost = problem.cost();
     let parts = fold_rows(
         n,
+        plan.entries_per_row(),
         || -> ValueParts {
             (
                 Vec::new(),

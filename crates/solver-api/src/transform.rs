@@ -1,7 +1,8 @@
 //! Potentials and their (soft) c-transforms.
 
 use crate::Error;
-use ot_kernels::reduce::{both_minima, col_min_update, row_min_arg};
+use ot_kernels::pricing::row_min;
+use ot_kernels::reduce::{both_minima, col_min_update};
 
 use crate::cost::{Cost, CostKind, DenseData, row_of};
 use crate::feasibility::components;
@@ -140,6 +141,7 @@ pub fn c_transform_to_target(
     let (n, m) = cost.shape();
     let parts = fold_rows(
         n,
+        m,
         || (vec![f64::INFINITY; m], vec![0.0; m]),
         |(best, scratch), i| {
             let fi = f[i];
@@ -171,27 +173,27 @@ pub fn c_transform_to_source(
     uses: impl Fn(usize) -> bool + Sync,
 ) -> Vec<f64> {
     let (n, m) = cost.shape();
-    // A target that is not used gets −∞, which makes its C − g +∞.
-    let g: Vec<f64> = g
+    // −g, and +∞ for a target that is not used: it loses every comparison.
+    let signed: Vec<f64> = g
         .iter()
         .enumerate()
         .map(|(j, &v)| {
             if v.is_finite() && uses(j) {
-                v
+                -v
             } else {
-                f64::NEG_INFINITY
+                f64::INFINITY
             }
         })
         .collect();
     let parts = fold_rows(
         n,
+        m,
         || (Vec::new(), vec![0.0; m]),
         |(out, scratch), i| {
-            let (least, _) = match stored_f32(cost, i) {
-                Some(row) => row_min_arg(row, &g),
-                None => row_min_arg(row_of(cost, i, scratch), &g),
-            };
-            out.push(least);
+            out.push(match stored_f32(cost, i) {
+                Some(row) => row_min(row, &signed),
+                None => row_min(row_of(cost, i, scratch), &signed),
+            });
         },
     );
     parts.into_iter().flat_map(|part| part.0).collect()
@@ -217,6 +219,7 @@ pub(crate) fn both_c_transforms(
     let g: Vec<f64> = (0..m).map(|j| part(g[j], uses_target(j))).collect();
     let parts = fold_rows(
         n,
+        m,
         || (Vec::new(), vec![f64::INFINITY; m], vec![0.0; m]),
         |(to_source, to_target, scratch), i| {
             let fi = part(f[i], uses_source(i));
@@ -258,6 +261,7 @@ fn soft_to_source(
     let (n, m) = cost.shape();
     let parts = fold_rows(
         n,
+        m,
         || (Vec::new(), vec![0.0; m]),
         |(out, scratch), i| {
             if a[i] > 0.0 {
@@ -298,6 +302,7 @@ fn soft_to_target(
     let (n, m) = cost.shape();
     let parts = fold_rows(
         n,
+        m,
         || (vec![0.0; m], vec![0.0; m]),
         |(sums, scratch), i| {
             if a[i] == 0.0 {

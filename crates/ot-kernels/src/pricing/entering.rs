@@ -158,7 +158,9 @@ pub fn row_entering_with<T: Entry>(
     shift: f64,
     tol: f64,
 ) -> Option<u32> {
-    let j = run(isa, Violated(sums(c, p), shift))?;
+    // |c| + |p| is at least |c + p|, so a pair above this bar is not violated. Basic pairs are: theirs is 0 to an ulp.
+    let bar = shift - 1.9 * tol.min(0.01) * shift.abs();
+    let j = run(isa, Violated(sums(c, p), bar))?;
     if relaxed_key(c[j].wide(), p[j], shift, tol) < 0.0 {
         return Some(j as u32);
     }

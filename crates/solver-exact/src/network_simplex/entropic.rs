@@ -10,7 +10,7 @@ use super::start::Placement;
 
 /// Temperatures, as a part of the cost's spread, and iterations at each. Measured on random and real problems of
 /// 30 to 200 points: colder or longer saves fewer pivots than it costs.
-const LEVELS: [(f32, usize); 3] = [(0.05, 4), (0.01, 6), (0.002, 12)];
+const LEVELS: [(f32, usize); 3] = [(0.04, 4), (0.008, 6), (0.0015, 10)];
 
 /// Scratch of the iterations, and the columns' duals.
 #[derive(Debug, Default)]
