@@ -5,6 +5,13 @@
 //! block streams in from memory for `K v`, and is then added to `Kᵀ u` out of the second-level cache. One pass
 //! over memory serves both products.
 //!
+//! Where K comes from memory, one read of it is the floor, and the steps stay within a third of it. Where K comes from
+//! the outer cache (n = 1000) the floor is the rate at which lines enter the first-level cache, and every element
+//! is still loaded twice through the same ports: on Zen 4, with one 512-bit load a cycle, the products alone, all of
+//! their rows in the first-level cache, take 1.0 (f32) to 1.4 times (f64) as long as reading K once, and loads and
+//! lines add up rather than overlap. Blocks of 1 to 8 rows, both products in one loop, and prefetches of either kind
+//! all came out between 1.8 and 2.2 times one read.
+//!
 //! Several threads work on fixed row chunks, each with a column accumulator of its own, which are added in
 //! order: the same thread count and instruction set give the same bits.
 
