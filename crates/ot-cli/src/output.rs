@@ -38,7 +38,7 @@ impl Outputs {
             if extension(path).as_deref() != Some("npz") {
                 return Err(wrong_name("potentials-out", path, ".npz"));
             }
-            if args.plan_out.as_ref() == Some(path) {
+            if args.plan_out.as_deref().is_some_and(|p| same_file(p, path)) {
                 let problem = format!("{} is already --plan-out", path.display());
                 return Err(Failure::option("potentials-out", problem));
             }
@@ -65,6 +65,16 @@ impl Outputs {
         }
         Ok(())
     }
+}
+
+/// Whether two names mean one file, however their folders are spelt.
+fn same_file(one: &Path, other: &Path) -> bool {
+    let resolved = |path: &Path| {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    one == other || resolved(one).is_some_and(|one| Some(one) == resolved(other))
 }
 
 fn extension(path: &Path) -> Option<String> {

@@ -234,7 +234,7 @@ fn time_limit(args: &SolveArgs) -> Result<Option<Duration>, Failure> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(limit) if !limit.is_zero() => Ok(Some(limit)),
         _ => {
-            let rule = format!("{seconds} must be a positive number of seconds");
+            let rule = format!("{seconds:?} must be a number of seconds from 1e-9 to 1e19");
             Err(Failure::option("time-limit", rule))
         }
     }

@@ -33,7 +33,9 @@ fn bad_numbers_are_named_with_their_place() {
     weights(&[0.5, nan, 0.5], &["`a`[1] is NaN", "finite"]);
     weights(&[0.5, 0.5, inf], &["`a`[2] is inf"]);
     weights(&[-0.5, 1.0, 0.5], &["`a`[0] is -0.5"]);
-    weights(&[0.0, 0.0, 0.0], &["`a` has mass 0"]);
+    weights(&[0.0, 0.0, 0.0], &["`a` has mass 0 over 3", "1e-300"]);
+    weights(&[1e-320, 0.0, 0.0], &["`a` has mass 1e-320 over 3"]);
+    weights(&[-1e300, 1.0, 0.5], &["`a`[0] is -1e300"]);
     weights(&[1e308, 1e308, 1e308], &["`a` has mass inf"]);
     weights(&[0.5, 0.5], &["`a` has shape 2", "3 rows"]);
     weights(&[0.5, 0.25, 0.25 + 2e-9], &["masses", "1e-9"]);
@@ -52,6 +54,11 @@ fn bad_numbers_are_named_with_their_place() {
         &[3, 2],
         &[0.0, 1.0, 1.0, 1.0, 1.0, -inf],
         &["`cost`[2, 1] is -inf"],
+    );
+    costs(
+        &[3, 2],
+        &[0.0, 1.0, 1.0, 1e308, 1.0, 1.0],
+        &["`cost`[1, 1] is 1e308", "1e300"],
     );
     costs(&[2, 3], &[0.0; 6], &["`a` has shape 3", "2 rows"]);
     costs(&[6], &[0.0; 6], &["--cost", "[6]", "n×m matrix"]);
@@ -115,6 +122,8 @@ fn bad_files_are_named_with_their_option() {
     cost("zero.npy", &[]);
     fs::write(at("trailing.npy"), [good.as_slice(), b"x"].concat()).unwrap();
     cost("trailing.npy", &["follow"]);
+    fs::write(at("torn.npz"), b"PK\x03\x04 and no more").unwrap();
+    cost("torn.npz", &["in a sound one"]);
     fs::write(at("cost.dat2"), &good).unwrap();
     cost("cost.dat2", &["unknown kind"]);
     fs::create_dir(at("folder.npy")).unwrap();
@@ -159,7 +168,7 @@ fn infeasible_is_status_4_with_its_proof() {
     );
     npy(&folder.path().join("c.npy"), &[3, 2], &[inf; 6]);
     let ran = ot(folder.path(), "solve --cost @c.npy");
-    refused(&ran, Exit::Infeasible, &["infeasible"]);
+    refused(&ran, Exit::Infeasible, &["infeasible", "take only 0"]);
 }
 
 #[test]
@@ -189,6 +198,9 @@ fn options_that_nobody_can_honour_are_usage_errors() {
     cost("--time-limit 0", &["--time-limit"]);
     cost("--time-limit nan", &["--time-limit"]);
     cost("--time-limit -1", &["--time-limit"]);
+    cost("--time-limit inf", &["--time-limit", "inf", "1e19"]);
+    cost("--time-limit 1e300", &["--time-limit", "1e300", "1e19"]);
+    cost("--reg 1e-320", &["`reg` = 1e-320"]);
     cost("--backend simplex", &["simplex", "shortest-paths", "auto"]);
     cost("--reg 1 --reg-rel 1", &["--reg-rel"]);
     cost("--tol", &["--tol"]);
@@ -237,6 +249,10 @@ fn outputs_are_checked_before_the_solve_and_written_after_it() {
     cost("--potentials-out @fg.npy", &["--potentials-out", ".npz"]);
     cost(
         "--plan-out @o.npz --potentials-out @o.npz",
+        &["--potentials-out"],
+    );
+    cost(
+        "--plan-out @o.npz --potentials-out @./o.npz",
         &["--potentials-out"],
     );
     fs::create_dir(folder.path().join("d.npz")).unwrap();

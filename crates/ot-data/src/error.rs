@@ -47,7 +47,7 @@ pub enum DataError {
     },
 
     /// The header, or the container, breaks a rule of its format.
-    #[error("{}: malformed {format}: {rule}", shown(path))]
+    #[error("{}: malformed {format}; in a sound one {rule}", shown(path))]
     Malformed {
         /// The file.
         path: PathBuf,

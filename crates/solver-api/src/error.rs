@@ -11,7 +11,7 @@ use crate::solution::Termination;
 #[non_exhaustive]
 pub enum Error {
     /// A weight is NaN, infinite or negative.
-    #[error("`{argument}`[{index}] is {value}: weights must be finite and not negative")]
+    #[error("`{argument}`[{index}] is {}: weights must be finite and not negative", number(*.value))]
     InvalidWeight {
         /// `a`, `b` or the name the caller gave.
         argument: &'static str,
@@ -20,8 +20,13 @@ pub enum Error {
         /// The offending value.
         value: f64,
     },
-    /// The weights sum to zero or to more than a finite number, or there are none.
-    #[error("`{argument}` has mass {mass} over {len} entries: the sum must be positive and finite")]
+    /// The weights sum to less than [`Measure::LEAST_MASS`](crate::Measure::LEAST_MASS) or to more than a finite number,
+    /// or there are none.
+    #[error(
+        "`{argument}` has mass {} over {len} entries: the sum must be finite, and {:e} or more",
+        number(*.mass),
+        crate::Measure::LEAST_MASS
+    )]
     InvalidMass {
         /// `a` or `b`.
         argument: &'static str,
@@ -31,7 +36,7 @@ pub enum Error {
         len: usize,
     },
     /// A cost entry is NaN or −∞, or breaks another rule.
-    #[error("`cost`[{row}, {col}] is {value}: {rule}")]
+    #[error("`cost`[{row}, {col}] is {}: {rule}", number(*.value))]
     InvalidCost {
         /// Row (source index).
         row: usize,
@@ -43,7 +48,7 @@ pub enum Error {
         rule: &'static str,
     },
     /// A coordinate is not finite, or a point is not one the ground metric is defined for.
-    #[error("`{argument}`[{row}, {col}] is {value}: {rule}")]
+    #[error("`{argument}`[{row}, {col}] is {}: {rule}", number(*.value))]
     InvalidPoint {
         /// `x` or `y`.
         argument: &'static str,
@@ -68,7 +73,9 @@ pub enum Error {
     },
     /// The two masses of a balanced problem differ.
     #[error(
-        "`b` has mass {b_mass} but `a` has mass {a_mass}: a balanced problem needs equal masses (within {tolerance:e} relative); normalize both, or relax the marginals"
+        "`b` has mass {} but `a` has mass {}: a balanced problem needs equal masses (within {tolerance:e} relative); normalize both, or relax the marginals",
+        number(*.b_mass),
+        number(*.a_mass)
     )]
     MassMismatch {
         /// Total of `a`.
@@ -193,6 +200,21 @@ pub enum Error {
     },
 }
 
+/// The longest number that is shown as it stands: the largest 64-bit integer has 20 digits.
+const LONGEST: usize = 20;
+
+/// A number as messages show it: in powers of ten where it would be a row of zeros.
+pub(crate) fn number(x: f64) -> String {
+    if x == 0.0 {
+        // Never −0.
+        "0".to_owned()
+    } else if !x.is_finite() || (1e-5..1e16).contains(&x.abs()) {
+        x.to_string()
+    } else {
+        format!("{x:e}")
+    }
+}
+
 fn list_hint(instead: &[String]) -> String {
     if instead.is_empty() {
         String::new()
@@ -204,9 +226,16 @@ fn list_hint(instead: &[String]) -> String {
 impl Error {
     /// A parameter outside of its range.
     pub fn setting(name: impl Into<String>, value: impl ToString, rule: impl Into<String>) -> Self {
+        let mut value = value.to_string();
+        // A number that would be written with its hundreds of zeros.
+        if value.len() > LONGEST
+            && let Ok(written_out) = value.parse()
+        {
+            value = number(written_out);
+        }
         Self::InvalidSetting {
             name: name.into(),
-            value: value.to_string(),
+            value,
             rule: rule.into(),
         }
     }
@@ -231,5 +260,26 @@ impl Error {
             found,
             expected,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_never_rows_of_zeros() {
+        let shown = |value: f64| Error::setting("reg", value, "rule").to_string();
+        assert_eq!(shown(1e308), "`reg` = 1e308: rule");
+        assert_eq!(shown(-1e-320), "`reg` = -1e-320: rule");
+        assert_eq!(shown(0.25), "`reg` = 0.25: rule");
+        let error = Error::InvalidWeight {
+            argument: "a",
+            index: 1,
+            value: -1e300,
+        };
+        assert!(error.to_string().starts_with("`a`[1] is -1e300: "));
+        let most = Error::setting("seed", u64::MAX, "rule").to_string();
+        assert_eq!(most, "`seed` = 18446744073709551615: rule");
     }
 }

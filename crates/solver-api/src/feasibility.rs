@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::Error;
 use crate::cost::{Cost, visit_allowed};
+use crate::error::number;
 use crate::flow::Routing;
 use crate::problem::{Marginals, Problem};
 
@@ -39,16 +40,16 @@ impl fmt::Display for Infeasible {
                 f,
                 "the targets {} must receive mass {}, but no source is allowed to them",
                 list(&self.targets),
-                self.supply
+                number(self.supply)
             );
         }
         write!(
             f,
             "the sources {} must send mass {}, but the targets allowed to them, {}, take only {}",
             list(&self.sources),
-            self.supply,
+            number(self.supply),
             list(&self.targets),
-            self.capacity
+            number(self.capacity)
         )
     }
 }

@@ -16,7 +16,8 @@ pub enum Precision {
     F64,
 }
 
-/// The weights of a discrete measure: finite, not negative, with a positive finite sum, in the caller's units.
+/// The weights of a discrete measure: finite, not negative, with a finite sum of [`Measure::LEAST_MASS`] or more, in
+/// the caller's units.
 ///
 /// Cheap to clone (the weights are shared). Zero weights are allowed.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,9 @@ pub struct Measure {
 }
 
 impl Measure {
+    /// The least mass, 1e-300: below it products of weights and costs lose their digits, and no certificate holds.
+    pub const LEAST_MASS: f64 = 1e-300;
+
     /// Checks `weights`. Errors name the argument `weights`; see [`Measure::named`].
     pub fn new(weights: impl Into<Arc<[f64]>>) -> Result<Self, Error> {
         Self::named("weights", weights)
@@ -74,7 +78,7 @@ impl Measure {
             });
         }
         let mass = sum(&weights);
-        if !(mass > 0.0 && mass.is_finite()) {
+        if !(mass >= Self::LEAST_MASS && mass.is_finite()) {
             return Err(Error::InvalidMass {
                 argument,
                 mass,
@@ -200,7 +204,12 @@ mod tests {
                 "{error}"
             );
         }
-        for no_mass in [vec![], vec![0.0, 0.0], vec![f64::MAX, f64::MAX]] {
+        for no_mass in [
+            vec![],
+            vec![0.0, 0.0],
+            vec![0.4e-300, 0.5e-300],
+            vec![f64::MAX, f64::MAX],
+        ] {
             assert!(matches!(
                 Measure::new(no_mass),
                 Err(Error::InvalidMass { .. })

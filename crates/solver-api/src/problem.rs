@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::{ArrayView1, ArrayView2};
 
 use crate::cost::{Cost, CostKind, DenseCost, Ground, PointCost, validate};
+use crate::error::number;
 use crate::measure::Precision;
 use crate::{Error, Measure};
 
@@ -132,12 +133,16 @@ impl Problem {
         Ok(problem)
     }
 
-    /// A problem that moves exactly `mass`, 0 < mass ≤ min of the two masses.
+    /// A problem that moves exactly `mass`, [`Measure::LEAST_MASS`] ≤ mass ≤ min of the two masses.
     pub fn partial(a: Measure, b: Measure, cost: Arc<dyn Cost>, mass: f64) -> Result<Self, Error> {
         let most = a.mass().min(b.mass());
         // NaN fails both comparisons.
-        if !(mass > 0.0 && mass <= most * (1.0 + 1e-12)) {
-            let rule = format!("must be positive and at most the smaller mass, {most}");
+        if !(mass >= Measure::LEAST_MASS && mass <= most * (1.0 + 1e-12)) {
+            let rule = format!(
+                "must be {:e} or more, and at most the smaller mass, {}",
+                Measure::LEAST_MASS,
+                number(most)
+            );
             return Err(Error::setting("mass", mass, rule));
         }
         let mut problem = Self::unchecked_masses(a, b, cost)?;

@@ -211,9 +211,19 @@ fn useless_warm(subject: &Subject<'_>) -> Verdict {
     let mut random = Random::new(361);
     let mut potentials =
         |size: f64| Potentials::new(random.vec(8, -size, size), random.vec(6, -size, size));
-    for size in [0.0, 0.3, 3.0] {
-        let mut context = Context::new().warm(potentials(size));
-        let name = format!("from random potentials of size {size}");
+    let mut useless: Vec<(String, Potentials)> = [0.0, 0.3, 3.0, 1e9, 1e300]
+        .map(|size| {
+            (
+                format!("from random potentials of size {size:e}"),
+                potentials(size),
+            )
+        })
+        .into();
+    // Beside a shift this large the costs are rounding.
+    let shifted = Potentials::new(vec![1e300; 8], vec![-1e300; 6]);
+    useless.push(("from potentials shifted by 1e300".to_owned(), shifted));
+    for (name, potentials) in useless {
+        let mut context = Context::new().warm(potentials);
         let found = subject.run(&name, solver.as_ref(), &problem, &mut context)?;
         same(subject, &name, &problem, &found, &cold)?;
     }

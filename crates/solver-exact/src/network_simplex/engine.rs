@@ -82,6 +82,20 @@ pub(super) struct Workspace {
     found: Vec<(f64, u32)>,
 }
 
+/// Given duals may lie this many times the largest cost apart.
+const FARTHEST: f64 = 1e3;
+
+/// What to subtract from given duals, and where to cut them off. Beside duals far beyond the costs, pricing could not
+/// tell a reduced cost from rounding, and would call any basis optimal.
+fn frame(warm: &[f64], (low, high): (f64, f64)) -> (f64, f64) {
+    let farthest = FARTHEST * low.abs().max(high.abs());
+    let mut finite = warm.iter().copied().filter(|g| g.is_finite());
+    if !farthest.is_finite() || finite.clone().all(|g| g.abs() <= farthest) {
+        return (0.0, f64::INFINITY);
+    }
+    (finite.next().unwrap_or(0.0), farthest)
+}
+
 impl Workspace {
     /// Solves one problem; plan and potentials are then read from the workspace.
     pub(super) fn solve(&mut self, instance: &Instance<'_>, check: &mut Check<'_>) -> Outcome {
@@ -92,10 +106,14 @@ impl Workspace {
         self.buffer.clear();
         self.buffer.resize(m, 0.0);
         self.lists.reset(n, if by_rows { 0 } else { ROOM.min(m) });
+        let (centre, farthest) = instance
+            .warm
+            .map_or((0.0, 0.0), |g| frame(g, instance.range));
         for j in 0..m {
-            let start = instance
-                .warm
-                .map_or(0.0, |g| if g[j].is_finite() { -g[j] } else { 0.0 });
+            let start = match instance.warm {
+                Some(g) if g[j].is_finite() => (centre - g[j]).clamp(-farthest, farthest),
+                _ => 0.0,
+            };
             let live = instance.demand[j] > 0.0;
             self.tree.potential[n + j] = if live { start } else { f64::INFINITY };
         }

@@ -314,7 +314,10 @@ fn any_warm_start_gives_the_same_value() {
         let cold = solve(&a, &b, &c);
         let wild: Vec<f64> = (0..n).map(|_| rng.random_range(-1e3..1e3)).collect();
         let broken = vec![f64::INFINITY; n];
-        for warm in [&cold.g, &wild, &broken] {
+        let shifted: Vec<f64> = cold.g.iter().map(|g| g - 1e300).collect();
+        let mut torn = vec![-1e308; n];
+        torn[0] = 1e308;
+        for warm in [&cold.g, &wild, &broken, &shifted, &torn] {
             let again = solve_warm(&a, &b, &c, Some(warm));
             assert_eq!(again.outcome.status, Status::Optimal);
             assert!((again.value - cold.value).abs() <= 1e-13 * cold.value);
