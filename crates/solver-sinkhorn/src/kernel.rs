@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ot_kernels::Elem;
 use ot_kernels::exp::gibbs_row;
 use ot_kernels::kernel_product::{ProductWorkspace, RowScaling, scale_rows, scale_rows_narrow};
-use ot_kernels::reduce::col_min_update;
+use ot_kernels::reduce::{col_min_update, extremes};
 use ot_kernels::scaling::price;
 use rayon::prelude::*;
 use solver_api::cost::row_of;
@@ -442,34 +442,6 @@ impl<T: Clone> Clone for Kernel<T> {
             ..*self
         }
     }
-}
-
-/// The smallest entry and the largest finite one, in eight strands; +∞ and −∞ if there is none.
-fn extremes(row: &[f64]) -> (f64, f64) {
-    const STRANDS: usize = 8;
-    let (mut least, mut most) = ([f64::INFINITY; STRANDS], [f64::NEG_INFINITY; STRANDS]);
-    let mut see = |k: usize, x: f64| {
-        let finite = if x < f64::INFINITY {
-            x
-        } else {
-            f64::NEG_INFINITY
-        };
-        least[k] = if x < least[k] { x } else { least[k] };
-        most[k] = if finite > most[k] { finite } else { most[k] };
-    };
-    let chunks = row.chunks_exact(STRANDS);
-    for (k, &x) in chunks.remainder().iter().enumerate() {
-        see(k, x);
-    }
-    for x in chunks {
-        for k in 0..STRANDS {
-            see(k, x[k]);
-        }
-    }
-    (
-        least.into_iter().fold(f64::INFINITY, f64::min),
-        most.into_iter().fold(f64::NEG_INFINITY, f64::max),
-    )
 }
 
 /// The pairs with a normal kernel entry, as a cost that forbids all others.

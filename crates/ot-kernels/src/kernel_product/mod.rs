@@ -159,6 +159,8 @@ impl<T: Elem> Kernel for ScaleRows<'_, T> {
                     seen.see(s[r], self.u[i + r], a);
                     u[r] = if a == 0.0 {
                         0.0
+                    } else if self.power == 1.0 {
+                        a / s[r]
                     } else {
                         (a / s[r]).powf(self.power)
                     };

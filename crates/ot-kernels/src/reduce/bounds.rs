@@ -1,7 +1,50 @@
-//! What a certificate asks of a row: hard minima in both directions, and what is left of a plan's row after rounding.
+//! What is asked of a row: its extremes, hard minima in both directions, and what is left of a plan's row after
+//! rounding.
 
 use crate::dispatch::{Isa, isa};
 use crate::simd::{Backend, Elem, Kernel, Lanes, run};
+
+struct Extremes<'a> {
+    row: &'a [f64],
+}
+
+impl Kernel for Extremes<'_> {
+    type Out = (f64, f64);
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) -> (f64, f64) {
+        let (n, lanes) = (self.row.len(), <B::D as Lanes>::N);
+        let row = self.row.as_ptr();
+        // SAFETY: j + lanes ≤ n or j + rest ≤ n.
+        unsafe {
+            let (infinity, lowest) = (B::D::splat(f64::INFINITY), B::D::splat(f64::NEG_INFINITY));
+            let (mut least, mut most) = (infinity, lowest);
+            for j in (0..n).step_by(lanes) {
+                let rest = n - j;
+                let x = if rest >= lanes {
+                    B::D::load(row.add(j))
+                } else {
+                    B::D::load_part(row.add(j), rest, f64::INFINITY)
+                };
+                least = x.min(least);
+                most = B::D::select(x.lt(infinity), x, lowest).max(most);
+            }
+            (least.smallest(), most.largest())
+        }
+    }
+}
+
+/// The smallest entry of a row and the largest below +∞; +∞ and −∞ if there is none. NaN entries are passed over.
+/// Per element: 8 bytes read, 3 flops.
+#[must_use]
+pub fn extremes(row: &[f64]) -> (f64, f64) {
+    extremes_with(isa(), row)
+}
+
+/// [`extremes`] on a chosen instruction set (or the widest available below it): the same result on all.
+#[must_use]
+pub fn extremes_with(isa: Isa, row: &[f64]) -> (f64, f64) {
+    run(isa, Extremes { row })
+}
 
 struct BothMinima<'a, C> {
     cost: &'a [C],
@@ -203,6 +246,29 @@ pub fn rounded_row_with(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn extremes_of_what_is_finite() {
+        let inf = f64::INFINITY;
+        for isa in Isa::available() {
+            assert_eq!(extremes_with(isa, &[]), (inf, -inf));
+            assert_eq!(extremes_with(isa, &[inf; 9]), (inf, -inf));
+            for n in 1..40_usize {
+                let row: Vec<f64> = (0..n)
+                    .map(|j| {
+                        if j % 5 == 3 {
+                            inf
+                        } else {
+                            (j * j % 17) as f64 - 4.0
+                        }
+                    })
+                    .collect();
+                let finite = || row.iter().copied().filter(|x| *x < inf);
+                let want = (finite().fold(inf, f64::min), finite().fold(-inf, f64::max));
+                assert_eq!(extremes_with(isa, &row), want);
+            }
+        }
+    }
 
     #[test]
     fn minima_in_both_directions() {

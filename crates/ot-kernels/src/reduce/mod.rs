@@ -5,7 +5,10 @@ mod bounds;
 mod rows;
 mod sums;
 
-pub use bounds::{RoundedRow, both_minima, both_minima_with, rounded_row, rounded_row_with};
+pub use bounds::{
+    RoundedRow, both_minima, both_minima_with, extremes, extremes_with, rounded_row,
+    rounded_row_with,
+};
 pub use rows::{
     col_min_update, col_min_update_with, row_log_sum_exp, row_log_sum_exp_f32,
     row_log_sum_exp_f32_with, row_log_sum_exp_with, row_min_arg, row_min_arg_with,
