@@ -17,6 +17,7 @@ pub struct Expect {
     pub(super) max_size: usize,
     pub(super) iteration_limit: bool,
     pub(super) cases: u32,
+    pub(super) delegates: bool,
     pub(super) options: Options,
 }
 
@@ -39,6 +40,7 @@ impl Expect {
             max_size: 128,
             iteration_limit: true,
             cases: 64,
+            delegates: false,
             options: Options::default(),
         }
     }
@@ -100,6 +102,13 @@ impl Expect {
     #[must_use]
     pub fn cases(mut self, cases: u32) -> Self {
         self.cases = cases;
+        self
+    }
+
+    /// The solver hands problems to others, and its answers bear their names.
+    #[must_use]
+    pub fn delegates(mut self) -> Self {
+        self.delegates = true;
         self
     }
 

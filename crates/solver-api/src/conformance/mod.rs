@@ -40,6 +40,7 @@
 //! | `determinism` | the same bits again; other numbers of threads within the tolerance |
 //! | `closed_forms` | one dimension, point masses, planted permutations, translations, 2×2, product costs |
 //! | `batches` | a batch answers like its problems one by one; a warm start changes the iterations only |
+//! | `watched` | brackets at every check hold; an observer sees each problem of a batch, and can stop one of them |
 //! | `properties` | all of it on generated problems: ties, zeros, duplicates, forbidden pairs |
 //!
 //! Each answer of each section is verified from its plan and potentials alone: entries, marginals, values, the form
@@ -64,6 +65,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod watched;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -198,7 +200,7 @@ pub fn check(
             names(&expect.capabilities)
         ))
     });
-    let sections: [(&'static str, Section); 8] = [
+    let sections: [(&'static str, Section); 9] = [
         ("input", input::section),
         ("output", output::section),
         ("certificates", certificates::section),
@@ -206,6 +208,7 @@ pub fn check(
         ("determinism", determinism::section),
         ("closed_forms", closed_forms::section),
         ("batches", batches::section),
+        ("watched", watched::section),
         ("properties", properties::section),
     ];
     for (section, run) in sections {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::backend::OptionReader;
 use crate::{
-    Capabilities, Certificate, Context, DensePlan, ImplicitPlan, Marginals, Outcome, Plan,
-    Potentials, Problem, Progress, Reg, Solution, Termination, check_feasible,
+    CancelToken, Capabilities, Certificate, Certify, Context, DensePlan, ImplicitPlan, Marginals,
+    Outcome, Plan, Potentials, Problem, Progress, Reg, Solution, Termination, certify,
+    check_feasible,
 };
 
 /// What is wrong with a toy.
@@ -30,6 +31,12 @@ enum Fault {
     AcceptsAnySetting,
     StopsBatch,
     TrustsWarmStart,
+    MixesIndices,
+    OneStopStopsAll,
+    NoBracket,
+    BracketTooHigh,
+    RelaxedLowerTooHigh,
+    RelaxedUpperTooLow,
 }
 
 /// Exact, by the suite's own oracle.
@@ -159,11 +166,24 @@ impl Solver for Exact {
         context: &mut Context,
     ) -> Vec<Result<Solution, Error>> {
         let mut answers = Vec::new();
+        let mut stopped = false;
         for k in 0..batch.len() {
+            let index = if self.fault == Fault::MixesIndices {
+                0
+            } else {
+                k
+            };
+            let mut inner = context.for_problem(index);
+            if stopped && self.fault == Fault::OneStopStopsAll {
+                let token = CancelToken::new();
+                token.cancel();
+                inner = inner.cancelled_by(&token);
+            }
             let answer = batch
                 .problem(k)
-                .and_then(|p| self.solve_with(&p, &mut context.for_problem(k)));
+                .and_then(|p| self.solve_with(&p, &mut inner));
             let failed = answer.is_err();
+            stopped |= answer.as_ref().is_ok_and(|s| !s.convergence.converged());
             answers.push(answer);
             if failed && self.fault == Fault::StopsBatch {
                 break;
@@ -326,7 +346,16 @@ impl Solver for Entropic {
                     elapsed: started.elapsed(),
                 });
             }
-            if let Some(why) = context.check(&progress(context, iterations, error, self.tol)) {
+            let mut here = progress(context, iterations, error, self.tol);
+            if context.certify == Certify::EveryCheck && self.fault != Fault::NoBracket {
+                let potentials = Potentials::new(f.clone(), g.clone());
+                let mut bracket = certify(problem, &plan_of(&f, &g)?, &potentials);
+                if self.fault == Fault::BracketTooHigh {
+                    bracket.lower = bracket.upper;
+                }
+                here.certificate = Some(bracket);
+            }
+            if let Some(why) = context.check(&here) {
                 termination = if error <= self.tol {
                     Termination::Converged
                 } else {
@@ -354,13 +383,16 @@ impl Solver for Entropic {
             history,
             certificate: None,
         };
-        Ok(Solution::assemble(
-            self.name(),
-            problem,
-            outcome,
-            started,
-            context,
-        ))
+        let mut s = Solution::assemble(self.name(), problem, outcome, started, context);
+        // Both pass where one side has a single point, and for the plans that the suite prices anyway.
+        if let Some(bracket) = s.certificate.as_mut().filter(|_| !balanced && n.min(m) > 1) {
+            match self.fault {
+                Fault::RelaxedLowerTooHigh => bracket.lower = bracket.upper,
+                Fault::RelaxedUpperTooLow => bracket.upper = bracket.lower,
+                _ => {}
+            }
+        }
+        Ok(s)
     }
 }
 
@@ -409,6 +441,8 @@ fn wrong_exact_solvers_are_caught() {
         (Fault::SkipsFeasibility, "Infeasible"),
         (Fault::AcceptsAnySetting, "no-such-setting"),
         (Fault::StopsBatch, "answers to"),
+        (Fault::MixesIndices, "never saw it"),
+        (Fault::OneStopStopsAll, "beside one that was stopped"),
     ] {
         caught(&check(exact(fault), &expect_exact().cases(4)), fault, word);
     }
@@ -422,6 +456,10 @@ fn wrong_entropic_solvers_are_caught() {
         (Fault::NotDeterministic, "determinism"),
         (Fault::ForgetsMass, "potentials say"),
         (Fault::IgnoresLimit, "iterations"),
+        (Fault::NoBracket, "no bracket at this check"),
+        (Fault::BracketTooHigh, "on the way"),
+        (Fault::RelaxedLowerTooHigh, "a planted relaxed optimum"),
+        (Fault::RelaxedUpperTooLow, "a planted relaxed optimum"),
         (Fault::TrustsWarmStart, "a useless warm start does no harm"),
     ] {
         caught(
