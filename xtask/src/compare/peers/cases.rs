@@ -12,7 +12,7 @@ use ot_compare::report::PeerRow;
 use ot_compare::show;
 use serde_json::{Value, json};
 
-use super::duel::Duel;
+use super::duel::{Duel, per_iteration};
 use super::worker::{Timed, Worker};
 use crate::PEAK;
 
@@ -79,10 +79,14 @@ pub(super) fn all(
 
 impl Ring<'_> {
     fn solver(&self, name: &str, options: &Options) -> Result<Option<Box<dyn Solver>>, Failure> {
-        if !self.registry.names().contains(&name) {
+        if !self.has(name) {
             return Ok(None);
         }
         Ok(Some(self.registry.build(name, options)?))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.registry.names().contains(&name)
     }
 
     fn finish(&mut self, row: PeerRow) {
@@ -204,15 +208,16 @@ impl Ring<'_> {
     fn per_iteration(&mut self, n: usize, extra: Extra) -> Result<(), Failure> {
         let both = self.both(random_problem(n, 2, true, 7)?)?;
         let reg = 3e-3 * both.problem.cost().range().max_abs();
-        let (few, many) = if n > 2000 { (5, 25) } else { (20, 220) };
+        let (few, many) = if n > 2000 { (10, 40) } else { (20, 220) };
         let mut peers = vec![("sinkhorn", "POT sinkhorn, kernel domain")];
         if extra.ott {
             peers.push(("ott", "OTT-JAX sinkhorn, log domain, f64"));
         }
         for (op, peer) in peers {
-            let Some(ours) = self.sinkhorn_pair(reg, few, many, None)? else {
+            if !self.has("sinkhorn") {
                 return Ok(());
-            };
+            }
+            let registry = self.registry;
             (self.tell)(&format!("sinkhorn · n = {n} · {peer}"));
             let context = one_thread()?;
             let duel = Duel {
@@ -233,18 +238,12 @@ impl Ring<'_> {
             let problem = &both.problem;
             let row = duel.fight(
                 &mut || {
-                    let short = solve(ours.0.as_ref(), problem, &context)?.seconds;
-                    let long = solve(ours.1.as_ref(), problem, &context)?.seconds;
-                    Ok(per(long - short, many - few))
-                },
-                &mut || {
-                    let short = worker.call(&job(few))?;
-                    let long = worker.call(&job(many))?;
-                    Ok(Timed {
-                        said: long.said,
-                        ..per(long.seconds - short.seconds, many - few)
+                    per_iteration(few, many, &mut |iterations| {
+                        let solver = sinkhorn(registry, reg, iterations, None)?;
+                        solve(solver.as_ref(), problem, &context)
                     })
                 },
+                &mut || per_iteration(few, many, &mut |k| worker.call(&job(k))),
             );
             self.finish(row);
         }
@@ -329,9 +328,10 @@ impl Ring<'_> {
         let (few, many) = (10, 40);
         let context = one_thread()?;
         for precision in ["f64", "f32"] {
-            let Some(ours) = self.sinkhorn_pair(reg, few, many, Some(precision))? else {
+            if !self.has("sinkhorn") {
                 return Ok(());
-            };
+            }
+            let registry = self.registry;
             let mut peers = vec![(
                 "gemm",
                 format!("NumPy, two gemms, {precision}"),
@@ -357,18 +357,12 @@ impl Ring<'_> {
                 };
                 let row = duel.fight(
                     &mut || {
-                        let short = solve_batch(ours.0.as_ref(), &batch, &context)?.seconds;
-                        let long = solve_batch(ours.1.as_ref(), &batch, &context)?.seconds;
-                        Ok(per(long - short, many - few))
-                    },
-                    &mut || {
-                        let short = worker.call(&job(few))?;
-                        let long = worker.call(&job(many))?;
-                        Ok(Timed {
-                            said: long.said,
-                            ..per(long.seconds - short.seconds, many - few)
+                        per_iteration(few, many, &mut |iterations| {
+                            let solver = sinkhorn(registry, reg, iterations, Some(precision))?;
+                            solve_batch(solver.as_ref(), &batch, &context)
                         })
                     },
+                    &mut || per_iteration(few, many, &mut |k| worker.call(&job(k))),
                 );
                 self.finish(row);
             }
@@ -460,31 +454,28 @@ impl Ring<'_> {
         }
         Ok(())
     }
+}
 
-    /// Two Sinkhorn solvers that stop after `few` and `many` iterations.
-    #[allow(clippy::type_complexity)]
-    fn sinkhorn_pair(
-        &self,
-        reg: f64,
-        few: u64,
-        many: u64,
-        precision: Option<&str>,
-    ) -> Result<Option<(Box<dyn Solver>, Box<dyn Solver>)>, Failure> {
-        let limited = |iterations: u64| {
-            let mut options = Options {
-                reg: Some(Reg::Absolute(reg)),
-                max_iter: Some(iterations),
-                ..Options::default()
-            };
-            if let Some(precision) = precision {
-                options
-                    .set
-                    .insert("precision".to_owned(), precision.to_owned());
-            }
-            self.solver("sinkhorn", &options)
-        };
-        Ok(limited(few)?.zip(limited(many)?))
+/// A Sinkhorn solver that stops after `iterations`.
+fn sinkhorn(
+    registry: &Registry,
+    reg: f64,
+    iterations: u64,
+    precision: Option<&str>,
+) -> Result<Box<dyn Solver>, String> {
+    let mut options = Options {
+        reg: Some(Reg::Absolute(reg)),
+        max_iter: Some(iterations),
+        ..Options::default()
+    };
+    if let Some(precision) = precision {
+        options
+            .set
+            .insert("precision".to_owned(), precision.to_owned());
     }
+    registry
+        .build("sinkhorn", &options)
+        .map_err(|e| e.to_string())
 }
 
 fn threads(count: usize) -> Result<Context, Failure> {
@@ -495,15 +486,6 @@ fn threads(count: usize) -> Result<Context, Failure> {
 
 fn one_thread() -> Result<Context, Failure> {
     threads(1)
-}
-
-/// Seconds of `iterations` as those of one.
-fn per(seconds: f64, iterations: u64) -> Timed {
-    Timed {
-        seconds: seconds.max(1e-9) / iterations as f64,
-        value: None,
-        said: Vec::new(),
-    }
 }
 
 fn with(files: &Value, more: Value) -> Value {
