@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `lp-minilp` | `lp-minilp` | minilp 0.2, called directly: dual simplex, pure Rust |
 //! | `lp-microlp` | `lp-microlp` | microlp through good_lp: its successor, pure Rust |
-//! | `lp-highs` | `lp-highs` | HiGHS through good_lp: C++, needs cmake and libclang to build |
+//! | `lp-highs` | `lp-highs` | HiGHS through good_lp: needs cmake, a C++ compiler and libclang to build |
 //!
 //! All three solve min ⟨P, C⟩ over P ≥ 0 with P1 = a, Pᵀ1 = b, one variable for each allowed pair of positive
 //! weight (`network.rs`). Costs are brought to [0, 1] and masses to 1 for the library, whose tolerances are absolute
