@@ -6,7 +6,7 @@ use super::cost::{CostView, Entries, Forbidden};
 use super::entropic::Entropic;
 use super::flow::Units;
 use super::lists::Lists;
-use super::pricing::{Check, Pricing, Progress, Run, Status};
+use super::pricing::{Check, Pricing, Progress, Run, Status, lower_bound};
 use super::start::{Placement, Start};
 use super::tree::Tree;
 use super::warm::Smoothing;
@@ -16,7 +16,7 @@ const STRANDED: f64 = 1e-9;
 
 /// Entries of a cost up to which a problem starts from entropic duals over all of it: 4 MB, and half as much again
 /// in single precision, which the caches hold. Measured: beyond, the grouped start takes less time and memory.
-const IN_CACHE: usize = 1 << 19;
+pub(super) const IN_CACHE: usize = 1 << 19;
 
 /// Larger problems of this many sources and targets start from the duals of a grouped one.
 const GROUP_FROM: usize = 200;
@@ -45,12 +45,17 @@ pub(super) struct Instance<'a> {
     /// Targets' potentials g to start from.
     pub(super) warm: Option<&'a [f64]>,
     pub(super) max_pivots: u64,
+    /// Entries up to which a cost counts as held by the caches: [`IN_CACHE`], except in tests.
+    pub(super) in_cache: usize,
+    /// Whether each check is to tell a bracket: a pass over the cost every time.
+    pub(super) bracket: bool,
 }
 
 /// How a phase of the simplex goes about its pivots; the names are those of [`Run`].
 #[derive(Clone, Copy)]
-struct Pivots {
+struct Pivots<'a> {
     most: u64,
+    bracket: Option<(&'a [f64], &'a [f64])>,
     stop_at_zero: bool,
     by_rows: bool,
     cold: bool,
@@ -100,7 +105,7 @@ impl Workspace {
     /// Solves one problem; plan and potentials are then read from the workspace.
     pub(super) fn solve(&mut self, instance: &Instance<'_>, check: &mut Check<'_>) -> Outcome {
         let (n, m) = (instance.supply.len(), instance.demand.len());
-        let by_rows = n * m <= IN_CACHE && instance.warm.is_none();
+        let by_rows = n * m <= instance.in_cache && instance.warm.is_none();
         self.units.assign(instance.supply, instance.demand);
         self.tree.reset(n, m);
         self.buffer.clear();
@@ -142,6 +147,9 @@ impl Workspace {
         }
         let pivots = Pivots {
             most: instance.max_pivots,
+            bracket: instance
+                .bracket
+                .then_some((instance.supply, instance.demand)),
             stop_at_zero: false,
             by_rows,
             cold: !warm,
@@ -175,14 +183,11 @@ impl Workspace {
             range: (0.0, 1.0),
             warm: None,
             max_pivots: instance.max_pivots,
+            in_cache: instance.in_cache,
+            bracket: false,
         };
         // The duals count even where the run was cut short.
-        inner.solve(&grouped, &mut |_| {
-            check(&Progress {
-                pivots: 0,
-                value: None,
-            })
-        });
+        inner.solve(&grouped, &mut |_| check(&Progress::STARTING));
         let f = |k: usize| low + inner.f(k) * spread;
         self.coarse
             .extend(instance, f, sinks(&mut self.tree, n, m), &mut self.buffer);
@@ -299,6 +304,7 @@ impl Workspace {
         self.lists.reset(n, ROOM.min(m));
         let pivots = Pivots {
             most: instance.max_pivots,
+            bracket: None,
             stop_at_zero: true,
             by_rows: false,
             cold: false,
@@ -351,7 +357,7 @@ impl Workspace {
     fn phase(
         &mut self,
         cost: CostView<'_>,
-        pivots: Pivots,
+        pivots: Pivots<'_>,
         outcome: &mut Outcome,
         check: &mut Check<'_>,
     ) {
@@ -369,6 +375,7 @@ impl Workspace {
             stop_at_zero: pivots.stop_at_zero,
             by_rows: pivots.by_rows,
             cold: pivots.cold,
+            bracket: pivots.bracket,
             check,
         };
         outcome.status = run.optimise(&mut self.pricing);
@@ -416,31 +423,11 @@ impl Workspace {
         });
     }
 
-    /// A lower bound on the optimum, in one pass over the cost: the sinks' potentials with the sources' c-transform
-    /// of them, which no pair violates, whatever the tree's own potentials do.
+    /// A lower bound on the optimum from the columns' potentials, in one pass over the cost.
     pub(super) fn lower(&mut self, instance: &Instance<'_>) -> f64 {
-        let n = instance.supply.len();
-        let (mut total, mut lost) = (0.0, 0.0);
-        let mut add = |term: f64| {
-            // Neumaier's sum: f and g are large against what they add up to where costs have a large offset.
-            let sum: f64 = total + term;
-            lost += if f64::abs(total) >= term.abs() {
-                (total - sum) + term
-            } else {
-                (term - sum) + total
-            };
-            total = sum;
-        };
-        let sinks = &self.tree.potential[n..n + instance.demand.len()];
-        for (i, &a) in instance.supply.iter().enumerate() {
-            add(a * instance.cost.row(i, &mut self.buffer).min(sinks));
-        }
-        for (&b, &p) in instance.demand.iter().zip(sinks) {
-            if b > 0.0 {
-                add(-b * p);
-            }
-        }
-        total + lost
+        let sinks = &self.tree.potential[instance.supply.len()..];
+        let (a, b) = (instance.supply, instance.demand);
+        lower_bound(&instance.cost, a, b, sinks, &mut self.buffer)
     }
 
     /// f of a source.

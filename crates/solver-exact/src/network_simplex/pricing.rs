@@ -24,6 +24,17 @@ pub(super) struct Progress {
     /// ⟨P, C⟩ of the current basis at mass 1 (in phase one the share of the mass on forbidden pairs);
     /// `None` while starting duals are computed.
     pub(super) value: Option<f64>,
+    /// Lower and upper bound of the optimum in the caller's units, where they were asked for.
+    pub(super) bracket: Option<(f64, f64)>,
+}
+
+impl Progress {
+    /// While starting duals are computed.
+    pub(super) const STARTING: Self = Self {
+        pivots: 0,
+        value: None,
+        bracket: None,
+    };
 }
 
 /// Called every [`CHECK_EVERY`] pivots and once a sweep; `false` stops the run.
@@ -148,13 +159,58 @@ pub(super) struct Run<'a, 'c> {
     /// Whether the duals may be far off.
     pub(super) cold: bool,
     pub(super) check: &'a mut Check<'c>,
+    /// Weights of sources and columns, where each check is to tell a bracket.
+    pub(super) bracket: Option<(&'a [f64], &'a [f64])>,
+}
+
+/// A lower bound on the optimum from the columns' signed potentials, in one pass over the cost: with the sources'
+/// c-transform of them no pair is violated, whatever the tree's own potentials do.
+pub(super) fn lower_bound(
+    cost: &CostView<'_>,
+    a: &[f64],
+    b: &[f64],
+    sinks: &[f64],
+    buffer: &mut [f64],
+) -> f64 {
+    let sinks = &sinks[..b.len()];
+    let (mut total, mut lost) = (0.0_f64, 0.0_f64);
+    let mut add = |term: f64| {
+        // Neumaier's sum: f and g are large against what they add up to where costs have a large offset.
+        let sum = total + term;
+        lost += if total.abs() >= term.abs() {
+            (total - sum) + term
+        } else {
+            (term - sum) + total
+        };
+        total = sum;
+    };
+    for (i, &a) in a.iter().enumerate() {
+        add(a * cost.row(i, buffer).min(sinks));
+    }
+    for (&b, &p) in b.iter().zip(sinks) {
+        if b > 0.0 {
+            add(-b * p);
+        }
+    }
+    // What overflows leaves no number in `lost`; the plain sum then tells the truth.
+    if lost.is_finite() {
+        total + lost
+    } else {
+        total
+    }
 }
 
 impl Run<'_, '_> {
     fn check(&mut self) -> bool {
+        let bracket = self.bracket.map(|(a, b)| {
+            let sinks = &self.tree.potential[self.tree.sources()..];
+            let lower = lower_bound(&self.cost, a, b, sinks, self.buffer);
+            (lower, self.value * a.iter().sum::<f64>())
+        });
         let progress = Progress {
             pivots: self.pivots,
             value: Some(self.value),
+            bracket,
         };
         (self.check)(&progress)
     }

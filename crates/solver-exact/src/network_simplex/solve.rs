@@ -10,7 +10,7 @@ use solver_api::{
 };
 
 use super::cost::{CostView, Entries, Rows};
-use super::engine::{Instance, Workspace};
+use super::engine::{IN_CACHE, Instance, Workspace};
 use super::pricing::{Progress as Step, Status};
 use super::{NAME, Settings};
 
@@ -97,14 +97,20 @@ impl NetworkSimplex {
             range: (range.min, range.max),
             warm: context.warm_start.is_some().then_some(&warm[..]),
             max_pivots: self.settings.max_iter.unwrap_or(u64::MAX),
+            in_cache: IN_CACHE,
+            bracket: context.certify == Certify::EveryCheck && context.is_observed(),
         };
         let mut stopped = None;
         let mut history = Vec::new();
         let outcome = workspace.solve(&instance, &mut |step: &Step| {
             stopped = stopped.or(if step.value.is_some() {
                 let elapsed = started.elapsed();
+                let certificate = step
+                    .bracket
+                    .map(|(lower, upper)| Certificate { lower, upper });
+                // Without a bracket nobody knows how far the optimum is.
+                let error = certificate.map_or(f64::INFINITY, |c| c.relative_gap(problem));
                 if context.keep_history {
-                    let error = f64::INFINITY;
                     history.push(HistoryEntry {
                         iteration: step.pivots,
                         error,
@@ -114,9 +120,9 @@ impl NetworkSimplex {
                 context.check(&Progress {
                     problem: context.problem_index,
                     iteration: step.pivots,
-                    error: f64::INFINITY,
+                    error,
                     tol: self.settings.tol,
-                    certificate: None,
+                    certificate,
                     elapsed,
                 })
             } else {

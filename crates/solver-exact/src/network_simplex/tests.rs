@@ -23,9 +23,8 @@ fn solve(a: &[f64], b: &[f64], c: &[f64]) -> Solved {
     solve_warm(a, b, c, None)
 }
 
-fn solve_warm(a: &[f64], b: &[f64], c: &[f64], warm: Option<&[f64]>) -> Solved {
-    let mut w = Workspace::default();
-    let instance = Instance {
+fn instance<'a>(a: &'a [f64], b: &'a [f64], c: &'a [f64]) -> Instance<'a> {
+    Instance {
         supply: a,
         demand: b,
         cost: CostView {
@@ -34,10 +33,26 @@ fn solve_warm(a: &[f64], b: &[f64], c: &[f64], warm: Option<&[f64]>) -> Solved {
             rows: None,
         },
         range: range(c),
-        warm,
+        warm: None,
         max_pivots: u64::MAX,
+        in_cache: IN_CACHE,
+        bracket: false,
+    }
+}
+
+fn solve_warm(a: &[f64], b: &[f64], c: &[f64], warm: Option<&[f64]>) -> Solved {
+    let mut problem = instance(a, b, c);
+    problem.warm = warm;
+    solve_instance(&problem)
+}
+
+fn solve_instance(instance: &Instance<'_>) -> Solved {
+    let (a, b) = (instance.supply, instance.demand);
+    let Entries::F64(c) = instance.cost.entries else {
+        panic!("tests store costs in double precision");
     };
-    let outcome = w.solve(&instance, &mut |_| true);
+    let mut w = Workspace::default();
+    let outcome = w.solve(instance, &mut |_| true);
     w.tree.check(&w.units.supply, &w.units.demand);
     let mut plan = vec![];
     let mut value = 0.0;
@@ -56,9 +71,27 @@ fn solve_warm(a: &[f64], b: &[f64], c: &[f64], warm: Option<&[f64]>) -> Solved {
     }
 }
 
-/// Optimality from first principles: marginals, dual feasibility, equal values.
+/// Both ways to start, checked each by [`certify_one`], agree.
 fn certify(a: &[f64], b: &[f64], c: &[f64]) -> f64 {
-    let s = solve(a, b, c);
+    let problem = instance(a, b, c);
+    let in_cache = certify_one(&problem, c);
+    let beyond = certify_one(
+        &Instance {
+            in_cache: 0,
+            ..problem
+        },
+        c,
+    );
+    let scale = c.iter().filter(|c| c.is_finite()).map(|c| c.abs());
+    let scale = scale.fold(0.0, f64::max) * a.iter().sum::<f64>();
+    assert!((in_cache - beyond).abs() <= 1e-12 * scale);
+    in_cache
+}
+
+/// Optimality from first principles: marginals, dual feasibility, equal values.
+fn certify_one(problem: &Instance<'_>, c: &[f64]) -> f64 {
+    let (a, b) = (problem.supply, problem.demand);
+    let s = solve_instance(problem);
     assert_eq!(s.outcome.status, Status::Optimal);
     let m = b.len();
     let mass: f64 = a.iter().sum();
@@ -220,7 +253,10 @@ fn forbidden_pairs_are_avoided_or_reported() {
         };
         let mut b = a.clone();
         b.rotate_right(shift);
-        assert!(certify(&a, &b, &c).is_finite());
+        let value = certify(&a, &b, &c);
+        // The shifted diagonal is one plan; entries of its kind cost 1 at least, the others 0 at least.
+        let diagonal: f64 = (0..n).map(|i| a[i] * c[i * n + (i + shift) % n]).sum();
+        assert!((0.0..=diagonal * (1.0 + 1e-14)).contains(&value));
         for j in 0..n {
             c[j] = f64::INFINITY;
         }
@@ -301,7 +337,9 @@ fn grouped_starts_respect_forbidden_pairs() {
         } else {
             weights(n, &mut rng)
         };
-        assert!(certify(&a, &a, &c).is_finite());
+        // The diagonal is allowed: nobody needs to pay more.
+        let diagonal: f64 = (0..n).map(|i| a[i] * c[i * n + i]).sum();
+        assert!(certify(&a, &a, &c) <= diagonal * (1.0 + 1e-14));
     }
 }
 
@@ -334,18 +372,7 @@ fn a_workspace_forgets_the_problem_before() {
     for (n, m) in [(300, 250), (3, 4), (250, 300), (1, 1), (40, 2)] {
         let c = points(n, m, 2, &mut rng, false);
         let (a, b) = (weights(n, &mut rng), weights(m, &mut rng));
-        let instance = Instance {
-            supply: &a,
-            demand: &b,
-            cost: CostView {
-                entries: Entries::F64(&c),
-                columns: m,
-                rows: None,
-            },
-            range: range(&c),
-            warm: None,
-            max_pivots: u64::MAX,
-        };
+        let instance = instance(&a, &b, &c);
         w.solve(&instance, &mut |_| true);
         let mut value = 0.0;
         w.flows(&instance.cost, |i, j, x| value += c[i * m + j] * x);
@@ -361,18 +388,8 @@ fn limits_leave_a_feasible_plan() {
     let (a, b) = (weights(n, &mut rng), weights(n, &mut rng));
     let best = solve(&a, &b, &c).value;
     let mut w = Workspace::default();
-    let mut instance = Instance {
-        supply: &a,
-        demand: &b,
-        cost: CostView {
-            entries: Entries::F64(&c),
-            columns: n,
-            rows: None,
-        },
-        range: range(&c),
-        warm: None,
-        max_pivots: 3,
-    };
+    let mut instance = instance(&a, &b, &c);
+    instance.max_pivots = 3;
     let outcome = w.solve(&instance, &mut |_| true);
     assert_eq!(
         (outcome.status, outcome.pivots),
@@ -385,4 +402,28 @@ fn limits_leave_a_feasible_plan() {
     instance.max_pivots = u64::MAX;
     let outcome = w.solve(&instance, &mut |_| false);
     assert_eq!(outcome.status, Status::Stopped);
+}
+
+#[test]
+fn brackets_at_checks_hold_and_close() {
+    let mut rng = Pcg64::seed_from_u64(10);
+    for in_cache in [0, IN_CACHE] {
+        let n = 150;
+        let c = points(n, n, 2, &mut rng, false);
+        let (a, b) = (weights(n, &mut rng), weights(n, &mut rng));
+        let best = solve(&a, &b, &c).value;
+        let mut problem = instance(&a, &b, &c);
+        (problem.bracket, problem.in_cache) = (true, in_cache);
+        let mut seen = Vec::new();
+        Workspace::default().solve(&problem, &mut |step| {
+            seen.extend(step.bracket);
+            true
+        });
+        assert!(!seen.is_empty());
+        for &(lower, upper) in &seen {
+            assert!(lower <= best * (1.0 + 1e-13) && best <= upper * (1.0 + 1e-13));
+        }
+        let (lower, upper) = seen[seen.len() - 1];
+        assert!(upper - lower <= 1e-12 * best, "{lower} {upper}");
+    }
 }
