@@ -16,6 +16,7 @@
 //!
 //! | module | what it computes | bytes an element | flops an element |
 //! |---|---|---|---|
+//! | [`anneal`] | entropic iterations in f32 on a kernel in the cache, spanning tree of its plan | 8 | 4 |
 //! | [`dispatch`] | which instruction set is used | | |
 //! | [`exp`] | e^x of a slice | 8 read, 8 written | 30 |
 //! | | Gibbs row exp((f_i + g_j − C_ij)/ε) | 8 read, 8 written, g in cache | 33 |
