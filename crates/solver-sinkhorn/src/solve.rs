@@ -98,7 +98,18 @@ impl Sinkhorn {
         kernel: &Kernel<T>,
         vectors: &mut Vectors,
     ) -> Result<Solution, Error> {
-        let limits = self.limits(kernel.noise())?;
+        let limits = self.limits(kernel.noise()).map_err(|too_narrow| {
+            // Where a regularization that surely works would reach the tolerance, it is this one that is to blame.
+            let reason = "rounding in exponents this large moves the marginals".to_owned();
+            match kernel.refusal(problem.cost(), support, reason) {
+                refusal @ Error::KernelUnderflow { safe_reg, .. }
+                    if 2.0 * kernel.noise() * kernel.reg < self.settings.tol() * safe_reg =>
+                {
+                    refusal
+                }
+                _ => too_narrow,
+            }
+        })?;
         let watched = context.certify == Certify::EveryCheck && context.is_observed();
         let ended = iterate(
             kernel,

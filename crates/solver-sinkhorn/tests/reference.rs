@@ -289,6 +289,14 @@ fn what_it_lacks_is_named() {
         panic!("{error}")
     };
     assert!(reachable < 1e-6);
+    let apart = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &[0.0, 1.0, 1.0, 0.0]).unwrap();
+    let error = solver(Reg::Absolute(1e-12), 1e-9)
+        .solve(&apart)
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::KernelUnderflow { safe_reg, .. } if safe_reg == 1.0 / 600.0),
+        "{error}"
+    );
 }
 
 #[test]
