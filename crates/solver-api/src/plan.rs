@@ -6,7 +6,7 @@ use ot_kernels::exp::gibbs_row;
 
 use crate::cost::{Cost, row_of};
 use crate::lanes::paid;
-use crate::rows::fold_rows;
+use crate::rows::{add_up, fold_rows};
 use crate::{Error, measure};
 
 /// A transport plan P ≥ 0, n×m, in the caller's units of mass.
@@ -374,7 +374,7 @@ impl Plan {
     #[must_use]
     pub fn marginals(&self) -> (Vec<f64>, Vec<f64>) {
         let (n, m) = self.shape();
-        fold_rows(
+        let parts = fold_rows(
             n,
             self.entries_per_row(),
             || (Vec::new(), vec![0.0; m], self.scratch()),
@@ -383,21 +383,29 @@ impl Plan {
                 rows.push(row.sum());
                 row.add_to(1.0, cols);
             },
-        )
-        .into_iter()
-        .fold(
-            (Vec::with_capacity(n), vec![0.0; m]),
-            |(mut rows, mut cols), part| {
-                rows.extend(part.0);
-                cols.iter_mut().zip(&part.1).for_each(|(c, p)| *c += p);
-                (rows, cols)
-            },
-        )
+        );
+        let cols = add_up(m, parts.iter().map(|part| &part.1));
+        (parts.into_iter().flat_map(|part| part.0).collect(), cols)
+    }
+
+    /// What `of` says of each row, in order; `start` makes the scratch space that it gets.
+    fn each_row<S: Send, T: Send>(
+        &self,
+        start: impl Fn() -> S + Sync,
+        of: impl Fn(usize, PlanRow<'_>, &mut S) -> T + Sync,
+    ) -> Vec<T> {
+        let parts = fold_rows(
+            self.shape().0,
+            self.entries_per_row(),
+            || (Vec::new(), self.scratch(), start()),
+            |(said, scratch, own), i| said.push(of(i, self.row(i, scratch), own)),
+        );
+        parts.into_iter().flat_map(|part| part.0).collect()
     }
 
     /// P v.
     pub fn apply(&self, v: &[f64]) -> Result<Vec<f64>, Error> {
-        let (n, m) = self.shape();
+        let m = self.shape().1;
         if v.len() != m {
             return Err(Error::shape(
                 "v",
@@ -405,13 +413,7 @@ impl Plan {
                 format!("the plan has {m} columns"),
             ));
         }
-        let parts = fold_rows(
-            n,
-            self.entries_per_row(),
-            || (Vec::new(), self.scratch()),
-            |(rows, scratch), i| rows.push(self.row(i, scratch).dot(v)),
-        );
-        Ok(parts.into_iter().flat_map(|part| part.0).collect())
+        Ok(self.each_row(|| (), |_, row, ()| row.dot(v)))
     }
 
     /// Pᵀ u, streaming rows.
@@ -430,29 +432,18 @@ impl Plan {
             || (vec![0.0; m], self.scratch()),
             |(cols, scratch), i| self.row(i, scratch).add_to(u[i], cols),
         );
-        let mut total = vec![0.0; m];
-        for part in parts {
-            total.iter_mut().zip(&part.0).for_each(|(t, p)| *t += p);
-        }
-        Ok(total)
+        Ok(add_up(m, parts.iter().map(|part| &part.0)))
     }
 
     /// ⟨P, C⟩ over the non-zeros of the plan.
     #[must_use]
     pub fn transport_cost(&self, cost: &dyn Cost) -> f64 {
-        let (n, m) = self.shape();
-        let parts = fold_rows(
-            n,
-            self.entries_per_row(),
-            || (Vec::new(), self.scratch(), self.cost_scratch(m)),
-            |(rows, scratch, costs), i| rows.push(self.row(i, scratch).price_of(cost, i, costs)),
+        let m = self.shape().1;
+        let prices = self.each_row(
+            || self.cost_scratch(m),
+            |i, row, costs| row.price_of(cost, i, costs),
         );
-        measure::sum(
-            &parts
-                .into_iter()
-                .flat_map(|part| part.0)
-                .collect::<Vec<_>>(),
-        )
+        measure::sum(&prices)
     }
 
     /// Scratch space for [`PlanRow::price_of`]: a sparse plan asks for single entries and needs none.

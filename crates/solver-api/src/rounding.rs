@@ -13,7 +13,7 @@ use crate::flow::Routing;
 use crate::lanes::dot;
 use crate::plan::{Plan, PlanRow, SparsePlan};
 use crate::problem::{Marginals, Problem};
-use crate::rows::fold_rows;
+use crate::rows::{add_up, fold_rows};
 use crate::{Error, measure};
 
 /// A feasible plan diag(x) P diag(y)·factor + remainder, in terms of the plan it was rounded from.
@@ -205,12 +205,8 @@ fn round_by_product(
             part.rows.push([(a[i] - sent).max(0.0), paid, spread]);
         },
     );
-    let (mut by_row, mut summed) = (Vec::with_capacity(n), vec![0.0; m]);
-    for part in parts {
-        by_row.extend(part.rows);
-        let pairs = summed.iter_mut().zip(&part.columns);
-        pairs.for_each(|(all, part)| *all += part);
-    }
+    let summed = add_up(m, parts.iter().map(|part| &part.columns));
+    let by_row: Vec<[f64; 3]> = parts.into_iter().flat_map(|part| part.rows).collect();
     let rest_a: Vec<f64> = by_row.iter().map(|r| r[0]).collect();
     let (total_a, sent) = (measure::sum(&rest_a), problem.a().mass());
     let missing = match problem.marginals() {
@@ -222,10 +218,7 @@ fn round_by_product(
     } else {
         0.0
     };
-    let priced: Vec<f64> = by_row
-        .iter()
-        .map(|r: &[f64; 3]| r[1] + share * r[0] * r[2])
-        .collect();
+    let priced: Vec<f64> = by_row.iter().map(|r| r[1] + share * r[0] * r[2]).collect();
     let remainder = if missing > 0.0 && total_b > 0.0 {
         let u = rest_a.iter().map(|r| r * share).collect();
         let v = rest_b.iter().map(|r| r / total_b).collect();

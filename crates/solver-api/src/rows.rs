@@ -31,3 +31,12 @@ pub(crate) fn fold_rows<A: Send>(
         .map(|c| run(c * size, n.min((c + 1) * size)))
         .collect()
 }
+
+/// The sum of `parts`, each of length `m`, in their order.
+pub(crate) fn add_up<'a>(m: usize, parts: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+    let mut total = vec![0.0; m];
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
+    }
+    total
+}
