@@ -5,6 +5,7 @@ use super::coarse::Coarse;
 use super::cost::{CostView, Entries, Forbidden};
 use super::entropic::Entropic;
 use super::flow::Units;
+use super::forest::Forest;
 use super::lists::Lists;
 use super::pricing::{Check, Pricing, Progress, Run, Status, lower_bound};
 use super::start::{Placement, Start};
@@ -27,6 +28,9 @@ const GROUP_BYTES: usize = 1 << 28;
 /// Entries of a source's candidate list in the simplex, and while the duals are smoothed.
 const ROOM: usize = 16;
 const WIDE: usize = 32;
+
+/// The plan that gives the forest, in temperatures of the duals: these err by about one. Measured.
+const FOREST_AT: f64 = 2.0;
 
 /// List entries that augmenting paths may read for each source. Equal weights are moved whole, so that
 /// each path finishes a source; with others a path moves little, and the simplex is the better tool.
@@ -79,6 +83,9 @@ pub(super) struct Workspace {
     pricing: Pricing,
     buffer: Vec<f64>,
     smoothing: Smoothing,
+    /// What the duals were smoothed at; 0 where they come from elsewhere.
+    temperature: f64,
+    forest: Forest,
     coarse: Coarse,
     inner: Option<Box<Self>>,
     augment: Augment,
@@ -122,6 +129,7 @@ impl Workspace {
             let live = instance.demand[j] > 0.0;
             self.tree.potential[n + j] = if live { start } else { f64::INFINITY };
         }
+        self.temperature = 0.0;
         let warm = !by_rows && (instance.warm.is_some() || self.group(instance, check));
         if by_rows {
             self.place_by_entropy(instance);
@@ -193,8 +201,13 @@ impl Workspace {
             .extend(instance, f, sinks(&mut self.tree, n, m), &mut self.buffer);
         self.lists.reset(n, WIDE.min(m));
         self.fill_lists(&instance.cost);
-        self.smoothing
-            .run(instance, &self.lists, low, sinks(&mut self.tree, n, m));
+        self.temperature = self.smoothing.run(
+            instance,
+            &self.lists,
+            low,
+            self.units.equal,
+            sinks(&mut self.tree, n, m),
+        );
         self.lists
             .narrow(ROOM.min(m), sinks(&mut self.tree, n, m), &mut self.found);
         true
@@ -217,8 +230,20 @@ impl Workspace {
         if instance.warm.is_some() {
             self.fill_lists(&instance.cost);
         }
-        let per_source = if self.units.equal { WORK_EQUAL } else { WORK };
         let (sources, sinks) = self.tree.potential.split_at_mut(n);
+        if !self.units.equal && self.temperature > 0.0 {
+            self.placed.begin(&self.units.supply, &self.units.demand);
+            self.forest.run(
+                &self.lists,
+                instance.supply,
+                sources,
+                &sinks[..m],
+                FOREST_AT * self.temperature,
+                &mut self.placed,
+            );
+            return;
+        }
+        let per_source = if self.units.equal { WORK_EQUAL } else { WORK };
         self.augment.run(
             &self.lists,
             &self.units.supply,

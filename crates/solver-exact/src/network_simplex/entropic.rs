@@ -97,11 +97,8 @@ impl Entropic {
         for &(x, y) in self.tree.arcs.iter().rev() {
             let (source, target) = (x.min(y), x.max(y));
             let (i, j) = (source as usize, target as usize - n);
-            let units = placed.left[i].min(placed.room[j]);
-            if units > 0 && instance.cost.entry(i, j) < f64::INFINITY {
-                placed.arcs.push((source, j as u32, units));
-                placed.left[i] -= units;
-                placed.room[j] -= units;
+            if instance.cost.entry(i, j) < f64::INFINITY {
+                placed.send(source, j as u32);
             }
         }
     }

@@ -8,7 +8,7 @@
 //! | in the caches: starting duals by a few entropic iterations, mass along the tree of their largest entries | `entropic.rs` |
 //! | beyond: starting duals from a grouped problem of a sixteenth of the entries, solved by the same engine | `coarse.rs` |
 //! | … smoothed on candidate lists by a few entropic half-steps | `warm.rs` |
-//! | most of the mass is placed by short augmenting paths on the lists | `augment.rs` |
+//! | most of the mass is placed: along a spanning forest of the lists; equal weights by short augmenting paths | `forest.rs`, `augment.rs` |
 //! | the rest greedily; the flow is hung up as a strongly feasible tree | `start.rs` |
 //! | pivots until no pair violates dual feasibility: row by row in the caches, beyond on lists first | `pricing.rs`, `lists.rs` |
 //! | the tree itself, without arcs | `tree.rs` |
@@ -26,6 +26,7 @@ mod engine;
 mod entropic;
 mod factory;
 mod flow;
+mod forest;
 mod lists;
 mod pricing;
 pub mod settings;

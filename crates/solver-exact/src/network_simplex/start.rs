@@ -28,6 +28,17 @@ impl Placement {
         self.room.clear();
         self.room.extend_from_slice(demand);
     }
+
+    /// Sends from source `i` to column `j` what the one has left and the other has room for.
+    pub(super) fn send(&mut self, i: u32, j: u32) {
+        let (left, room) = (&mut self.left[i as usize], &mut self.room[j as usize]);
+        let units = (*left).min(*room);
+        if units > 0 {
+            self.arcs.push((i, j, units));
+            *left -= units;
+            *room -= units;
+        }
+    }
 }
 
 /// Scratch of the greedy start.

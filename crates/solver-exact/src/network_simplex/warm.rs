@@ -17,11 +17,10 @@ const FIRST: f64 = 0.2;
 /// Temperatures, each half of the one before. Measured: fewer leave more to the simplex, more gain nothing.
 const LEVELS: usize = 6;
 
-/// Half-steps at each temperature.
-const PASSES: usize = 2;
-
-/// Over-relaxation of all steps but the last.
-const OMEGA: f64 = 1.3;
+/// Half-steps at each temperature, and over-relaxation of all but the last. Equal weights go on to short augmenting
+/// paths, which mend what is rough; others to a forest that is as good as the duals.
+const EQUAL: (usize, f64) = (2, 1.3);
+const GENERAL: (usize, f64) = (6, 1.5);
 
 /// No column moves further than this many temperatures in one step.
 const LARGEST_STEP: f32 = 20.0;
@@ -37,17 +36,27 @@ pub(super) struct Smoothing {
 }
 
 impl Smoothing {
-    /// Moves the columns' signed potentials `p`; `low` is the least cost.
-    pub(super) fn run(&mut self, instance: &Instance<'_>, lists: &Lists, low: f64, p: &mut [f64]) {
+    /// Moves the columns' signed potentials `p`; `low` is the least cost, `equal` says whether the
+    /// weights of each side are. Returns the last temperature, 0 where
+    /// the lists tell nothing.
+    pub(super) fn run(
+        &mut self,
+        instance: &Instance<'_>,
+        lists: &Lists,
+        low: f64,
+        equal: bool,
+        p: &mut [f64],
+    ) -> f64 {
+        let (passes, omega) = if equal { EQUAL } else { GENERAL };
         let n = instance.supply.len();
         let mass: f64 = instance.supply.iter().sum();
         self.buffer.clear();
         self.buffer.resize(lists.room(), 0.0);
         let mut eps = FIRST * mean_width(lists, n, p);
-        for step in 0..LEVELS * PASSES {
+        for step in 0..LEVELS * passes {
             let inv_eps = 1.0 / eps;
             if !(inv_eps.is_finite() && inv_eps > 0.0) {
-                return;
+                return 0.0;
             }
             self.scaled.clear();
             self.scaled.extend(p.iter().map(|p| (-p * inv_eps) as f32));
@@ -66,8 +75,8 @@ impl Smoothing {
                     &mut self.sums,
                 );
             }
-            let last = step + 1 == LEVELS * PASSES;
-            let stride = if last { eps } else { OMEGA * eps };
+            let last = step + 1 == LEVELS * passes;
+            let stride = if last { eps } else { omega * eps };
             for ((p, &sum), &b) in p.iter_mut().zip(&self.sums).zip(instance.demand) {
                 if b > 0.0 {
                     let ratio = ((b / mass) as f32).ln() - sum.max(1e-30).ln();
@@ -78,10 +87,11 @@ impl Smoothing {
                     }
                 }
             }
-            if step % PASSES == PASSES - 1 {
+            if step % passes == passes - 1 && !last {
                 eps *= 0.5;
             }
         }
+        eps
     }
 }
 
