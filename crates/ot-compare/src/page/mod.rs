@@ -65,7 +65,7 @@ pub fn render(report: &Report) -> String {
     if let Some(peers) = &report.peers {
         let _ = write!(
             html,
-            r#"<section id="peers"><h2>Beside other libraries</h2><p class="lead">{} {}</p>{}</section>"#,
+            r#"<section id="peers"><h2>Beside other libraries</h2><p class="lead">{}. {}</p>{}</section>"#,
             escape(&peers.versions.join(", ")),
             escape(&peers.method),
             tables::of_peers(peers)
