@@ -1,5 +1,6 @@
 //! From a problem of `solver-api` to the engine's slices, and from its basis to a solution.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -187,7 +188,15 @@ impl Solver for NetworkSimplex {
     }
 
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
-        self.solve_in(problem, context, &mut Scratch::default())
+        let (n, m) = problem.shape();
+        if n * m > KEPT {
+            return self.solve_in(problem, context, &mut Scratch::default());
+        }
+        // Taken, not borrowed: an observer may solve another problem on this thread meanwhile.
+        let mut scratch = SCRATCH.take();
+        let solution = self.solve_in(problem, context, &mut scratch);
+        SCRATCH.set(scratch);
+        solution
     }
 
     /// Problems run side by side; each thread keeps its memory from one problem to the next.
@@ -202,6 +211,14 @@ impl Solver for NetworkSimplex {
                 .collect()
         })
     }
+}
+
+/// Entries of a problem up to which a thread keeps its memory from one single solve to the next: some hundred
+/// kilobytes, which to allocate anew takes as long as to solve.
+const KEPT: usize = 1 << 14;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// The memory of a solve.
