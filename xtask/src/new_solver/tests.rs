@@ -171,6 +171,7 @@ fn cargo_fmt(root: &Path) -> (bool, String) {
     let output = cargo.output().expect("cargo runs");
     (
         output.status.success(),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr),
     )
 }
