@@ -35,7 +35,9 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
         let (a, b) = inputs.measures((n, m), args.normalize)?;
         let problem = match (args.gamma_a, args.gamma_b, args.mass) {
             (_, _, Some(mass)) => Problem::partial(a, b, cost, mass)?,
-            (None, None, None) => Problem::new(a, b, cost)?,
+            (gamma_a, gamma_b, None) if !softens(gamma_a) && !softens(gamma_b) => {
+                Problem::new(a, b, cost)?
+            }
             (gamma_a, gamma_b, None) => {
                 let hard = f64::INFINITY;
                 Problem::relaxed(a, b, cost, gamma_a.unwrap_or(hard), gamma_b.unwrap_or(hard))?
@@ -151,12 +153,17 @@ impl Chosen {
     }
 }
 
+/// Whether a weight on a marginal relaxes it: an infinite one keeps it hard.
+fn softens(gamma: Option<f64>) -> bool {
+    gamma.is_some_and(|gamma| gamma != f64::INFINITY)
+}
+
 /// Options that only some backends can honour.
 fn demands(args: &SolveArgs) -> Vec<(&'static str, Capability)> {
     let all = [
         ("mass", Capability::Partial, args.mass.is_some()),
-        ("gamma-a", Capability::Relaxed, args.gamma_a.is_some()),
-        ("gamma-b", Capability::Relaxed, args.gamma_b.is_some()),
+        ("gamma-a", Capability::Relaxed, softens(args.gamma_a)),
+        ("gamma-b", Capability::Relaxed, softens(args.gamma_b)),
         ("lazy", Capability::LazyCost, args.lazy),
         ("warm", Capability::WarmStart, args.warm.is_some()),
         (

@@ -180,7 +180,7 @@ fn options_that_nobody_can_honour_are_usage_errors() {
     };
     cost("--prior @cost.npy", &["--prior"]);
     cost("--gamma-a 1", &["--gamma-a", "relaxed"]);
-    cost("--gamma-b inf", &["--gamma-b", "relaxed"]);
+    cost("--gamma-b 0.5", &["--gamma-b", "relaxed"]);
     cost("--mass 0.5", &["--mass", "partial"]);
     cost("--warm @fg.npz", &["--warm", "warm-start"]);
     cost("--reg 0.1", &["`reg` = 0.1", "no such setting"]);

@@ -314,3 +314,18 @@ fn backends_are_listed() {
     assert_eq!(backend["settings"][0]["name"], "max_iter");
     assert_eq!(backend["settings"][0]["default"], 10_000);
 }
+
+#[test]
+fn infinite_weights_keep_the_marginals_hard() {
+    let folder = folder();
+    for gammas in [
+        "--gamma-a inf",
+        "--gamma-b inf",
+        "--gamma-a inf --gamma-b inf",
+    ] {
+        let line = format!("solve --a @a.npy --b @b.npy --cost @cost.npy {gammas} --json");
+        let ran = ot(folder.path(), &line);
+        assert_eq!((ran.exit, ran.stderr.as_str()), (Exit::Solved, ""));
+        assert!((cost_of(&ran.json()) - OPTIMUM).abs() < 1e-15);
+    }
+}

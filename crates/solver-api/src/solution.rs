@@ -386,7 +386,12 @@ impl Values {
         };
         Self {
             transport_cost,
-            objective,
+            // Terms beyond the range of f64 may cancel to no number; the cost then tells that it overflowed.
+            objective: if objective.is_nan() {
+                transport_cost
+            } else {
+                objective
+            },
             mass,
             source_error,
             target_error,

@@ -455,6 +455,20 @@ impl Workspace {
         lower_bound(&instance.cost, a, b, sinks, &mut self.buffer)
     }
 
+    /// An upper bound: what the plan costs, and what it may miss of the marginals at the full spread of the costs.
+    pub(super) fn upper(&self, instance: &Instance<'_>) -> f64 {
+        let mut sent = instance.supply.to_vec();
+        let mut got = instance.demand.to_vec();
+        let mut paid = 0.0;
+        self.flows(&instance.cost, |i, j, mass| {
+            paid += mass * instance.cost.entry(i, j);
+            sent[i] -= mass;
+            got[j] -= mass;
+        });
+        let missed: f64 = sent.iter().chain(&got).map(|x| x.abs()).sum();
+        paid + missed * (instance.range.1 - instance.range.0)
+    }
+
     /// f of a source.
     pub(super) fn f(&self, i: usize) -> f64 {
         self.tree.potential[i]

@@ -12,7 +12,7 @@ pub struct Settings {
     #[doc(alias("numItermax", "max_iterations"))]
     pub max_iter: Option<u64>,
     /// The relative gap (upper − lower)/(mass · spread) that is promised. The method is exact: it always
-    /// prices to a few ulp, and this number changes nothing but what is refused. Default: 1e-9.
+    /// prices to a few ulp; a certificate that is wider than this all the same ends as `Stalled`. Default: 1e-9.
     pub tol: f64,
 }
 

@@ -23,6 +23,9 @@ const WRITE_OUT: usize = 1 << 28;
 /// this many is left: with images, mostly zero, that is most of the work saved.
 const COMPRESS: usize = 4;
 
+/// A least cost this many times the spread of the costs is taken off first, from a copy of the matrix.
+const OFFSET: f64 = 16.0;
+
 /// The primal network simplex method: exact optimum of balanced problems, with plan and potentials.
 ///
 /// Time: one thread, n = m = 2000, squared Euclidean costs: 0.03–0.1 s
@@ -75,14 +78,17 @@ impl NetworkSimplex {
             narrow,
             wide,
             warm,
+            low,
             ..
         } = scratch;
+        let low = *low;
         let lazy = Computed(problem.cost());
         let (all_rows, all_columns) = (a.len() == n, columns.is_empty());
-        let stored_rows = (!all_rows && all_columns).then_some(&rows[..]);
-        let entries = if !all_columns && !wide.is_empty() {
+        let written = !(wide.is_empty() && narrow.is_empty());
+        let stored_rows = (!all_rows && !written).then_some(&rows[..]);
+        let entries = if !wide.is_empty() {
             Entries::F64(wide)
-        } else if !all_columns && !narrow.is_empty() {
+        } else if !narrow.is_empty() {
             Entries::F32(narrow)
         } else {
             stored(problem.cost()).unwrap_or(Entries::Rows(&lazy))
@@ -95,7 +101,7 @@ impl NetworkSimplex {
                 columns: b.len(),
                 rows: stored_rows,
             },
-            range: (range.min, range.max),
+            range: (range.min - low, range.max - low),
             warm: context.warm_start.is_some().then_some(&warm[..]),
             max_pivots: self.settings.max_iter.unwrap_or(u64::MAX),
             in_cache: IN_CACHE,
@@ -106,11 +112,12 @@ impl NetworkSimplex {
         let outcome = workspace.solve(&instance, &mut |step: &Step| {
             stopped = stopped.or(if step.value.is_some() {
                 let elapsed = started.elapsed();
-                let certificate = step
+                let bracket = step
                     .bracket
                     .map(|(lower, upper)| Certificate { lower, upper });
                 // Without a bracket nobody knows how far the optimum is.
-                let error = certificate.map_or(f64::INFINITY, |c| c.relative_gap(problem));
+                let error = bracket.map_or(f64::INFINITY, |c| c.relative_gap(problem));
+                let certificate = bracket.map(|c| lifted(c, low, problem));
                 if context.keep_history {
                     history.push(HistoryEntry {
                         iteration: step.pivots,
@@ -139,30 +146,39 @@ impl NetworkSimplex {
         });
         let mut potentials = Potentials::new(vec![0.0; n], vec![0.0; m]);
         for i in 0..a.len() {
-            potentials.f[source(i)] = workspace.f(i);
+            potentials.f[source(i)] = workspace.f(i) + low;
         }
         for j in (0..b.len()).filter(|&j| b[j] > 0.0) {
             potentials.g[column(j)] = workspace.g(j);
         }
         let plan = Plan::Sparse(SparsePlan::from_triples(n, m, triples)?);
-        let certificate = (outcome.status == Status::Optimal && context.certify != Certify::Off)
-            .then(|| {
-                let begun = Instant::now();
-                let upper = round(problem, &plan).transport_cost;
-                let lower = workspace.lower(&instance);
-                (Certificate { lower, upper }, begun.elapsed())
-            });
+        let mut termination = match outcome.status {
+            Status::Optimal => Termination::Optimal,
+            Status::IterationLimit => Termination::IterationLimit,
+            Status::Stopped => stopped.unwrap_or(Termination::Cancelled),
+            // The maximum flow above has settled this: only rounding at its tolerance comes here.
+            Status::Infeasible => Termination::NumericalFailure,
+        };
+        let mut certificate = None;
+        if termination == Termination::Optimal && context.certify != Certify::Off {
+            let begun = Instant::now();
+            let upper = if low == 0.0 {
+                round(problem, &plan).transport_cost
+            } else {
+                workspace.upper(&instance)
+            };
+            let lower = workspace.lower(&instance);
+            let bracket = Certificate { lower, upper };
+            if bracket.relative_gap(problem) > self.settings.tol {
+                termination = Termination::Stalled;
+            }
+            certificate = Some((lifted(bracket, low, problem), begun.elapsed()));
+        }
         let answer = Answer {
             plan,
             potentials,
             reg: 0.0,
-            termination: match outcome.status {
-                Status::Optimal => Termination::Optimal,
-                Status::IterationLimit => Termination::IterationLimit,
-                Status::Stopped => stopped.unwrap_or(Termination::Cancelled),
-                // The maximum flow above has settled this: only rounding at its tolerance comes here.
-                Status::Infeasible => Termination::NumericalFailure,
-            },
+            termination,
             iterations: outcome.pivots,
             history,
             certificate,
@@ -236,6 +252,17 @@ struct Scratch {
     narrow: Vec<f32>,
     row: Vec<f64>,
     warm: Vec<f64>,
+    /// What is taken off all costs that are written out.
+    low: f64,
+}
+
+/// A bracket of the problem whose costs are lower by `low`, for the problem itself.
+fn lifted(bracket: Certificate, low: f64, problem: &Problem) -> Certificate {
+    let offset = low * problem.mass();
+    Certificate {
+        lower: bracket.lower + offset,
+        upper: bracket.upper + offset,
+    }
 }
 
 impl Scratch {
@@ -280,6 +307,13 @@ impl Scratch {
         self.row.clear();
         let m = cost.shape().1;
         let stored = stored(cost);
+        self.low = 0.0;
+        if stored.is_some() {
+            let range = cost.range();
+            if range.min.is_finite() && range.min.abs() > OFFSET * range.spread() {
+                return self.write_out_without_offset(cost, range);
+            }
+        }
         if self.columns.is_empty() {
             if stored.is_some() {
                 return cost.range();
@@ -318,6 +352,23 @@ impl Scratch {
                 let c = self.row[j as usize];
                 range.include(c);
                 self.wide.push(c);
+            }
+        }
+        range
+    }
+
+    /// Writes out all pairs of positive weight less the least cost: potentials then are of the size of the costs'
+    /// differences, and no digit of these is lost.
+    fn write_out_without_offset(&mut self, cost: &dyn Cost, range: CostRange) -> CostRange {
+        self.low = range.min;
+        self.row.resize(cost.shape().1, 0.0);
+        for &i in &self.rows {
+            cost.row(i as usize, &mut self.row);
+            if self.columns.is_empty() {
+                self.wide.extend(self.row.iter().map(|c| c - range.min));
+            } else {
+                let kept = self.columns.iter().map(|&j| self.row[j as usize]);
+                self.wide.extend(kept.map(|c| c - range.min));
             }
         }
         range
