@@ -126,7 +126,7 @@ fn write(report: &Report, folder: &PathBuf) -> Result<String, Box<dyn std::error
     Ok(json)
 }
 
-/// Prints what has become worse than in the baseline, and fails if anything has.
+/// Prints what has become worse than in the baseline, and fails if anything has, or if nothing could be compared.
 fn judge(before: &Report, now: &Report) -> ExitCode {
     let verdict = baseline::compare(before, now);
     if !verdict.missing.is_empty() {
@@ -143,7 +143,7 @@ fn judge(before: &Report, now: &Report) -> ExitCode {
         verdict.compared,
         verdict.worse.len()
     );
-    if verdict.worse.is_empty() {
+    if verdict.compared > 0 && verdict.worse.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
