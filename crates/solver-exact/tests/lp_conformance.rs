@@ -65,3 +65,26 @@ fn highs() -> Result<(), Error> {
     conforms(&solver_exact::lp::HIGHS);
     keeps_its_limits(&solver_exact::lp::HIGHS)
 }
+
+/// At an offset that leaves the costs no digits, nobody can prove a tolerance, and nobody claims it.
+fn claims_what_its_bracket_shows(factory: &dyn Factory) -> Result<(), Error> {
+    let cost: Vec<f64> = (0..30).map(|k| 1e15 + f64::from(k * 7 % 10)).collect();
+    let problem = Problem::from_slices(&[0.2; 5], &[1.0 / 6.0; 6], &cost)?;
+    let solution = factory.build(&Options::default())?.solve(&problem)?;
+    let proven = solution
+        .certificate
+        .is_some_and(|c| c.relative_gap(&problem) <= 1e-9);
+    assert_eq!(solution.convergence.converged(), proven);
+    Ok(())
+}
+
+#[test]
+fn no_claim_beyond_the_bracket() -> Result<(), Error> {
+    #[cfg(feature = "lp-minilp")]
+    claims_what_its_bracket_shows(&solver_exact::lp::MINILP)?;
+    #[cfg(feature = "lp-microlp")]
+    claims_what_its_bracket_shows(&solver_exact::lp::MICROLP)?;
+    #[cfg(feature = "lp-highs")]
+    claims_what_its_bracket_shows(&solver_exact::lp::HIGHS)?;
+    Ok(())
+}

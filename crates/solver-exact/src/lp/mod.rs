@@ -53,8 +53,8 @@ pub use minilp::MINILP;
 use network::Network;
 use settings::Settings;
 use solver_api::{
-    Capabilities, Capability, Context, Error, Outcome, Problem, Solution, Solver, Termination,
-    check_feasible,
+    Capabilities, Capability, Certificate, Context, Error, Outcome, Problem, Solution, Solver,
+    Termination, check_feasible,
 };
 
 /// A library: its name, what it is, and how it minimises. The answer is one flow for each arc of the network.
@@ -115,13 +115,13 @@ impl Solver for LpSolver {
             history: Vec::new(),
             certificate: None,
         };
-        Ok(Solution::assemble(
-            self.name(),
-            problem,
-            outcome,
-            started,
-            context,
-        ))
+        let mut solution = Solution::assemble(self.name(), problem, outcome, started, context);
+        // The network knows the costs without their offset; the bracket has to stand with it.
+        let wide = |c: Certificate| c.relative_gap(problem) > self.settings.tol;
+        if termination == Termination::Optimal && solution.certificate.is_some_and(wide) {
+            solution.convergence.termination = Termination::Stalled;
+        }
+        Ok(solution)
     }
 }
 
