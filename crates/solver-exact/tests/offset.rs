@@ -2,7 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use solver_api::{Error, Problem, Solver};
+use solver_api::{Error, Ground, Problem, Solver};
 use solver_exact::NetworkSimplex;
 
 #[test]
@@ -52,5 +52,29 @@ fn an_offset_changes_the_value_and_nothing_else() -> Result<(), Error> {
             );
         }
     }
+    Ok(())
+}
+
+/// Clouds that stand far apart: |x − y − t|² = |x − y|² − 2t(x − y) + t², so that on the line every plan costs t² and
+/// what the plain problem costs, and the same plan is best.
+#[test]
+fn clouds_far_apart_are_matched_as_if_they_were_near() -> Result<(), Error> {
+    let mut rng = Pcg64::seed_from_u64(22);
+    let n = 60;
+    let mut cloud = || -> Vec<f64> {
+        (0..n)
+            .map(|_| f64::from(rng.random_range(0..4096_u32)) / 4096.0)
+            .collect()
+    };
+    let (x, y) = (cloud(), cloud());
+    let w = vec![1.0 / n as f64; n];
+    let solver = NetworkSimplex::default();
+    let near = Problem::from_points(&w, &w, &x, &y, 1, Ground::SqEuclidean)?;
+    let best = solver.solve(&near)?.transport_cost;
+    let moved: Vec<f64> = y.iter().map(|y| y + 1024.0).collect();
+    let far = Problem::from_points(&w, &w, &x, &moved, 1, Ground::SqEuclidean)?;
+    let solution = solver.solve(&far)?.require_converged()?;
+    let value = solution.plan.transport_cost(near.cost());
+    assert!((value - best).abs() <= 1e-9, "{value} {best}");
     Ok(())
 }

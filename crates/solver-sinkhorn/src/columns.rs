@@ -234,15 +234,7 @@ impl<'a, T: Stored> Group<'a, T> {
             let sofar = std::mem::take(&mut slot.sofar);
             let Some(termination) = *end else {
                 vectors.weigh(slot.weights(&self.support));
-                let solution = self.solver.run(
-                    member.problem,
-                    &slot.context,
-                    slot.started,
-                    sofar,
-                    &self.support,
-                    &self.kernel,
-                    vectors,
-                );
+                let solution = self.alone(slot, sofar, vectors);
                 results.extend(self.accept(member, solution, false));
                 continue;
             };
@@ -363,16 +355,26 @@ impl<'a, T: Stored> Group<'a, T> {
         let slot = &mut columns.slots[k];
         let sofar = std::mem::take(&mut slot.sofar);
         let member = slot.member;
-        let solution = self.solver.run(
-            member.problem,
+        let solution = self.alone(slot, sofar, vectors);
+        self.accept(member, solution, false)
+    }
+
+    /// f64 vectors go on with one problem from where the products left it.
+    fn alone(
+        &self,
+        slot: &Slot<'_>,
+        sofar: Sofar,
+        vectors: &mut Vectors,
+    ) -> Result<Solution, Error> {
+        self.solver.run(
+            slot.member.problem,
             &slot.context,
             slot.started,
             sofar,
             &self.support,
             &self.kernel,
             vectors,
-        );
-        self.accept(member, solution, false)
+        )
     }
 
     /// Lost kernel entries may be the fault of the shared minima: alone, a problem has minima of its own. If `sure`,

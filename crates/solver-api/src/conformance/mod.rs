@@ -11,7 +11,7 @@
 //!
 //! ```no_run
 //! # use solver_api::{Capability, Error, Options, Solver};
-//! # fn my_solver(_: &Options) -> Result<Box<dyn Solver>, Error> { unimplemented!() }
+//! # fn conforms(my_solver: fn(&Options) -> Result<Box<dyn Solver>, Error>) {
 //! use solver_api::conformance::{Expect, run};
 //!
 //! // In a test:
@@ -23,6 +23,7 @@
 //!         Capability::Deterministic,
 //!     ]),
 //! );
+//! # }
 //! ```
 //!
 //! A [`Factory`](crate::Factory) is passed as `|options| factory.build(options)`. The suite builds the solver anew

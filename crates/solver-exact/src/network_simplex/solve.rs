@@ -310,7 +310,7 @@ impl Scratch {
         self.low = 0.0;
         if stored.is_some() {
             let range = cost.range();
-            if range.min.is_finite() && range.min.abs() > OFFSET * range.spread() {
+            if far_from_zero(&range) {
                 return self.write_out_without_offset(cost, range);
             }
         }
@@ -354,6 +354,10 @@ impl Scratch {
                 self.wide.push(c);
             }
         }
+        if far_from_zero(&range) {
+            self.low = range.min;
+            self.wide.iter_mut().for_each(|c| *c -= range.min);
+        }
         range
     }
 
@@ -373,6 +377,11 @@ impl Scratch {
         }
         range
     }
+}
+
+/// Whether costs are so far from zero that their differences would lose digits.
+fn far_from_zero(range: &CostRange) -> bool {
+    range.min.is_finite() && range.min.abs() > OFFSET * range.spread()
 }
 
 /// The caller's own matrix, where there is one.
