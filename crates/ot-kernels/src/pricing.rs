@@ -10,7 +10,9 @@
 
 mod entering;
 
-pub use entering::{row_entering, row_entering_with, row_min, row_min_with};
+pub use entering::{
+    first_violated, first_violated_with, row_entering, row_entering_with, row_min, row_min_with,
+};
 
 use crate::dispatch::{Isa, isa};
 use crate::simd::Elem;
@@ -432,5 +434,34 @@ mod tests {
             );
         }
         assert_eq!(exp_nonpositive(f32::NEG_INFINITY), 0.0);
+    }
+
+    #[test]
+    fn many_rows_at_once_find_the_first_that_is_violated() {
+        for isa in Isa::available() {
+            for (n, m) in [(1, 1), (4, 8), (11, 21), (13, 40)] {
+                // Every reduced cost is 1 but for one pair in each of two rows.
+                for (first, second) in [(0, n - 1), (n / 2, n - 1), (n - 1, n - 1)] {
+                    let mut c = vec![3.0; n * m];
+                    let p = vec![-1.0; m];
+                    let shifts = vec![1.0; n];
+                    c[first * m + m - 1] = 1.5;
+                    c[second * m] = 1.5;
+                    let narrow: Vec<f32> = c.iter().map(|&c| c as f32).collect();
+                    for from in 0..=n {
+                        let want = [first, second].into_iter().find(|&i| i >= from);
+                        let want = want.unwrap_or(n);
+                        let found = first_violated_with(isa, &c, &p, &shifts, 1e-12, from);
+                        assert_eq!(found, want, "{} {n}×{m} from {from}", isa.name());
+                        let found = first_violated_with(isa, &narrow, &p, &shifts, 1e-12, from);
+                        assert_eq!(found, want);
+                    }
+                    // Violated by no more than its rounding may be.
+                    c[first * m + m - 1] = 2.0 - 1e-15;
+                    c[second * m] = 2.0 - 1e-15;
+                    assert_eq!(first_violated_with(isa, &c, &p, &shifts, 1e-12, 0), n);
+                }
+            }
+        }
     }
 }

@@ -118,6 +118,147 @@ impl<T: Entry> Kernel for Violated<'_, T> {
     }
 }
 
+/// Rows that are looked at together: they share the loads of the potentials.
+const TOGETHER: usize = 4;
+
+/// A matrix with potentials of its columns and rows.
+#[derive(Clone, Copy)]
+struct Matrix<'a, T> {
+    c: &'a [T],
+    p: &'a [f64],
+    shifts: &'a [f64],
+}
+
+impl<'a, T: Entry> Matrix<'a, T> {
+    fn new(c: &'a [T], p: &'a [f64], shifts: &'a [f64]) -> Self {
+        assert_eq!(
+            c.len(),
+            p.len() * shifts.len(),
+            "the matrix has not an entry for each pair of potentials"
+        );
+        Self { c, p, shifts }
+    }
+
+    /// The lane-wise least `c + p` of the rows from `i` on.
+    ///
+    /// # Safety
+    /// The instruction set of `B` is available, and there are so many rows.
+    #[inline(always)]
+    unsafe fn least<B: Backend>(self, i: usize) -> [B::D; TOGETHER] {
+        let m = self.p.len();
+        // SAFETY: rows i.. i + TOGETHER are in c, whose size `new` has checked.
+        unsafe {
+            let c = self.c.as_ptr().add(i * m);
+            let mut least = [B::D::splat(f64::INFINITY); TOGETHER];
+            let mut j = 0;
+            while j + B::D::N <= m {
+                let p = B::D::load(self.p.as_ptr().add(j));
+                for (r, l) in least.iter_mut().enumerate() {
+                    *l = T::load64::<B::D>(c.add(r * m + j)).add(p).min(*l);
+                }
+                j += B::D::N;
+            }
+            if j < m {
+                let p = B::D::load_part(self.p.as_ptr().add(j), m - j, f64::INFINITY);
+                for (r, l) in least.iter_mut().enumerate() {
+                    let c = T::load64_part::<B::D>(c.add(r * m + j), m - j, T::INFINITY);
+                    *l = c.add(p).min(*l);
+                }
+            }
+            least
+        }
+    }
+
+    /// [`Matrix::least`] of one row.
+    ///
+    /// # Safety
+    /// The instruction set of `B` is available, and there is such a row.
+    #[inline(always)]
+    unsafe fn least_of_one<B: Backend>(self, i: usize) -> B::D {
+        let m = self.p.len();
+        let c = &self.c[i * m..(i + 1) * m];
+        // SAFETY: the slices have equal lengths.
+        unsafe { Sums { c, p: self.p }.least::<B>() }
+    }
+}
+
+struct FirstViolated<'a, T> {
+    matrix: Matrix<'a, T>,
+    tol: f64,
+    from: usize,
+}
+
+impl<T: Entry> Kernel for FirstViolated<'_, T> {
+    type Out = usize;
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) -> usize {
+        let shifts = self.matrix.shifts;
+        let mut i = self.from;
+        // SAFETY: the rows asked for are below the number of shifts.
+        unsafe {
+            while i + TOGETHER <= shifts.len() {
+                let least = self.matrix.least::<B>(i);
+                for (r, least) in least.into_iter().enumerate() {
+                    let bar = B::D::splat(bar(shifts[i + r], self.tol));
+                    if B::D::bits(least.lt(bar)) != 0 {
+                        return i + r;
+                    }
+                }
+                i += TOGETHER;
+            }
+            while i < shifts.len() {
+                let bar = B::D::splat(bar(shifts[i], self.tol));
+                if B::D::bits(self.matrix.least_of_one::<B>(i).lt(bar)) != 0 {
+                    return i;
+                }
+                i += 1;
+            }
+        }
+        shifts.len()
+    }
+}
+
+/// The first row from `from` on in which [`row_entering`] may find a violated pair; the number of rows if there is none.
+/// `c` is row-major with `p.len()` columns, and `shifts` has an entry for each row. Many short rows at once: a call for
+/// each would take longer than reading it. 8 (4) bytes and 2 flops per entry.
+///
+/// # Panics
+/// If the lengths do not match.
+#[must_use]
+pub fn first_violated<T: Entry>(
+    c: &[T],
+    p: &[f64],
+    shifts: &[f64],
+    tol: f64,
+    from: usize,
+) -> usize {
+    first_violated_with(isa(), c, p, shifts, tol, from)
+}
+
+/// [`first_violated`] on a chosen instruction set (a narrower one where it is not available).
+///
+/// # Panics
+/// If the lengths do not match.
+#[must_use]
+pub fn first_violated_with<T: Entry>(
+    isa: Isa,
+    c: &[T],
+    p: &[f64],
+    shifts: &[f64],
+    tol: f64,
+    from: usize,
+) -> usize {
+    let matrix = Matrix::new(c, p, shifts);
+    run(isa, FirstViolated { matrix, tol, from })
+}
+
+/// What the least `c + p` of a row is at least where no pair of it is violated: |c| + |p| is at least |c + p|. Basic
+/// pairs are above it, for theirs is 0 to an ulp.
+#[inline(always)]
+fn bar(shift: f64, tol: f64) -> f64 {
+    shift - 1.9 * tol.min(0.01) * shift.abs()
+}
+
 fn sums<'a, T: Entry>(c: &'a [T], p: &'a [f64]) -> Sums<'a, T> {
     let len = c.len().min(p.len());
     Sums {
@@ -158,9 +299,7 @@ pub fn row_entering_with<T: Entry>(
     shift: f64,
     tol: f64,
 ) -> Option<u32> {
-    // |c| + |p| is at least |c + p|, so a pair above this bar is not violated. Basic pairs are: theirs is 0 to an ulp.
-    let bar = shift - 1.9 * tol.min(0.01) * shift.abs();
-    let j = run(isa, Violated(sums(c, p), bar))?;
+    let j = run(isa, Violated(sums(c, p), bar(shift, tol)))?;
     if relaxed_key(c[j].wide(), p[j], shift, tol) < 0.0 {
         return Some(j as u32);
     }

@@ -319,4 +319,24 @@ impl Lanes for F32x8 {
     unsafe fn sum(self) -> f32 {
         op!(sum_ps(self.0))
     }
+    /// By halves of ever larger parts, two registers at a time: 21 instructions instead of 48.
+    #[inline(always)]
+    unsafe fn sum_rows(x: &[Self; 16]) -> Self {
+        // A macro: closures would be compiled without the instruction set where they are not inlined.
+        macro_rules! four {
+            ($k:expr) => {
+                _mm256_hadd_ps(
+                    _mm256_hadd_ps(x[$k].0, x[$k + 1].0),
+                    _mm256_hadd_ps(x[$k + 2].0, x[$k + 3].0),
+                )
+            };
+        }
+        Self(op!({
+            let (first, last) = (four!(0), four!(4));
+            _mm256_add_ps(
+                _mm256_permute2f128_ps::<0x20>(first, last),
+                _mm256_permute2f128_ps::<0x31>(first, last),
+            )
+        }))
+    }
 }

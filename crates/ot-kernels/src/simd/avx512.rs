@@ -302,4 +302,72 @@ impl Lanes for F32x16 {
             sum_ps(_mm256_add_ps(_mm512_castps512_ps256(self.0), high))
         })
     }
+    /// By halves of ever larger parts, two registers at a time: 45 instructions instead of 144.
+    #[inline(always)]
+    unsafe fn sum_rows(x: &[Self; 16]) -> Self {
+        // Macros: closures would be compiled without the instruction set where they are not inlined.
+        macro_rules! four {
+            ($k:expr) => {{
+                let (a, b) = (
+                    _mm512_add_ps(
+                        _mm512_unpacklo_ps(x[$k].0, x[$k + 1].0),
+                        _mm512_unpackhi_ps(x[$k].0, x[$k + 1].0),
+                    ),
+                    _mm512_add_ps(
+                        _mm512_unpacklo_ps(x[$k + 2].0, x[$k + 3].0),
+                        _mm512_unpackhi_ps(x[$k + 2].0, x[$k + 3].0),
+                    ),
+                );
+                let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+                _mm512_add_ps(
+                    _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                    _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)),
+                )
+            }};
+        }
+        macro_rules! join {
+            ($x:expr, $y:expr) => {
+                _mm512_add_ps(
+                    _mm512_shuffle_f32x4::<0x88>($x, $y),
+                    _mm512_shuffle_f32x4::<0xdd>($x, $y),
+                )
+            };
+        }
+        Self(op!({
+            let (first, last) = (join!(four!(0), four!(4)), join!(four!(8), four!(12)));
+            join!(first, last)
+        }))
+    }
+    /// Four rows of each quarter to a register, then 4 × 4 squares within: 32 shuffles beside the loads.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, apart: usize, to: *mut f32, to_apart: usize) {
+        op!({
+            for quarter in 0..4 {
+                // Columns 4·quarter.. of all rows: register r holds them of rows r, r + 4, r + 8, r + 12.
+                let mut x = [_mm512_setzero_ps(); 4];
+                for (r, x) in x.iter_mut().enumerate() {
+                    let at = from.add(r * apart + 4 * quarter);
+                    let step = 4 * apart;
+                    let y = _mm512_castps128_ps512(_mm_loadu_ps(at));
+                    let y = _mm512_insertf32x4::<1>(y, _mm_loadu_ps(at.add(step)));
+                    let y = _mm512_insertf32x4::<2>(y, _mm_loadu_ps(at.add(2 * step)));
+                    *x = _mm512_insertf32x4::<3>(y, _mm_loadu_ps(at.add(3 * step)));
+                }
+                let (a, b) = (
+                    _mm512_castps_pd(_mm512_unpacklo_ps(x[0], x[1])),
+                    _mm512_castps_pd(_mm512_unpackhi_ps(x[0], x[1])),
+                );
+                let (c, d) = (
+                    _mm512_castps_pd(_mm512_unpacklo_ps(x[2], x[3])),
+                    _mm512_castps_pd(_mm512_unpackhi_ps(x[2], x[3])),
+                );
+                let to = to.add(4 * quarter * to_apart).cast::<f64>();
+                let apart = to_apart / 2;
+                _mm512_storeu_pd(to, _mm512_unpacklo_pd(a, c));
+                _mm512_storeu_pd(to.add(apart), _mm512_unpackhi_pd(a, c));
+                _mm512_storeu_pd(to.add(2 * apart), _mm512_unpacklo_pd(b, d));
+                _mm512_storeu_pd(to.add(3 * apart), _mm512_unpackhi_pd(b, d));
+            }
+        });
+    }
 }

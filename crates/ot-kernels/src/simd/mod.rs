@@ -123,6 +123,28 @@ pub trait Lanes: Copy {
         }
         lanes[0]
     }
+    /// The sums of the first [`Lanes::N`] registers, one in each lane.
+    #[inline(always)]
+    unsafe fn sum_rows(x: &[Self; 16]) -> Self {
+        let mut sums = [Self::E::ZERO; 16];
+        for r in 0..Self::N {
+            // SAFETY: the caller's promise.
+            sums[r] = unsafe { x[r].sum() };
+        }
+        // SAFETY: the array holds 16 elements, no register has more lanes.
+        unsafe { Self::load(sums.as_ptr()) }
+    }
+    /// A square of [`Lanes::N`] rows and columns, turned: entry (r, c) of `from` goes to (c, r) of `to`, with rows
+    /// so many elements apart.
+    #[inline(always)]
+    unsafe fn transpose(from: *const Self::E, apart: usize, to: *mut Self::E, to_apart: usize) {
+        for r in 0..Self::N {
+            for c in 0..Self::N {
+                // SAFETY: the caller's promise: both pointers are valid for the square.
+                unsafe { *to.add(c * to_apart + r) = *from.add(r * apart + c) };
+            }
+        }
+    }
 }
 
 /// A register of f64 that also reads and writes f32 memory.

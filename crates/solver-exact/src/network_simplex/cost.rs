@@ -1,5 +1,6 @@
 //! How the engine reads a cost: whole rows, straight from the caller's array where there is one.
 
+use ot_kernels::anneal::Annealing;
 use ot_kernels::pricing;
 
 /// A cost that is computed a row at a time.
@@ -38,6 +39,29 @@ pub(super) enum Row<'a> {
     F32(&'a [f32]),
 }
 
+/// A whole cost, as stored.
+#[derive(Clone, Copy)]
+pub(super) enum InPlace<'a> {
+    F64(&'a [f64]),
+    F32(&'a [f32]),
+}
+
+impl InPlace<'_> {
+    /// The first source from `from` on that may have a violated pair, or their number.
+    pub(super) fn first_violated(
+        self,
+        sinks: &[f64],
+        sources: &[f64],
+        tol: f64,
+        from: usize,
+    ) -> usize {
+        match self {
+            Self::F64(c) => pricing::first_violated(c, sinks, sources, tol, from),
+            Self::F32(c) => pricing::first_violated(c, sinks, sources, tol, from),
+        }
+    }
+}
+
 impl<'a> CostView<'a> {
     fn stored(&self, i: usize) -> usize {
         self.rows.map_or(i, |rows| rows[i] as usize)
@@ -56,6 +80,16 @@ impl<'a> CostView<'a> {
                 rows.row(self.stored(i), buffer);
                 Row::F64(buffer)
             }
+        }
+    }
+
+    /// The entries, where they can be read in place one source after another.
+    pub(super) fn in_place(&self, sources: usize) -> Option<InPlace<'a>> {
+        let entries = sources * self.columns;
+        match self.entries {
+            Entries::F64(c) if self.rows.is_none() => Some(InPlace::F64(&c[..entries])),
+            Entries::F32(c) if self.rows.is_none() => Some(InPlace::F32(&c[..entries])),
+            _ => None,
         }
     }
 
@@ -122,17 +156,11 @@ impl Row<'_> {
 }
 
 impl Row<'_> {
-    /// `(c − low)·scale` in single precision.
-    pub(super) fn scaled(&self, low: f64, scale: f64, out: &mut [f32]) {
+    /// As row `i` of an entropic problem.
+    pub(super) fn anneal(&self, annealing: &mut Annealing, i: usize, low: f64, inv_eps: f64) {
         match self {
-            Row::F64(c) => out
-                .iter_mut()
-                .zip(*c)
-                .for_each(|(o, c)| *o = ((c - low) * scale) as f32),
-            Row::F32(c) => out
-                .iter_mut()
-                .zip(*c)
-                .for_each(|(o, c)| *o = ((f64::from(*c) - low) * scale) as f32),
+            Row::F64(c) => annealing.row(i, c, low, inv_eps),
+            Row::F32(c) => annealing.row(i, c, low, inv_eps),
         }
     }
 }

@@ -386,7 +386,6 @@ impl Workspace {
         outcome: &mut Outcome,
         check: &mut Check<'_>,
     ) {
-        self.tree.recompute_potentials(|i, j| cost.entry(i, j));
         let value = self.value(&cost);
         let mut run = Run {
             cost,

@@ -140,6 +140,14 @@ impl Depth {
     }
 }
 
+/// What a look at the next rows came to.
+enum Row {
+    /// So many rows have no violated pair that counts.
+    Clean(usize),
+    /// One had: perhaps the run must end.
+    Pivot(Option<Status>),
+}
+
 /// The state that all pivots share.
 pub(super) struct Run<'a, 'c> {
     pub(super) cost: CostView<'a>,
@@ -275,23 +283,42 @@ impl Run<'_, '_> {
             let before = self.pivots;
             let mut clean = 0;
             while clean < n && self.pivots - before < spell {
-                let row = self.cost.row(cursor, self.buffer);
-                let sinks = &self.tree.potential[n..n + self.cost.columns];
-                let shift = self.tree.potential[cursor];
-                clean += 1;
-                if let Some(j) = row.entering(sinks, shift, tol) {
-                    let reduced = row.at(j) + sinks[j] - shift;
-                    if let Some(status) = self.bring_in(cursor as u32, (n + j) as u32, reduced) {
-                        return status;
-                    }
-                    clean = 0;
+                match self.next_row(&mut cursor, tol) {
+                    Row::Clean(rows) => clean += rows,
+                    Row::Pivot(None) => clean = 0,
+                    Row::Pivot(Some(status)) => return status,
                 }
-                cursor = if cursor + 1 == n { 0 } else { cursor + 1 };
             }
             if self.pivots == before {
                 return Status::Optimal;
             }
         }
+    }
+
+    /// Goes on from row `cursor` to the first that has a violated pair, and pivots on the most violated one, or to the
+    /// last; the cursor is 0 after that.
+    fn next_row(&mut self, cursor: &mut usize, tol: f64) -> Row {
+        let n = self.tree.sources();
+        let (sources, sinks) = self.tree.potential.split_at(n);
+        let sinks = &sinks[..self.cost.columns];
+        let begun = *cursor;
+        if let Some(matrix) = self.cost.in_place(n) {
+            // Rows without such a pair go by in one call.
+            *cursor = matrix.first_violated(sinks, sources, tol, begun);
+            if *cursor == n {
+                *cursor = 0;
+                return Row::Clean(n - begun);
+            }
+        }
+        let i = *cursor;
+        *cursor = if i + 1 == n { 0 } else { i + 1 };
+        let row = self.cost.row(i, self.buffer);
+        let shift = sources[i];
+        let Some(j) = row.entering(sinks, shift, tol) else {
+            return Row::Clean(i + 1 - begun);
+        };
+        let reduced = row.at(j) + sinks[j] - shift;
+        Row::Pivot(self.bring_in(i as u32, (n + j) as u32, reduced))
     }
 
     /// Reads one row and puts its most violated pairs on the source's list; returns the lowest key and
