@@ -54,6 +54,10 @@ fn each_backend_solves_and_says_its_name() {
         );
         let json: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(json["backend"], name);
+        // The libraries of linear programming don't tell.
+        let counted = json["iterations"].as_u64();
+        assert_eq!(counted.is_none(), name.starts_with("lp-"), "{name}");
+        assert!(json.get("iterations").is_some());
         let (lower, upper) = (
             json["lower_bound"].as_f64().unwrap(),
             json["upper_bound"].as_f64().unwrap(),

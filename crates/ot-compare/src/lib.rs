@@ -15,6 +15,7 @@
 
 pub mod baseline;
 pub mod case;
+mod columns;
 mod error;
 pub mod page;
 pub mod picture;

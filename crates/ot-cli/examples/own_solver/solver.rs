@@ -95,7 +95,7 @@ impl Solver for Configured {
             plan: Plan::from(DensePlan::new(n, m, state.flow)?),
             reg: 0.0,
             termination,
-            iterations,
+            iterations: Some(iterations),
             history: vec![],
             certificate: None,
         };

@@ -151,7 +151,7 @@ impl LpSolver {
             reg: 0.0,
             termination,
             // The libraries don't tell their pivots.
-            iterations: 0,
+            iterations: None,
             history: Vec::new(),
             certificate: None,
         };

@@ -177,7 +177,7 @@ impl NetworkSimplex {
             potentials,
             reg: 0.0,
             termination,
-            iterations: outcome.pivots,
+            iterations: Some(outcome.pivots),
             history,
             certificate,
         };
