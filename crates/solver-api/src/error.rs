@@ -85,6 +85,21 @@ pub enum Error {
         /// Relative tolerance in force.
         tolerance: f64,
     },
+    /// The largest cost times a mass is more than a number can hold with room for sums.
+    #[error(
+        "`cost` reaches {} and `{argument}` has mass {}: the largest cost times the mass must be at most {:e}; rescale one of them",
+        number(*.cost),
+        number(*.mass),
+        crate::Problem::LARGEST_VALUE
+    )]
+    ValueOverflow {
+        /// The allowed cost of the largest magnitude.
+        cost: f64,
+        /// `a` or `b`, whichever is heavier.
+        argument: &'static str,
+        /// Its mass.
+        mass: f64,
+    },
     /// A parameter is outside of its range, unknown, or can't be read.
     #[error("`{name}` = {value}: {rule}")]
     InvalidSetting {
