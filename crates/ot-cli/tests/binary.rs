@@ -17,6 +17,32 @@ fn stderr_of(output: &std::process::Output) -> String {
 }
 
 #[test]
+fn an_instruction_set_that_is_none_is_a_usage_error() {
+    let folder = folder();
+    let solve = |value: &str| {
+        ot().env("KANTOROVICH_SIMD", value)
+            .current_dir(folder.path())
+            .args(["solve", "--cost", "cost.npy", "--plan-out", "p.npz"])
+            .output()
+            .unwrap()
+    };
+    let refused = solve("foo");
+    assert_eq!(
+        (refused.status.code(), &refused.stdout[..]),
+        (Some(2), &b""[..])
+    );
+    assert_eq!(
+        stderr_of(&refused),
+        "error: `KANTOROVICH_SIMD` = foo: must be one of portable, avx2, avx512, or unset\n"
+    );
+    assert!(!folder.path().join("p.npz").exists());
+    // Unset and empty are the same, and every name is fine on every machine.
+    for value in ["", "portable", "avx512"] {
+        assert_eq!(solve(value).status.code(), Some(0), "{value:?}");
+    }
+}
+
+#[test]
 fn each_backend_solves_and_says_its_name() {
     let folder = folder();
     let listed = ot().args(["backends", "--json"]).output().unwrap();
