@@ -1,6 +1,8 @@
 //! `ot solve`.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use kantorovich::{
@@ -68,9 +70,10 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
         context = context.observed(line.observer());
     }
     let pool = context.clone();
-    let solution = pool.install(|| chosen.solver().solve_with(&problem, &mut context));
+    let solution =
+        on_a_fresh_thread(|| pool.install(|| chosen.solver().solve_with(&problem, &mut context)));
     drop(line);
-    let solution = solution.map_err(hint)?;
+    let solution = solution?.map_err(hint)?;
     let measured = Measured {
         seconds: started
             .elapsed()
@@ -95,6 +98,22 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
         Exit::NotConverged
     };
     Ok((text, exit))
+}
+
+/// The stack of the thread that solves, as large as that of a main thread.
+const STACK: usize = 8 << 20;
+
+/// Runs `work` where nothing was solved before: memory that solvers keep on their threads from one solve to the next
+/// counts for every solve that is measured.
+fn on_a_fresh_thread<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R, Failure> {
+    let builder = thread::Builder::new().stack_size(STACK);
+    thread::scope(|scope| match builder.spawn_scoped(scope, work) {
+        Ok(thread) => match thread.join() {
+            Ok(result) => Ok(result),
+            Err(panic) => resume_unwind(panic),
+        },
+        Err(error) => Err(Failure::usage(format!("cannot start a thread: {error}"))),
+    })
 }
 
 /// The solver that was asked for.
