@@ -131,6 +131,7 @@ impl Chosen {
             let problem = format!("`{}` has no prior, nor has any backend", args.backend);
             return Err(Failure::option("prior", problem));
         }
+        check_numbers(args)?;
         let demands = demands(args);
         for (option, capability) in &demands {
             if !factory.capabilities().has(*capability) {
@@ -175,6 +176,33 @@ impl Chosen {
 /// Whether a weight on a marginal relaxes it: an infinite one keeps it hard.
 fn softens(gamma: Option<f64>) -> bool {
     gamma.is_some_and(|gamma| gamma != f64::INFINITY)
+}
+
+/// What is wrong for any backend is said before what this one lacks.
+fn check_numbers(args: &SolveArgs) -> Result<(), Error> {
+    let positive = |value: &f64| *value > 0.0;
+    for (name, value, rule) in [
+        (
+            "gamma_a",
+            args.gamma_a,
+            "must be positive (inf: a hard marginal)",
+        ),
+        (
+            "gamma_b",
+            args.gamma_b,
+            "must be positive (inf: a hard marginal)",
+        ),
+        (
+            "mass",
+            args.mass,
+            "must be positive, and at most the smaller of the two masses",
+        ),
+    ] {
+        if let Some(value) = value.filter(|value| !positive(value)) {
+            return Err(Error::setting(name, value, rule));
+        }
+    }
+    Ok(())
 }
 
 /// Options that only some backends can honour.
