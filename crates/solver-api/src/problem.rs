@@ -51,7 +51,7 @@ impl Problem {
 
     /// A balanced problem. Shapes must match, and masses must agree to 1e-9 relative (1e-5 where a side is
     /// single precision); within it `b` is rescaled to the mass of `a`. An opaque cost is checked entry by
-    /// entry.
+    /// entry. The largest |cost| times the heavier mass is at most [`Problem::LARGEST_VALUE`].
     pub fn new(a: Measure, b: Measure, cost: Arc<dyn Cost>) -> Result<Self, Error> {
         let problem = Self::unchecked_masses(a, b, cost)?;
         problem.balanced()
