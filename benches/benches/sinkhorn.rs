@@ -137,7 +137,7 @@ fn shared_cost<T: Elem>(precision: Precision, threads: usize) -> Result<(), Erro
                         .into_iter()
                         .flatten()
                     {
-                        iterations += solution.convergence.iterations;
+                        iterations += solution.convergence.iterations.unwrap_or_default();
                     }
                 }));
                 done[which] = iterations as f64 / COUNT as f64;

@@ -42,14 +42,18 @@ enum Command {
     Ci(ci::Args),
 }
 
-fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Compare(args) => compare::run(&args),
-        Command::NewSolver(args) => new_solver::run(&args),
+fn run(command: &Command) -> Outcome {
+    kantorovich::check_environment()?;
+    match command {
+        Command::Compare(args) => compare::run(args),
+        Command::NewSolver(args) => new_solver::run(args),
         Command::Fixtures => fixtures::run(),
-        Command::Ci(args) => ci::run(&args),
-    };
-    outcome.unwrap_or_else(|error| {
+        Command::Ci(args) => ci::run(args),
+    }
+}
+
+fn main() -> ExitCode {
+    run(&Cli::parse().command).unwrap_or_else(|error| {
         eprintln!("xtask: {error}");
         ExitCode::from(2)
     })

@@ -30,6 +30,9 @@
 //! | `lp-minilp`, `lp-microlp` | exact, general linear programming: oracles for small problems | yes |
 //! | `lp-highs` | exact, HiGHS (needs CMake, a C++ compiler and libclang) | no |
 //!
+//! The feature `conformance`, for tests, brings no backend but `kantorovich::conformance`: the suite that every backend
+//! runs, for solvers of your own.
+//!
 //! [`Registry::new`] lists what is compiled in; [`Registry::with`] adds a solver of your own, which then works wherever
 //! a backend's name does: in [`Auto`], in the command `ot`, in the comparison.
 #![forbid(unsafe_code)]

@@ -86,7 +86,7 @@ impl Solver for Toy {
             potentials: Potentials::new(vec![0.0; a.len()], vec![0.0; b.len()]),
             reg: 0.0,
             termination: Termination::Converged,
-            iterations: 1,
+            iterations: Some(1),
             history: vec![],
             certificate: None,
         };

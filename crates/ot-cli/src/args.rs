@@ -1,6 +1,7 @@
 //! The command line's grammar, and its errors on one line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{ArgGroup, Parser, Subcommand};
 
@@ -70,6 +71,7 @@ pub(crate) struct SolveArgs {
         long,
         value_name = "HxW[xD]",
         help_heading = "Problem",
+        allow_hyphen_values = true,
         requires = "metric",
         conflicts_with = "y"
     )]
@@ -92,8 +94,7 @@ pub(crate) struct SolveArgs {
         long,
         value_name = "G",
         help_heading = "Problem",
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = real)]
     pub(crate) gamma_a: Option<f64>,
 
     /// Relax the target marginal: weight of its KL term (inf, or omitted: hard)
@@ -101,12 +102,11 @@ pub(crate) struct SolveArgs {
         long,
         value_name = "G",
         help_heading = "Problem",
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = real)]
     pub(crate) gamma_b: Option<f64>,
 
     /// Move exactly this mass, at most the smaller of the two
-    #[arg(long, value_name = "S", help_heading = "Problem", allow_negative_numbers = true, conflicts_with_all = ["gamma_a", "gamma_b"])]
+    #[arg(long, value_name = "S", help_heading = "Problem", allow_negative_numbers = true, conflicts_with_all = ["gamma_a", "gamma_b"], value_parser = real)]
     pub(crate) mass: Option<f64>,
 
     /// Reference plan of the entropy in place of a⊗b, n×m and positive
@@ -128,8 +128,7 @@ pub(crate) struct SolveArgs {
         value_name = "R",
         help_heading = "Solver",
         allow_negative_numbers = true,
-        conflicts_with = "reg_rel"
-    )]
+        conflicts_with = "reg_rel", value_parser = real)]
     pub(crate) reg: Option<f64>,
 
     /// Regularization relative to the largest |cost|; 1e-2 if neither is given and the backend has one
@@ -137,8 +136,7 @@ pub(crate) struct SolveArgs {
         long,
         value_name = "r",
         help_heading = "Solver",
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = real)]
     pub(crate) reg_rel: Option<f64>,
 
     /// Tolerance; defaults are listed by `ot backends --json`
@@ -146,8 +144,7 @@ pub(crate) struct SolveArgs {
         long,
         value_name = "T",
         help_heading = "Solver",
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = real)]
     pub(crate) tol: Option<f64>,
 
     /// Iteration limit; defaults are listed by `ot backends --json`
@@ -155,8 +152,7 @@ pub(crate) struct SolveArgs {
         long,
         value_name = "N",
         help_heading = "Solver",
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = whole::<u64>)]
     pub(crate) max_iter: Option<u64>,
 
     /// Stop after this many seconds
@@ -164,8 +160,7 @@ pub(crate) struct SolveArgs {
         long,
         value_name = "S",
         help_heading = "Solver",
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = real)]
     pub(crate) time_limit: Option<f64>,
 
     /// Seed of a stochastic backend
@@ -173,8 +168,7 @@ pub(crate) struct SolveArgs {
         long,
         value_name = "S",
         help_heading = "Solver",
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = whole::<u64>)]
     pub(crate) seed: Option<u64>,
 
     /// Threads; all cores if omitted
@@ -182,8 +176,7 @@ pub(crate) struct SolveArgs {
         long,
         value_name = "T",
         help_heading = "Solver",
-        allow_negative_numbers = true
-    )]
+        allow_negative_numbers = true, value_parser = whole::<usize>)]
     pub(crate) threads: Option<usize>,
 
     /// A further setting of the backend; may be repeated
@@ -210,6 +203,17 @@ pub(crate) struct SolveArgs {
     /// Print one JSON object instead of the report
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+}
+
+/// A number, with a rule where there is none.
+fn real(text: &str) -> Result<f64, &'static str> {
+    text.parse().map_err(|_| "must be a number")
+}
+
+/// A count.
+fn whole<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse()
+        .map_err(|_| "must be a whole number, 0 or more and below 2^64")
 }
 
 /// A usage error of the parser on one line: its message and its tips, without the usage text.

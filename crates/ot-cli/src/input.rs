@@ -43,6 +43,12 @@ impl Inputs {
             (_, Some(x), Some(y), _, Some(ground)) => {
                 CostInput::Points(points("x", x)?, points("y", y)?, ground)
             }
+            (.., Some(_), Some(Ground::Arc | Ground::Cosine)) => {
+                let name = args.metric.as_deref().unwrap_or_default();
+                let rule =
+                    format!("`{name}` is no cost between the cells of a grid: choose another");
+                return Err(Failure::option("metric", rule));
+            }
             (.., Some(dims), Some(ground)) => CostInput::Grid(dims, ground),
             // The parser's groups leave nothing else.
             _ => return Err(Failure::usage("one of --cost, --x and --grid is needed")),

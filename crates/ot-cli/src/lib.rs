@@ -37,7 +37,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use kantorovich::Registry;
+use kantorovich::{Registry, check_environment};
 
 use args::{Args, Command};
 pub use exit::Exit;
@@ -137,6 +137,7 @@ impl<'a> Cli<'a> {
 
     /// What is to be printed, and the exit status that goes with it.
     fn dispatch(&self, command: Command) -> Result<(String, Exit), Failure> {
+        check_environment()?;
         match command {
             Command::Solve(args) => solve::run(self, &args),
             Command::Backends(args) => Ok((backends::list(self.registry, args.json), Exit::Solved)),

@@ -50,21 +50,97 @@ impl Outputs {
         })
     }
 
-    /// Writes what was asked for.
+    /// Writes what was asked for: all of it, or nothing.
     pub(crate) fn write(&self, solution: &Solution) -> Result<(), Failure> {
+        let mut parts = Vec::new();
         if let Some((path, format)) = &self.plan {
-            let written = match format {
+            parts.push(Part::write("plan-out", path, |path| match format {
                 PlanFormat::Dense => write_dense(path, &solution.plan),
                 PlanFormat::Coordinates => write_coordinates(path, &solution.plan),
-            };
-            written.map_err(|e| Failure::option("plan-out", e))?;
+            })?);
         }
         if let Some(path) = &self.potentials {
-            write_potentials(path, &solution.potentials)
-                .map_err(|e| Failure::option("potentials-out", e))?;
+            parts.push(Part::write("potentials-out", path, |path| {
+                write_potentials(path, &solution.potentials)
+            })?);
+        }
+        parts.into_iter().try_for_each(Part::keep)
+    }
+}
+
+/// A file that is written beside its place, and put there once everything is written. Dropped, it leaves no trace.
+struct Part<'a> {
+    option: &'static str,
+    path: &'a Path,
+    /// Where it stands meanwhile; `None` for what can't be replaced, such as a link or a pipe, which is written itself.
+    beside: Option<PathBuf>,
+}
+
+impl<'a> Part<'a> {
+    fn write(
+        option: &'static str,
+        path: &'a Path,
+        write: impl FnOnce(&Path) -> Result<(), DataError>,
+    ) -> Result<Self, Failure> {
+        let beside = beside(path);
+        let part = Self {
+            option,
+            path,
+            beside,
+        };
+        let place = part.beside.as_deref().unwrap_or(path);
+        let failed = |e: DataError| {
+            // The name that was asked for, not the one it has meanwhile.
+            let said = e.to_string();
+            let said = said.replace(&*place.to_string_lossy(), &path.to_string_lossy());
+            Failure::option(option, said)
+        };
+        write(place).map_err(failed)?;
+        Ok(part)
+    }
+
+    fn keep(mut self) -> Result<(), Failure> {
+        if let Some(beside) = &self.beside {
+            fs::rename(beside, self.path).map_err(|e| {
+                Failure::option(
+                    self.option,
+                    format!("{}: cannot write: {e}", self.path.display()),
+                )
+            })?;
+            self.beside = None;
         }
         Ok(())
     }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            // Nothing more can be done about a file that can't be removed.
+            let _ = fs::remove_file(beside);
+        }
+    }
+}
+
+/// A name in the same folder, where a file can be made there and `path` is a file or nothing yet.
+fn beside(path: &Path) -> Option<PathBuf> {
+    if fs::symlink_metadata(path).is_ok_and(|about| !about.is_file()) {
+        return None;
+    }
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name()?);
+    name.push(format!(".{}.part", std::process::id()));
+    let beside = path.with_file_name(name);
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&beside);
+    made.ok()?;
+    if let Ok(about) = fs::metadata(path) {
+        // A file that is replaced keeps its permissions, where the system lets us.
+        let _ = fs::set_permissions(&beside, about.permissions());
+    }
+    Some(beside)
 }
 
 /// Whether two names mean one file, however their folders are spelt.
@@ -143,4 +219,45 @@ fn write_potentials(path: &Path, potentials: &Potentials) -> Result<(), DataErro
     writer.add("f", &[potentials.f.len()], &potentials.f)?;
     writer.add("g", &[potentials.g.len()], &potentials.g)?;
     writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_half_way_leaves_the_old_file_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.npy");
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+        let half = |place: &Path| {
+            fs::write(place, b"half").unwrap();
+            Err(DataError::Io {
+                path: place.to_owned(),
+                action: "write",
+                source: std::io::Error::other("the disk is full"),
+            })
+        };
+        let said = |outcome: Result<Part<'_>, Failure>| outcome.err().unwrap().message().to_owned();
+        let failed = said(Part::write("plan-out", &path, half));
+        assert!(
+            failed.starts_with("--plan-out: ") && failed.contains("/plan.npy: "),
+            "{failed}"
+        );
+        assert_eq!(names(), 0);
+        fs::write(&path, b"old").unwrap();
+        said(Part::write("plan-out", &path, half));
+        // The first of two files, where the second fails.
+        let whole = |place: &Path| {
+            fs::write(place, b"new").unwrap();
+            Ok(())
+        };
+        drop(Part::write("plan-out", &path, whole).unwrap());
+        assert_eq!((fs::read(&path).unwrap(), names()), (b"old".to_vec(), 1));
+        Part::write("plan-out", &path, whole)
+            .unwrap()
+            .keep()
+            .unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names()), (b"new".to_vec(), 1));
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Report {
     upper_bound: Option<f64>,
     mass: Option<f64>,
     marginal_error: MarginalError,
-    iterations: u64,
+    iterations: Option<u64>,
     seconds: Option<f64>,
     certify_seconds: Option<f64>,
     extra_bytes: Option<u64>,
@@ -104,12 +104,13 @@ impl Report {
             ": NOT within its tolerance"
         };
         let iterations = match self.iterations {
-            1 => "1 iteration".to_owned(),
-            several => format!("{several} iterations"),
+            None => String::new(),
+            Some(1) => ", 1 iteration".to_owned(),
+            Some(several) => format!(", {several} iterations"),
         };
         line(
             "termination",
-            format!("{}, {iterations}{verdict}", self.termination),
+            format!("{}{iterations}{verdict}", self.termination),
         );
         line("transport cost", number(self.transport_cost));
         if self.objective != self.transport_cost {

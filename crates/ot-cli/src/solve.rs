@@ -1,6 +1,8 @@
 //! `ot solve`.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use kantorovich::{
@@ -68,9 +70,10 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
         context = context.observed(line.observer());
     }
     let pool = context.clone();
-    let solution = pool.install(|| chosen.solver().solve_with(&problem, &mut context));
+    let solution =
+        on_a_fresh_thread(|| pool.install(|| chosen.solver().solve_with(&problem, &mut context)));
     drop(line);
-    let solution = solution.map_err(hint)?;
+    let solution = solution?.map_err(hint)?;
     let measured = Measured {
         seconds: started
             .elapsed()
@@ -97,6 +100,22 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
     Ok((text, exit))
 }
 
+/// The stack of the thread that solves, as large as that of a main thread.
+const STACK: usize = 8 << 20;
+
+/// Runs `work` where nothing was solved before: memory that solvers keep on their threads from one solve to the next
+/// counts for every solve that is measured.
+fn on_a_fresh_thread<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R, Failure> {
+    let builder = thread::Builder::new().stack_size(STACK);
+    thread::scope(|scope| match builder.spawn_scoped(scope, work) {
+        Ok(thread) => match thread.join() {
+            Ok(result) => Ok(result),
+            Err(panic) => resume_unwind(panic),
+        },
+        Err(error) => Err(Failure::usage(format!("cannot start a thread: {error}"))),
+    })
+}
+
 /// The solver that was asked for.
 enum Chosen {
     Named(Box<dyn Solver>),
@@ -112,6 +131,7 @@ impl Chosen {
             let problem = format!("`{}` has no prior, nor has any backend", args.backend);
             return Err(Failure::option("prior", problem));
         }
+        check_numbers(args)?;
         let demands = demands(args);
         for (option, capability) in &demands {
             if !factory.capabilities().has(*capability) {
@@ -156,6 +176,33 @@ impl Chosen {
 /// Whether a weight on a marginal relaxes it: an infinite one keeps it hard.
 fn softens(gamma: Option<f64>) -> bool {
     gamma.is_some_and(|gamma| gamma != f64::INFINITY)
+}
+
+/// What is wrong for any backend is said before what this one lacks.
+fn check_numbers(args: &SolveArgs) -> Result<(), Error> {
+    let positive = |value: &f64| *value > 0.0;
+    for (name, value, rule) in [
+        (
+            "gamma_a",
+            args.gamma_a,
+            "must be positive (inf: a hard marginal)",
+        ),
+        (
+            "gamma_b",
+            args.gamma_b,
+            "must be positive (inf: a hard marginal)",
+        ),
+        (
+            "mass",
+            args.mass,
+            "must be positive, and at most the smaller of the two masses",
+        ),
+    ] {
+        if let Some(value) = value.filter(|value| !positive(value)) {
+            return Err(Error::setting(name, value, rule));
+        }
+    }
+    Ok(())
 }
 
 /// Options that only some backends can honour.

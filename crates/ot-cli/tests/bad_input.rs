@@ -61,6 +61,7 @@ fn bad_numbers_are_named_with_their_place() {
         &["`cost`[1, 1] is 1e308", "1e300"],
     );
     costs(&[2, 3], &[0.0; 6], &["`a` has shape 3", "2 rows"]);
+    costs(&[], &[1.0], &["--cost", "[]", "n×m matrix"]);
     costs(&[6], &[0.0; 6], &["--cost", "[6]", "n×m matrix"]);
     costs(&[3, 2, 1], &[0.0; 6], &["--cost", "[3, 2, 1]"]);
     costs(&[0, 2], &[], &["--cost", "[0, 2]"]);
@@ -85,6 +86,43 @@ fn bad_numbers_are_named_with_their_place() {
         "solve --x @x.npy --y @q.npy --metric euclidean",
     );
     refused(&ran, Exit::Usage, &["`y` has shape 2×3", "dimension 2"]);
+}
+
+#[test]
+fn costs_times_masses_beyond_the_range_are_named_with_both() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    npy(&at("heavy.npy"), &[3], &[5e9, 2.5e9, 2.5e9]);
+    npy(&at("heavy-b.npy"), &[2], &[5e9, 5e9]);
+    npy(
+        &at("steep.npy"),
+        &[3, 2],
+        &[0.0, 1e300, 1.0, 5e299, 3.0, 1.0],
+    );
+    let line = "solve --a @heavy.npy --b @heavy-b.npy --cost @";
+    for registry in [common::registry(), kantorovich::Registry::new()] {
+        for name in registry.names() {
+            let solve = |cost: &str, more: &str| {
+                let line = format!("{line}{cost}.npy --backend {name} {more}");
+                common::ot_over(&registry, folder.path(), &line)
+            };
+            let parts = ["`cost` reaches 1e300", "`a` has mass 10000000000", "1e305"];
+            refused(&solve("steep", ""), Exit::Usage, &parts);
+            refused(&solve("steep", "--json"), Exit::Usage, &parts);
+            // Each is fine alone.
+            let fine = solve("cost", "");
+            assert!(
+                fine.stderr.is_empty() && !fine.stdout.is_empty(),
+                "{name}: {fine:?}"
+            );
+        }
+    }
+    npy(&at("light.npy"), &[3], &[0.5, 0.25, 0.25]);
+    let ran = ot(
+        folder.path(),
+        "solve --a @light.npy --b @b.npy --cost @steep.npy",
+    );
+    assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
 }
 
 #[test]
@@ -137,6 +175,20 @@ fn bad_files_are_named_with_their_option() {
     fs::write(at("nan.csv"), "1,2\n3,nan\n").unwrap();
     let ran = ot(folder.path(), "solve --cost @nan.csv");
     refused(&ran, Exit::Usage, &["`cost`[1, 1] is NaN"]);
+    let dtype = |descr: &str, parts: &[&str]| {
+        let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1, 1), }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(text.bytes());
+        bytes.extend([0; 16]);
+        fs::write(at("typed.npy"), bytes).unwrap();
+        cost("typed.npy", parts);
+    };
+    for descr in ["<c16", "<f2", "<U4", "|O"] {
+        dtype(descr, &[descr, "float64"]);
+    }
+    fs::write(at("long.npy"), b"\x93NUMPY\x02\x00\xff\xff\xff\xff{").unwrap();
+    cost("long.npy", &["header"]);
     // A header that promises 8 EB, and one that overflows.
     for shape in ["(1000000000, 1000000000)", "(9223372036854775807, 16)"] {
         let text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n");
@@ -181,6 +233,20 @@ fn options_that_nobody_can_honour_are_usage_errors() {
     cost("--prior @cost.npy", &["--prior"]);
     cost("--gamma-a 1", &["--gamma-a", "relaxed"]);
     cost("--gamma-b 0.5", &["--gamma-b", "relaxed"]);
+    // What no backend takes is said before what this one lacks.
+    cost("--gamma-a 0", &["`gamma_a` = 0", "positive"]);
+    cost("--gamma-a 1 --gamma-b -1", &["`gamma_b` = -1", "positive"]);
+    cost("--gamma-a nan", &["`gamma_a` = NaN", "positive"]);
+    cost("--mass -1", &["`mass` = -1", "positive"]);
+    cost("--mass nan", &["`mass` = NaN", "positive"]);
+    cost("--max-iter -5", &["--max-iter", "'-5'", "whole number"]);
+    cost("--max-iter 1.5", &["--max-iter", "'1.5'", "whole number"]);
+    cost("--threads -1", &["--threads", "'-1'", "whole number"]);
+    cost("--seed 99999999999999999999", &["--seed", "below 2^64"]);
+    cost("--tol tiny", &["--tol", "'tiny'", "must be a number"]);
+    cost("--a @a.npy --a @a.npy", &["--a", "multiple times"]);
+    cost("--mass 0.5 --gamma-a 1", &["--mass", "--gamma-a"]);
+    cost("positional", &["positional"]);
     cost("--mass 0.5", &["--mass", "partial"]);
     cost("--warm @fg.npz", &["--warm", "warm-start"]);
     cost("--reg 0.1", &["`reg` = 0.1", "no such setting"]);
@@ -219,6 +285,23 @@ fn options_that_nobody_can_honour_are_usage_errors() {
         ("solve --grid 3x3 --metric", "--metric"),
         ("solve --grid 3 --metric euclidean", "--grid"),
         ("solve --grid 0x3 --metric euclidean", "--grid"),
+        ("solve --grid -1x2 --metric euclidean", "--grid: `-1x2`"),
+        (
+            "solve --grid 2x2x2x2 --metric euclidean",
+            "--grid: `2x2x2x2`",
+        ),
+        ("solve --grid 2x2 --metric arc", "--metric: `arc`"),
+        ("solve --grid 2x2 --metric cosine", "--metric: `cosine`"),
+        (
+            "solve --x @x.npy --y @y.npy --metric minkowski:0.5",
+            "minkowski:0.5",
+        ),
+        (
+            "solve --x @x.npy --y @y.npy --metric minkowski:",
+            "minkowski:2",
+        ),
+        ("solve --x @x.npy --y @y.npy --metric power:-1", "above 0"),
+        ("solve --x @x.npy --y @y.npy --metric atanh:0", "above 0"),
         (
             "solve --grid 1000000000x1000000000 --metric euclidean",
             "--grid",
@@ -257,12 +340,64 @@ fn outputs_are_checked_before_the_solve_and_written_after_it() {
     );
     fs::create_dir(folder.path().join("d.npz")).unwrap();
     cost("--plan-out @d.npz", &["--plan-out"]);
+    cost("--plan-out @p", &["--plan-out", ".npy or .npz"]);
+    #[cfg(target_os = "linux")]
+    {
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+        };
+        link("no/such.npz", "l.npz");
+        cost("--plan-out @l.npz", &["--plan-out", "cannot create"]);
+        // A disk that is full is found out at the end, and nothing is printed then either.
+        link("/dev/full", "full.npz");
+        cost(
+            "--plan-out @first.npy --potentials-out @full.npz",
+            &["--potentials-out", "full.npz", "write"],
+        );
+        assert!(!folder.path().join("first.npy").exists());
+    }
     // A refused problem leaves no file, and harms none.
     fs::write(folder.path().join("old.npy"), b"old").unwrap();
     let bad = "solve --cost @cost.npy --a @b.npy --plan-out @old.npy --potentials-out @new.npz";
     refused(&ot(folder.path(), bad), Exit::Usage, &["`a` has shape 2"]);
     assert_eq!(fs::read(folder.path().join("old.npy")).unwrap(), b"old");
     assert!(!folder.path().join("new.npz").exists());
+}
+
+#[test]
+fn warm_starts_that_do_not_fit_are_named() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let write = |name: &str, arrays: &[(&str, &[usize], &[f64])]| {
+        let mut writer = ot_data::npz::Writer::create(at(name)).unwrap();
+        for (key, shape, values) in arrays {
+            writer.add(key, shape, values).unwrap();
+        }
+        writer.finish().unwrap();
+    };
+    let (f, g): (&[f64], &[f64]) = (&[0.0; 4], &[0.0; 2]);
+    write("long.npz", &[("f", &[4], f), ("g", &[2], g)]);
+    write("half.npz", &[("f", &[3], &f[..3])]);
+    write("cube.npz", &[("f", &[2, 2, 1], f), ("g", &[2], g)]);
+    write(
+        "nan.npz",
+        &[("f", &[3], &[0.0, f64::NAN, 0.0]), ("g", &[2], g)],
+    );
+    fs::write(at("plain.npz"), fs::read(at("cost.npy")).unwrap()).unwrap();
+    let registry = kantorovich::Registry::new();
+    for (name, part) in [
+        ("long", "`f` has shape 4"),
+        ("half", "no array \"g\""),
+        ("cube", "[2, 2, 1]"),
+        ("nan", "`f[1]` = NaN"),
+        ("plain", "not a .npz archive"),
+        ("missing", "cannot open"),
+    ] {
+        let line = format!("solve --cost @cost.npy --warm @{name}.npz --plan-out @p.npz");
+        let ran = common::ot_over(&registry, folder.path(), &line);
+        refused(&ran, Exit::Usage, &["--warm: ", part]);
+        assert!(!at("p.npz").exists());
+    }
 }
 
 #[test]

@@ -17,6 +17,32 @@ fn stderr_of(output: &std::process::Output) -> String {
 }
 
 #[test]
+fn an_instruction_set_that_is_none_is_a_usage_error() {
+    let folder = folder();
+    let solve = |value: &str| {
+        ot().env("KANTOROVICH_SIMD", value)
+            .current_dir(folder.path())
+            .args(["solve", "--cost", "cost.npy", "--plan-out", "p.npz"])
+            .output()
+            .unwrap()
+    };
+    let refused = solve("foo");
+    assert_eq!(
+        (refused.status.code(), &refused.stdout[..]),
+        (Some(2), &b""[..])
+    );
+    assert_eq!(
+        stderr_of(&refused),
+        "error: `KANTOROVICH_SIMD` = foo: must be one of portable, avx2, avx512, or unset\n"
+    );
+    assert!(!folder.path().join("p.npz").exists());
+    // Unset and empty are the same, and every name is fine on every machine.
+    for value in ["", "portable", "avx512"] {
+        assert_eq!(solve(value).status.code(), Some(0), "{value:?}");
+    }
+}
+
+#[test]
 fn each_backend_solves_and_says_its_name() {
     let folder = folder();
     let listed = ot().args(["backends", "--json"]).output().unwrap();
@@ -54,6 +80,10 @@ fn each_backend_solves_and_says_its_name() {
         );
         let json: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(json["backend"], name);
+        // The libraries of linear programming don't tell.
+        let counted = json["iterations"].as_u64();
+        assert_eq!(counted.is_none(), name.starts_with("lp-"), "{name}");
+        assert!(json.get("iterations").is_some());
         let (lower, upper) = (
             json["lower_bound"].as_f64().unwrap(),
             json["upper_bound"].as_f64().unwrap(),

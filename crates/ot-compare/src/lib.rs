@@ -4,6 +4,18 @@
 //! It is a library, so that a solver of your own gets the comparison as well: hand [`run()`] your factory beside
 //! those of the registry. `cargo xtask compare` is this call with a command line around it.
 //!
+//! ```no_run
+//! use kantorovich::Registry;
+//! use ot_compare::table::{Timings, render};
+//! use ot_compare::{Args, Unmetered, checkout, run};
+//!
+//! let registry = Registry::new(); // .with(MyFactory)
+//! let args = Args { problems: vec!["digits".into()], ..Args::default() };
+//! let report = run(&checkout(), &registry, &args, &mut Unmetered, &mut |_| {})?;
+//! print!("{}", render(&report, Timings::Shown));
+//! # Ok::<(), ot_compare::Error>(())
+//! ```
+//!
 //! | step | module |
 //! |---|---|
 //! | which problems | [`case`] |
@@ -15,6 +27,7 @@
 
 pub mod baseline;
 pub mod case;
+mod columns;
 mod error;
 pub mod page;
 pub mod picture;
@@ -24,6 +37,19 @@ pub mod run;
 pub mod show;
 pub mod table;
 
+use std::path::{Path, PathBuf};
+
 pub use error::Error;
 pub use report::Report;
 pub use run::{Args, Event, MemoryMeter, Unmetered, run};
+
+/// The checkout that this crate was built from, fixtures and all: the root to hand to [`run()`], be the crate a member
+/// of a workspace, a path or a git dependency.
+#[must_use]
+pub fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("."))
+        .to_owned()
+}

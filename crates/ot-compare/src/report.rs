@@ -171,8 +171,8 @@ pub struct Figures {
     pub source_error: f64,
     /// ‖Pᵀ1 − b‖₁ over the mass.
     pub target_error: f64,
-    /// Iterations, pivots or sweeps.
-    pub iterations: u64,
+    /// Iterations, pivots or sweeps, where the backend counts them.
+    pub iterations: Option<u64>,
     /// Solves timed.
     pub runs: usize,
     /// Their median, without the certificate.
@@ -316,7 +316,7 @@ pub(crate) mod sample {
             gap: None,
             source_error: marginal,
             target_error: marginal / 2.0,
-            iterations,
+            iterations: Some(iterations),
             runs: 5,
             seconds: 1.5e-3 * iterations as f64,
             seconds_min: 1.4e-3 * iterations as f64,

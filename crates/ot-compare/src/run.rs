@@ -82,7 +82,8 @@ pub enum Event<'a> {
     },
 }
 
-/// Peak memory of the process, which only the binary's allocator knows.
+/// Peak memory of the process, which only the binary's allocator knows. Asked at the first solve of each row, on threads
+/// that have solved nothing before.
 pub trait MemoryMeter {
     /// Forgets the peak so far.
     fn start(&mut self);
@@ -266,12 +267,20 @@ fn solve_row(
         );
         return (Outcome::Skipped { message }, None);
     }
+    // Threads that have solved nothing yet: what solvers keep there from one solve to the next counts at the first.
+    let context = match context.clone().with_threads(args.threads) {
+        Ok(fresh) => fresh,
+        Err(error) => return (refused(&error), None),
+    };
+    context.install(|| ());
     let (mut seconds, mut extra_bytes, mut last) = (Vec::new(), None, None);
     let mut spent = Duration::ZERO;
     while seconds.is_empty() || (seconds.len() < args.repeat && spent < ROW_BUDGET) {
         // Frees the previous plan before the meter starts.
         drop(last.take());
-        meter.start();
+        if seconds.is_empty() {
+            meter.start();
+        }
         let patience = if variant.exact { EXACT_PATIENCE } else { 1 };
         let limit = args.time_limit.saturating_mul(patience);
         let mut context = context.clone().time_limit(limit);
@@ -279,8 +288,9 @@ fn solve_row(
             let inner = context.clone();
             inner.install(|| solver.solve_with(problem, &mut context))
         }));
-        let extra = meter.extra();
-        extra_bytes = extra_bytes.min(extra).or(extra);
+        if seconds.is_empty() {
+            extra_bytes = meter.extra();
+        }
         match solved {
             Ok(Ok(solution)) => {
                 spent += solution.solve_time;
@@ -300,7 +310,7 @@ fn solve_row(
         let message = "no solve was made".to_owned();
         return (Outcome::Skipped { message }, None);
     };
-    let figures = figures(problem, &solution, seconds, extra_bytes, context);
+    let figures = figures(problem, &solution, seconds, extra_bytes, &context);
     (Outcome::Solved(Box::new(figures)), Some(solution))
 }
 

@@ -5,21 +5,10 @@ use std::fmt::Write as _;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
-use crate::report::{Figures, Outcome, Peers, ProblemReport, Report, Row};
+use crate::columns::{COLUMNS, Column, Kind};
+use crate::report::{Outcome, Peers, ProblemReport, Report, Row};
 use crate::show;
 
-const HEADER: [&str; 10] = [
-    "backend",
-    "cost",
-    "error",
-    "lower",
-    "upper",
-    "gap",
-    "marginals",
-    "iterations",
-    "time",
-    "memory",
-];
 /// Rows of reasons may not widen the columns.
 const REASON_WIDTH: usize = 110;
 
@@ -35,20 +24,31 @@ pub enum Timings {
 /// The whole table, grouped by problem.
 #[must_use]
 pub fn render(report: &Report, timings: Timings) -> String {
-    let shown = match timings {
-        Timings::Shown => HEADER.len(),
-        Timings::Hidden => HEADER.len() - 2,
+    let shown = |column: &&Column| match column.kind {
+        Kind::Answer => true,
+        Kind::Measurement => timings == Timings::Shown,
+        Kind::Detail => false,
     };
+    let columns: Vec<&Column> = COLUMNS.iter().filter(shown).collect();
+    let header: Vec<&str> = ["backend"]
+        .into_iter()
+        .chain(columns.iter().map(|column| column.name))
+        .collect();
     let blocks: Vec<Vec<Vec<String>>> = report
         .problems
         .iter()
-        .map(|p| p.rows.iter().filter_map(|row| cells(row, shown)).collect())
+        .map(|p| {
+            p.rows
+                .iter()
+                .filter_map(|row| cells(row, &columns))
+                .collect()
+        })
         .collect();
-    let widths: Vec<usize> = (0..shown)
+    let widths: Vec<usize> = (0..header.len())
         .map(|k| {
             let cells = blocks.iter().flatten().map(|row| row[k].chars().count());
             cells
-                .chain([HEADER[k].chars().count()])
+                .chain([header[k].chars().count()])
                 .max()
                 .unwrap_or_default()
         })
@@ -57,7 +57,7 @@ pub fn render(report: &Report, timings: Timings) -> String {
     for (problem, rows) in report.problems.iter().zip(blocks) {
         heading(&mut text, problem);
         if !rows.is_empty() {
-            block(&mut text, rows, &widths);
+            block(&mut text, &header, rows, &widths);
         }
         for row in &problem.rows {
             reason(&mut text, row);
@@ -83,12 +83,12 @@ fn heading(text: &mut String, problem: &ProblemReport) {
     };
 }
 
-fn block(text: &mut String, rows: Vec<Vec<String>>, widths: &[usize]) {
+fn block(text: &mut String, header: &[&str], rows: Vec<Vec<String>>, widths: &[usize]) {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(&HEADER[..widths.len()]);
+    table.set_header(header);
     table.add_rows(rows);
     for (k, column) in table.column_iter_mut().enumerate() {
         column.set_padding((if k == 0 { 2 } else { 1 }, 1));
@@ -106,30 +106,15 @@ fn block(text: &mut String, rows: Vec<Vec<String>>, widths: &[usize]) {
 }
 
 /// The cells of a row that has figures.
-fn cells(row: &Row, shown: usize) -> Option<Vec<String>> {
+fn cells(row: &Row, columns: &[&Column]) -> Option<Vec<String>> {
     let figures = row.figures()?;
-    let optional = |v: Option<f64>, show: fn(f64) -> String| v.map_or("—".to_owned(), show);
-    let Figures {
-        error,
-        lower,
-        upper,
-        gap,
-        ..
-    } = figures;
-    let mut cells = vec![
-        row.label(),
-        show::value(figures.transport_cost),
-        optional(*error, show::relative),
-        optional(*lower, show::value),
-        optional(*upper, show::value),
-        optional(*gap, show::relative),
-        show::relative(figures.source_error.max(figures.target_error)),
-        show::count(figures.iterations),
-        show::seconds(figures.seconds),
-        figures.extra_bytes.map_or("—".to_owned(), show::bytes),
-    ];
-    cells.truncate(shown);
-    Some(cells)
+    let cell = |column: &&Column| (column.value)(figures).map_or("—".to_owned(), column.shown);
+    Some(
+        [row.label()]
+            .into_iter()
+            .chain(columns.iter().map(cell))
+            .collect(),
+    )
 }
 
 /// One line for what a table can't hold: why there is no answer, or why it missed its tolerance.

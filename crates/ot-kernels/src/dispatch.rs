@@ -14,6 +14,9 @@ pub enum Isa {
 }
 
 impl Isa {
+    /// All of them, the slowest first.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
     /// Whether this machine can run the path.
     #[must_use]
     pub fn is_available(self) -> bool {
@@ -29,10 +32,7 @@ impl Isa {
     /// All paths this machine can run, the slowest first. Tests check them against each other.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        [Self::Portable, Self::Avx2, Self::Avx512]
-            .into_iter()
-            .filter(|p| p.is_available())
-            .collect()
+        Self::ALL.into_iter().filter(|p| p.is_available()).collect()
     }
 
     /// The name as written in `KANTOROVICH_SIMD` and in reports.
@@ -67,18 +67,30 @@ fn detected() -> Isa {
     })
 }
 
+/// The environment variable that narrows the choice.
+pub const VARIABLE: &str = "KANTOROVICH_SIMD";
+
+/// What [`VARIABLE`] asks for: nothing where it is unset or empty, an error with its value where it names no
+/// instruction set. [`isa`] passes over such a value; a program should tell its user.
+pub fn asked() -> Result<Option<Isa>, String> {
+    let Some(value) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let named = |isa: &Isa| value == isa.name();
+    match Isa::ALL.iter().find(|isa| named(isa)) {
+        Some(&isa) => Ok(Some(isa)),
+        None => Err(value.to_string_lossy().into_owned()),
+    }
+}
+
 /// The instruction set in use: the widest available, unless the environment variable `KANTOROVICH_SIMD`
 /// (`portable`, `avx2`, `avx512`) asks for a narrower one.
 #[must_use]
 pub fn isa() -> Isa {
     static IN_USE: OnceLock<Isa> = OnceLock::new();
-    *IN_USE.get_or_init(|| {
-        let asked = match std::env::var("KANTOROVICH_SIMD").as_deref() {
-            Ok("portable") => Isa::Portable,
-            Ok("avx2") => Isa::Avx2,
-            _ => Isa::Avx512,
-        };
-        asked.min(detected())
+    *IN_USE.get_or_init(|| match asked() {
+        Ok(Some(isa)) => isa.or_available(),
+        Ok(None) | Err(_) => detected(),
     })
 }
 
@@ -91,7 +103,7 @@ mod tests {
         let available = Isa::available();
         assert_eq!(available[0], Isa::Portable);
         assert!(available.is_sorted());
-        for asked in [Isa::Portable, Isa::Avx2, Isa::Avx512] {
+        for asked in Isa::ALL {
             let got = asked.or_available();
             assert!(got.is_available() && got <= asked);
             assert_eq!(got == asked, available.contains(&asked));

@@ -85,6 +85,21 @@ pub enum Error {
         /// Relative tolerance in force.
         tolerance: f64,
     },
+    /// The largest cost times a mass is more than a number can hold with room for sums.
+    #[error(
+        "`cost` reaches {} and `{argument}` has mass {}: the largest cost times the mass must be at most {:e}; rescale one of them",
+        number(*.cost),
+        number(*.mass),
+        crate::Problem::LARGEST_VALUE
+    )]
+    ValueOverflow {
+        /// The allowed cost of the largest magnitude.
+        cost: f64,
+        /// `a` or `b`, whichever is heavier.
+        argument: &'static str,
+        /// Its mass.
+        mass: f64,
+    },
     /// A parameter is outside of its range, unknown, or can't be read.
     #[error("`{name}` = {value}: {rule}")]
     InvalidSetting {
@@ -136,15 +151,16 @@ pub enum Error {
     Infeasible(Box<Infeasible>),
     /// A solution was required to have converged, and has not.
     #[error(
-        "`{solver}` stopped by {termination} after {iterations} iterations with marginal errors {source_error:e} and {target_error:e}"
+        "`{solver}` stopped by {termination}{} with marginal errors {source_error:e} and {target_error:e}",
+        after(*.iterations)
     )]
     NotConverged {
         /// The solver.
         solver: String,
         /// How it ended.
         termination: Termination,
-        /// Iterations done.
-        iterations: u64,
+        /// Iterations done, where they are counted.
+        iterations: Option<u64>,
         /// L1 error of the source marginal over the mass.
         source_error: f64,
         /// L1 error of the target marginal over the mass.
@@ -213,6 +229,11 @@ pub(crate) fn number(x: f64) -> String {
     } else {
         format!("{x:e}")
     }
+}
+
+/// How long a solver ran, where it counts.
+pub(crate) fn after(iterations: Option<u64>) -> String {
+    iterations.map_or(String::new(), |k| format!(" after {k} iterations"))
 }
 
 fn list_hint(instead: &[String]) -> String {

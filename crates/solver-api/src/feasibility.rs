@@ -78,12 +78,11 @@ pub fn check_feasible(problem: &Problem) -> Result<(), Error> {
         }
         Marginals::Partial { mass } => {
             let mut flow = Routing::new(problem.cost(), None, a.to_vec(), b.to_vec());
-            let total = problem.a().mass();
             let unrouted = flow.route(mass);
-            if total - unrouted >= mass * (1.0 - UNROUTED) {
+            if unrouted <= UNROUTED * mass {
                 return Ok(());
             }
-            Err(violation(a, b, &flow, total - mass))
+            Err(violation(a, b, &flow, problem.a().mass() - mass))
         }
         Marginals::Relaxed { gamma_a, gamma_b } => {
             if gamma_a.is_infinite() {
@@ -264,6 +263,23 @@ mod tests {
         // Source 1 can send 1 at most; the other half must come from source 0, which may reach nothing.
         assert_eq!((proof.sources, proof.targets), (vec![0], vec![]));
         assert_eq!((proof.supply, proof.capacity), (0.5, 0.0));
+    }
+
+    #[test]
+    fn a_small_part_of_the_mass_finds_its_way() {
+        // The mass is far below what rounding leaves of the whole.
+        let sevenths = Measure::new(vec![1.0 / 7.0; 7]).unwrap();
+        let pairs: Vec<_> = (0..7).map(|i| (i, (i + 3) % 7, 1.0)).collect();
+        let cost = SparseCost::from_triples(7, 7, pairs).unwrap();
+        for mass in [1e-7, 1e-12, 1e-18] {
+            let p = Problem::partial(
+                sevenths.clone(),
+                sevenths.clone(),
+                Arc::new(cost.clone()),
+                mass,
+            );
+            assert_eq!(check_feasible(&p.unwrap()), Ok(()));
+        }
     }
 
     #[test]

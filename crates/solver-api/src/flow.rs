@@ -33,7 +33,6 @@ impl<'a> Routing<'a> {
         rest_b: Vec<f64>,
     ) -> Self {
         let (n, m) = cost.shape();
-        let total: f64 = rest_a.iter().sum();
         Self {
             cost,
             base,
@@ -42,16 +41,19 @@ impl<'a> Routing<'a> {
             added: vec![BTreeMap::new(); m],
             seen_source: vec![false; n],
             seen_target: vec![false; m],
-            crumb: total * 1e-16,
+            crumb: 0.0,
         }
     }
 
-    /// Routes as much as possible, `limit` at most; returns the source mass that is left.
+    /// Routes as much as possible, `limit` at most; returns what is left of the limit, or of the sources' mass where
+    /// that is less.
     pub(crate) fn route(&mut self, limit: f64) -> f64 {
         let mut budget = limit;
+        let left = |rest: &[f64], budget: f64| budget.min(rest.iter().sum());
+        self.crumb = left(&self.rest_a, budget) * 1e-16;
         self.greedy(&mut budget);
         while budget > self.crumb && self.augment(&mut budget) {}
-        self.rest_a.iter().sum()
+        left(&self.rest_a, budget)
     }
 
     /// The changes (i, j, ΔP_ij), zeros left out.

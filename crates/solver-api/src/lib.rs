@@ -28,6 +28,7 @@ pub mod certificate;
 pub mod conformance;
 pub mod context;
 pub mod cost;
+mod environment;
 mod error;
 pub mod feasibility;
 mod flow;
@@ -48,6 +49,7 @@ pub use cost::{
     Cost, CostKind, CostRange, DenseCost, DenseData, GridCost, GridGround, Ground, PointCost,
     SparseCost,
 };
+pub use environment::check_environment;
 pub use error::Error;
 pub use feasibility::{Infeasible, check_feasible};
 pub use measure::{Measure, Precision};

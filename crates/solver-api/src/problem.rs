@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ndarray::{ArrayView1, ArrayView2};
 
-use crate::cost::{Cost, CostKind, DenseCost, Ground, PointCost, validate};
+use crate::cost::{Cost, CostKind, DenseCost, Ground, LARGEST, PointCost, validate};
 use crate::error::number;
 use crate::measure::Precision;
 use crate::{Error, Measure};
@@ -45,9 +45,13 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// The most that the largest |cost| times the heavier mass may be, 1e305: values are sums of such products, and dual
+    /// ones may be some hundred times as large.
+    pub const LARGEST_VALUE: f64 = 1e305;
+
     /// A balanced problem. Shapes must match, and masses must agree to 1e-9 relative (1e-5 where a side is
     /// single precision); within it `b` is rescaled to the mass of `a`. An opaque cost is checked entry by
-    /// entry.
+    /// entry. The largest |cost| times the heavier mass is at most [`Problem::LARGEST_VALUE`].
     pub fn new(a: Measure, b: Measure, cost: Arc<dyn Cost>) -> Result<Self, Error> {
         let problem = Self::unchecked_masses(a, b, cost)?;
         problem.balanced()
@@ -66,6 +70,7 @@ impl Problem {
         if matches!(cost.kind(), CostKind::Opaque) {
             validate(cost.as_ref())?;
         }
+        check_values(&a, &b, cost.as_ref())?;
         Ok(Self {
             a,
             b,
@@ -251,6 +256,33 @@ impl Problem {
     }
 }
 
+/// Refuses products of cost and mass that overflow. Only masses that no cost of lawful size could be too large for are
+/// let through unseen, so that a lazy cost is not streamed for its range.
+fn check_values(a: &Measure, b: &Measure, cost: &dyn Cost) -> Result<(), Error> {
+    let (argument, mass) = if a.mass() >= b.mass() {
+        ("a", a.mass())
+    } else {
+        ("b", b.mass())
+    };
+    if mass <= Problem::LARGEST_VALUE / LARGEST {
+        return Ok(());
+    }
+    let range = cost.range();
+    let cost = if range.max.abs() >= range.min.abs() || !range.min.is_finite() {
+        range.max
+    } else {
+        range.min
+    };
+    if cost.is_finite() && cost.abs() > Problem::LARGEST_VALUE / mass {
+        return Err(Error::ValueOverflow {
+            cost,
+            argument,
+            mass,
+        });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,6 +300,31 @@ mod tests {
         let near = Measure::from_f32("b", &[0.5, 0.500_001]).unwrap();
         let problem = Problem::new(a, near, cost()).unwrap();
         assert!((problem.b().mass() - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn costs_times_masses_stay_in_range() {
+        let pose = |mass: f64, cost: f64| {
+            let w = Measure::new(vec![0.5 * mass; 2])?;
+            let cost = DenseCost::new(2, 2, vec![0.0, cost, f64::INFINITY, 1.0])?;
+            Problem::new(
+                w,
+                Measure::new(vec![0.4 * mass, 0.6 * mass])?,
+                Arc::new(cost),
+            )
+        };
+        for (mass, cost) in [(1e9, 1e296), (1e200, 1e105), (1e308, 1.0), (1e300, -1e6)] {
+            let error = pose(mass, cost * 10.0).unwrap_err();
+            let (named, large) = (mass, cost * 10.0);
+            assert!(
+                matches!(error, Error::ValueOverflow { cost, mass, .. }
+                    if cost == large && (mass / named - 1.0).abs() < 1e-12),
+                "{mass} {cost}: {error:?}"
+            );
+        }
+        for (mass, cost) in [(1.0, 1e300), (1e9, 1e290), (1e200, -1e100), (1e304, 1.0)] {
+            assert!(pose(mass, cost).is_ok(), "{mass} {cost}");
+        }
     }
 
     #[test]

@@ -133,6 +133,12 @@ fn shrink(want: f64, have: f64) -> f64 {
     if have > want { want / have } else { 1.0 }
 }
 
+/// What a partial plan misses of its mass. (Its sources may hold many times as much: what they keep would tell only a
+/// few digits of what they send.)
+fn missed(mass: f64, sent: impl Iterator<Item = f64>) -> f64 {
+    (mass - measure::sum(&sent.collect::<Vec<_>>())).max(0.0)
+}
+
 /// Whether a row that was to be scaled down to `want` sends more, beyond rounding.
 fn exceeds(sent: f64, want: f64) -> bool {
     sent > want * (1.0 + 1e-9)
@@ -140,8 +146,9 @@ fn exceeds(sent: f64, want: f64) -> bool {
 
 /// What one chunk of rows of [`round_by_product`] comes to.
 struct ProductParts {
-    /// Each row: what it misses, ⟨P, C⟩ of what it sends, and the cost of spreading one unit like the remainder.
-    rows: Vec<[f64; 3]>,
+    /// Each row: what it misses, ⟨P, C⟩ of what it sends, the cost of spreading one unit like the remainder, and
+    /// what it sends.
+    rows: Vec<[f64; 4]>,
     columns: Vec<f64>,
     scratch: Vec<f64>,
     costs: Vec<f64>,
@@ -171,7 +178,7 @@ fn round_by_product(
         |part, i| {
             let (x, row) = (row_scale[i], plan.row(i, &mut part.scratch));
             if row.is_empty() && a[i] == 0.0 {
-                part.rows.push([0.0; 3]);
+                part.rows.push([0.0; 4]);
                 return;
             }
             let row_cost = row_of(cost, i, &mut part.costs);
@@ -202,15 +209,15 @@ fn round_by_product(
             } else {
                 0.0
             };
-            part.rows.push([(a[i] - sent).max(0.0), paid, spread]);
+            part.rows.push([(a[i] - sent).max(0.0), paid, spread, sent]);
         },
     );
     let summed = add_up(m, parts.iter().map(|part| &part.columns));
-    let by_row: Vec<[f64; 3]> = parts.into_iter().flat_map(|part| part.rows).collect();
+    let by_row: Vec<[f64; 4]> = parts.into_iter().flat_map(|part| part.rows).collect();
     let rest_a: Vec<f64> = by_row.iter().map(|r| r[0]).collect();
-    let (total_a, sent) = (measure::sum(&rest_a), problem.a().mass());
+    let total_a = measure::sum(&rest_a);
     let missing = match problem.marginals() {
-        Marginals::Partial { mass } => (mass - (sent - total_a)).max(0.0).min(total_a),
+        Marginals::Partial { mass } => missed(mass, by_row.iter().map(|r| r[3])).min(total_a),
         _ => total_a,
     };
     let share = if total_a > 0.0 {
@@ -249,7 +256,7 @@ fn round_on_allowed(
         n,
         plan.entries_per_row(),
         || (Vec::new(), plan.scratch(), vec![0.0; m]),
-        |(out, scratch, costs): &mut (Vec<[f64; 2]>, _, _), i| {
+        |(out, scratch, costs): &mut (Vec<[f64; 3]>, _, _), i| {
             let (mut sent, mut paid, mut sound) = (0.0, 0.0, true);
             let mut pay = |j: usize, p: f64, c: f64| {
                 sound &= p >= 0.0;
@@ -268,20 +275,20 @@ fn round_on_allowed(
             if !sound || exceeds(sent, a[i]) {
                 (sent, paid) = (0.0, f64::INFINITY);
             }
-            out.push([(a[i] - sent).max(0.0), paid]);
+            out.push([(a[i] - sent).max(0.0), paid, sent]);
         },
     );
-    let by_row: Vec<[f64; 2]> = parts.into_iter().flat_map(|part| part.0).collect();
+    let by_row: Vec<[f64; 3]> = parts.into_iter().flat_map(|part| part.0).collect();
     let rest_a: Vec<f64> = by_row.iter().map(|r| r[0]).collect();
     let total_a = measure::sum(&rest_a);
     let missing = match problem.marginals() {
-        Marginals::Partial { mass } => (mass - (problem.a().mass() - total_a)).max(0.0),
+        Marginals::Partial { mass } => missed(mass, by_row.iter().map(|r| r[2])),
         _ => total_a,
     };
     let mut transport_cost = measure::sum(&by_row.iter().map(|r| r[1]).collect::<Vec<_>>());
     let base = |i: usize, j: usize| plan.entry(i, j) * row_scale[i] * col_scale[j];
     let mut routing = Routing::new(cost, Some(&base), rest_a, rest_b);
-    let unrouted = routing.route(missing) - (total_a - missing);
+    let unrouted = routing.route(missing);
     let changes: Vec<_> = routing
         .changes()
         .map(|(i, j, t)| (i as u32, j as u32, t))

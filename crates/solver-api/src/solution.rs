@@ -70,8 +70,8 @@ pub struct Check {
 pub struct Convergence {
     /// Why it stopped.
     pub termination: Termination,
-    /// Iterations (pivots, sweeps) done.
-    pub iterations: u64,
+    /// Iterations (pivots, sweeps) done; `None` where the algorithm does not tell.
+    pub iterations: Option<u64>,
     /// Balanced: ‖P1 − a‖₁ over the mass. Partial: the part of P1 above a. Relaxed: as `source_error` was set by
     /// the solver, ‖P1 − a·e^{−f/γa}‖₁ over the mass.
     pub source_error: f64,
@@ -100,8 +100,8 @@ pub struct Outcome {
     pub reg: f64,
     /// Why the solver stopped.
     pub termination: Termination,
-    /// Iterations done.
-    pub iterations: u64,
+    /// Iterations done; `None` where nobody counts them.
+    pub iterations: Option<u64>,
     /// Checks made, if asked for.
     pub history: Vec<Check>,
     /// A bracket that the algorithm itself proves, and the time that took. Otherwise one is computed.

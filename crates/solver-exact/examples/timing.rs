@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 "n = {n}, d = {d}, {name:6} weights: {:9.3} ms, certificate {:9.3} ms, {:6} pivots, cost {:.15}",
                 1e3 * solution.solve_time.as_secs_f64(),
                 1e3 * solution.certify_time.as_secs_f64(),
-                solution.convergence.iterations,
+                solution.convergence.iterations.unwrap_or_default(),
                 solution.transport_cost,
             );
         }

@@ -21,6 +21,13 @@
 pub mod lp;
 #[cfg(feature = "network-simplex")]
 pub mod network_simplex;
+#[cfg(any(
+    feature = "lp-highs",
+    feature = "lp-microlp",
+    feature = "lp-minilp",
+    feature = "network-simplex"
+))]
+mod offset;
 
 #[cfg(feature = "network-simplex")]
 pub use network_simplex::{NetworkSimplex, NetworkSimplexFactory};

@@ -174,7 +174,7 @@ impl Sinkhorn {
             potentials,
             reg: kernel.reg,
             termination: ended.termination,
-            iterations: ended.iterations,
+            iterations: Some(ended.iterations),
             history: ended.history,
             certificate: None,
         };

@@ -153,7 +153,7 @@ fn a_sum_cost_gives_the_product_plan_in_one_iteration() {
     let (a, b) = ([0.2, 0.5, 0.3], [0.1, 0.2, 0.3, 0.4]);
     let problem = Problem::from_slices(&a, &b, &cost).unwrap();
     let solution = solver(Reg::Absolute(0.01), 1e-9).solve(&problem).unwrap();
-    assert_eq!(solution.convergence.iterations, 1);
+    assert_eq!(solution.convergence.iterations, Some(1));
     for (i, a) in a.iter().enumerate() {
         for (j, b) in b.iter().enumerate() {
             assert!(relative(solution.plan.entry(i, j), a * b) < 1e-9);

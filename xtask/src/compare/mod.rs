@@ -17,10 +17,13 @@ use crate::{Outcome, PEAK, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only these backends, by name
+    /// Only these backends, by name; with --peers only their duels
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     backends: Vec<String>,
     /// Only these problems, by name or group (digits, images, documents, …, scale)
+    ///
+    /// With --peers, only the duels on these problems: `scale` stands for random clouds, iterations, batches and small
+    /// problems, a name such as scale-d2-1000 for the clouds and iterations of that size.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     problems: Vec<String>,
     /// Solves per row at most; their median is shown [default: 5, 1 with --quick]
@@ -81,13 +84,19 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let mut meter = Meter::default();
     let mut report = ot_compare::run(&root, &registry, &wanted, &mut meter, &mut tell)?;
     if let Some(choice) = args.peers {
+        let duels = peers::Wanted {
+            backends: &args.backends,
+            problems: &args.problems,
+        };
         let mut next = |what: &str| {
             if bar.is_hidden() {
                 eprintln!("peers · {what}");
             }
             bar.set_message(format!("peers · {what}"));
         };
-        report.peers = Some(peers::run(&root, &registry, choice, args.quick, &mut next)?);
+        report.peers = Some(peers::run(
+            &root, &registry, choice, duels, args.quick, &mut next,
+        )?);
     }
     bar.finish_and_clear();
 

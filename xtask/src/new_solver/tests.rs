@@ -56,6 +56,36 @@ fn names_become_types_or_are_refused() {
     }
 }
 
+/// Whether a list of imports is in order depends on the type's name.
+#[test]
+fn every_room_is_formatted_whatever_the_name() {
+    for name in ["abc", "greedy-ascent", "zeta"] {
+        let kind = type_name(name).expect("a good name");
+        for (place, template) in ROOMS.iter().filter(|(place, _)| place.ends_with(".rs")) {
+            let text = template
+                .replace("{{name}}", name)
+                .replace("{{snake}}", &name.replace('-', "_"))
+                .replace("{{Type}}", &kind);
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            // Alone in its folder, since rustfmt follows modules; `lib.rs` then lacks its own, so they are made.
+            let path = folder.path().join("room.rs");
+            for module in ["algorithm", "factory", "settings", "solve"] {
+                let place = folder.path().join(module).with_extension("rs");
+                fs::write(place, "//! A room.\n").expect("a file");
+            }
+            fs::write(&path, text).expect("a file");
+            let output = std::process::Command::new("rustfmt")
+                .args(["--edition", "2024", "--check"])
+                .arg(&path)
+                .output()
+                .expect("rustfmt runs");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{name}: {place}: {said}");
+        }
+    }
+}
+
 #[test]
 fn a_feature_joins_the_default_ones() {
     let one_line = "[features]\ndefault = [\"a\"]\na = [\"x/a\"]\n\n[dependencies]\n";

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use kantorovich::{
-    Capabilities, Capability, Context, DenseCost, DensePlan, Error, Factory, OptionReader, Options,
-    Outcome, Plan, Potentials, Problem, Progress, SettingSpec, Solution, Solver, Termination,
-    check_feasible,
+    Capabilities, Capability, Check, Context, DenseCost, DensePlan, Error, Factory, OptionReader,
+    Options, Outcome, Plan, Potentials, Problem, Progress, SettingSpec, Solution, Solver,
+    Termination, check_feasible,
 };
 
 const NAME: &str = "shortest-paths";
@@ -68,7 +68,7 @@ impl Solver for Configured {
         check_feasible(problem)?;
 
         let mut state = State::new(problem)?;
-        let mut iterations = 0;
+        let (mut iterations, mut history) = (0, Vec::new());
         let termination = loop {
             let progress = Progress {
                 problem: context.problem_index,
@@ -78,6 +78,13 @@ impl Solver for Configured {
                 certificate: None,
                 elapsed: started.elapsed(),
             };
+            if context.keep_history {
+                history.push(Check {
+                    iteration: iterations,
+                    error: progress.error,
+                    elapsed: progress.elapsed,
+                });
+            }
             if let Some(stopped) = context.check(&progress) {
                 break stopped;
             }
@@ -95,8 +102,8 @@ impl Solver for Configured {
             plan: Plan::from(DensePlan::new(n, m, state.flow)?),
             reg: 0.0,
             termination,
-            iterations,
-            history: vec![],
+            iterations: Some(iterations),
+            history,
             certificate: None,
         };
         Ok(Solution::assemble(NAME, problem, outcome, started, context))

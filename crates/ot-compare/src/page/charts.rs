@@ -78,7 +78,7 @@ fn tip(label: &str, figures: &Figures) -> String {
         _ => "none".to_owned(),
     };
     format!(
-        "{label}\ncost {}\nerror {}\ncertified {bracket}\ngap {}\ntime {} ({} – {})\n{}, {} iterations",
+        "{label}\ncost {}\nerror {}\ncertified {bracket}\ngap {}\ntime {} ({} – {})\n{}{}",
         show::value(figures.transport_cost),
         known(figures.error),
         known(figures.gap),
@@ -86,7 +86,10 @@ fn tip(label: &str, figures: &Figures) -> String {
         show::seconds(figures.seconds_min),
         show::seconds(figures.seconds_max),
         figures.termination,
-        show::count(figures.iterations),
+        figures.iterations.map_or(String::new(), |k| format!(
+            ", {} iterations",
+            show::count(k)
+        )),
     )
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Palette;
 use super::svg::escape;
+use crate::columns::{COLUMNS, ITERATIONS};
 use crate::report::{Outcome, Peers, ProblemReport, Report};
 use crate::show;
 
@@ -61,19 +62,10 @@ impl Sheet {
 
 /// All rows of a problem.
 pub(crate) fn of_problem(problem: &ProblemReport, palette: &Palette) -> String {
-    let header = [
-        "backend",
-        "cost",
-        "error",
-        "lower",
-        "upper",
-        "gap",
-        "marginals",
-        "iterations",
-        "time",
-        "certificate",
-        "memory",
-    ];
+    let header: Vec<&str> = ["backend"]
+        .into_iter()
+        .chain(COLUMNS.iter().map(|column| column.name))
+        .collect();
     let mut sheet = Sheet::new("rows", &header);
     for row in &problem.rows {
         sheet.row("");
@@ -84,27 +76,17 @@ pub(crate) fn of_problem(problem: &ProblemReport, palette: &Palette) -> String {
         ));
         match &row.outcome {
             Outcome::Solved(figures) => {
-                sheet.number(Some(figures.transport_cost), show::value);
-                sheet.number(figures.error, show::relative);
-                sheet.number(figures.lower, show::value);
-                sheet.number(figures.upper, show::value);
-                sheet.number(figures.gap, show::relative);
-                let marginals = figures.source_error.max(figures.target_error);
-                sheet.number(Some(marginals), show::relative);
-                let iterations = |v: f64| {
-                    let count = show::count(v as u64);
-                    if figures.converged {
-                        count
-                    } else {
-                        format!(r#"<em title="{}">{count}</em>"#, figures.termination)
-                    }
-                };
-                sheet.number(Some(figures.iterations as f64), iterations);
-                sheet.number(Some(figures.seconds), show::seconds);
-                sheet.number(Some(figures.certify_seconds), show::seconds);
-                sheet.number(figures.extra_bytes.map(|b| b as f64), |v| {
-                    show::bytes(v as u64)
-                });
+                for column in &COLUMNS {
+                    let missed = column.name == ITERATIONS && !figures.converged;
+                    sheet.number((column.value)(figures), |v| {
+                        let shown = (column.shown)(v);
+                        if missed {
+                            format!(r#"<em title="{}">{shown}</em>"#, figures.termination)
+                        } else {
+                            shown
+                        }
+                    });
+                }
             }
             Outcome::Refused { kind, message } => {
                 let html = format!("refused <b>{}</b>: {}", escape(kind), escape(message));

@@ -194,10 +194,12 @@ fn warm(subject: &Subject<'_>) -> Verdict {
         &mut context,
     )?;
     same(subject, "from its own potentials", &problem, &again, &cold)?;
-    if again.convergence.iterations > cold.convergence.iterations {
+    let counts = (again.convergence.iterations, cold.convergence.iterations);
+    if let (Some(again), Some(cold)) = counts
+        && again > cold
+    {
         return Err(format!(
-            "from its own potentials it took {} iterations, cold {}",
-            again.convergence.iterations, cold.convergence.iterations
+            "from its own potentials it took {again} iterations, cold {cold}"
         ));
     }
     Ok(())

@@ -22,7 +22,7 @@ fn bits(s: &Solution) -> Vec<u64> {
     values.extend(s.potentials.f.iter().chain(&s.potentials.g));
     values.extend(s.plan.to_triples(0.0).iter().map(|t| t.2));
     let mut bits: Vec<u64> = values.into_iter().map(f64::to_bits).collect();
-    bits.push(s.convergence.iterations);
+    bits.extend(s.convergence.iterations);
     bits
 }
 

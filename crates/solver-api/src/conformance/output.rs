@@ -142,11 +142,10 @@ fn one_iteration(subject: &Subject<'_>) -> Verdict {
     let s = solver
         .solve(&problem)
         .map_err(|e| format!("max_iter = 1 is an error, not an answer: {e}"))?;
-    if s.convergence.iterations > 1 {
-        return Err(format!(
-            "max_iter = 1: did {} iterations",
-            s.convergence.iterations
-        ));
+    match s.convergence.iterations {
+        Some(0 | 1) => {}
+        Some(more) => return Err(format!("max_iter = 1: did {more} iterations")),
+        None => return Err("max_iter = 1: the iterations are not counted".to_owned()),
     }
     unfinished(
         subject,

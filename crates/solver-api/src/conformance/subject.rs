@@ -1,6 +1,7 @@
 //! The solver under test: built for a problem, run, and its answer verified.
 
 use super::{Expect, Verdict, verify};
+use crate::error::after;
 use crate::{Capability, Context, Error, Options, Problem, Reg, Solution, Solver};
 
 /// Makes the solver under test from options.
@@ -84,8 +85,11 @@ impl Subject<'_> {
         let how = &solution.convergence;
         if !how.converged() {
             return Err(format!(
-                "{name}: stopped by {} after {} iterations, marginal errors {:e} and {:e}",
-                how.termination, how.iterations, how.source_error, how.target_error
+                "{name}: stopped by {}{}, marginal errors {:e} and {:e}",
+                how.termination,
+                after(how.iterations),
+                how.source_error,
+                how.target_error
             ));
         }
         verify::answer(self, name, problem, &solution)?;

@@ -132,7 +132,7 @@ impl Solver for Exact {
             potentials: Potentials::new(best.f, best.g),
             reg: 0.0,
             termination,
-            iterations: 1,
+            iterations: Some(1),
             history: if context.keep_history {
                 vec![crate::Check {
                     iteration: 1,
@@ -379,7 +379,7 @@ impl Solver for Entropic {
             potentials: Potentials::new(f, g),
             reg,
             termination,
-            iterations,
+            iterations: Some(iterations),
             history,
             certificate: None,
         };

@@ -10,9 +10,11 @@
 //! weight (`network.rs`). Costs are brought to [0, 1] and masses to 1 for the library, whose tolerances are absolute
 //! (about 1e-8). What comes back is polished (`polish.rs`): the flow is recomputed on the basis, so that the marginals
 //! hold to rounding, and shortest paths of its residual graph give the potentials that prove it. Where the library
-//! stopped at its tolerance, short of the optimum, negative cycles are cancelled.
+//! stopped at its tolerance, short of the optimum, negative cycles are cancelled, and cycles of no use are taken out of
+//! the plan, which has n + m − 1 entries at most. Costs far from zero are solved without their offset (`lowered.rs`).
 //!
-//! A partial problem gets one more source and one more target, for the mass that stays. Relaxed problems are not
+//! A partial problem gets one more source and one more target, for the mass that stays; weights beyond twice the mass
+//! that moves count as twice that mass, which no plan can tell. Relaxed problems are not
 //! linear and are refused. The libraries can be neither interrupted nor warm-started through this interface.
 //!
 //! Memory is some 200 to 400 bytes for each allowed pair. Time grows about as n³ to n⁴ and can't be cut short, so a
@@ -32,6 +34,7 @@ mod factory;
 mod good;
 #[cfg(feature = "lp-highs")]
 mod highs;
+mod lowered;
 #[cfg(feature = "lp-microlp")]
 mod microlp;
 #[cfg(feature = "lp-minilp")]
@@ -53,9 +56,11 @@ pub use minilp::MINILP;
 use network::Network;
 use settings::Settings;
 use solver_api::{
-    Capabilities, Capability, Certificate, Context, Error, Outcome, Problem, Solution, Solver,
-    Termination, check_feasible,
+    Capabilities, Capability, Certificate, Context, Error, Marginals, Outcome, Problem, Solution,
+    Solver, Termination, check_feasible,
 };
+
+use crate::offset::lifted;
 
 /// A library: its name, what it is, and how it minimises. The answer is one flow for each arc of the network.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +102,41 @@ impl Solver for LpSolver {
         capabilities().require(self.name(), problem)?;
         check_feasible(problem)?;
         self.settings.check_size(self.name(), problem)?;
+        let Some((level, low)) = lowered::lowered(problem)? else {
+            return self.solve_level(problem, context, started);
+        };
+        let found = self.solve_level(&level, context, started)?;
+        let partial = matches!(problem.marginals(), Marginals::Partial { .. });
+        let certificate = found
+            .certificate
+            .map(|bracket| (lifted(bracket, low, problem), found.certify_time));
+        let outcome = Outcome {
+            plan: found.plan,
+            potentials: lowered::raised(found.potentials, low, partial),
+            reg: 0.0,
+            termination: found.convergence.termination,
+            iterations: found.convergence.iterations,
+            history: Vec::new(),
+            certificate,
+        };
+        Ok(Solution::assemble(
+            self.name(),
+            problem,
+            outcome,
+            started,
+            context,
+        ))
+    }
+}
+
+impl LpSolver {
+    /// Solves a problem whose costs are not far from zero.
+    fn solve_level(
+        &self,
+        problem: &Problem,
+        context: &Context,
+        started: Instant,
+    ) -> Result<Solution, Error> {
         let network = Network::new(problem);
         let answer = self.minimise(&network)?;
         let polished = polish::polish(&network, answer);
@@ -111,21 +151,19 @@ impl Solver for LpSolver {
             reg: 0.0,
             termination,
             // The libraries don't tell their pivots.
-            iterations: 0,
+            iterations: None,
             history: Vec::new(),
             certificate: None,
         };
         let mut solution = Solution::assemble(self.name(), problem, outcome, started, context);
-        // The network knows the costs without their offset; the bracket has to stand with it.
+        // The network knows the costs in [0, 1] only; the bracket has to stand in the caller's.
         let wide = |c: Certificate| c.relative_gap(problem) > self.settings.tol;
         if termination == Termination::Optimal && solution.certificate.is_some_and(wide) {
             solution.convergence.termination = Termination::Stalled;
         }
         Ok(solution)
     }
-}
 
-impl LpSolver {
     fn minimise(&self, network: &Network) -> Result<Vec<f64>, Error> {
         // The network is valid and bounded, but the libraries unwrap inside of their factorizations.
         let answer = catch_unwind(AssertUnwindSafe(|| (self.library.minimise)(network)));

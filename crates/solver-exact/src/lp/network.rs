@@ -4,6 +4,13 @@
 use solver_api::cost::visit_allowed;
 use solver_api::{CostRange, Error, Marginals, Potentials, Problem, SparsePlan};
 
+/// Weights beyond this, as multiples of the mass that a partial problem moves, count as this.
+const MOST: f64 = 2.0;
+/// Potentials (of costs in [0, 1]) of a partial problem that are this close to zero are zero; λ gives way by as much
+/// as that and the pricing of the polish may add up to.
+const ZERO: f64 = 4e-14;
+const GIVE: f64 = 1e-13;
+
 /// An allowed pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Arc {
@@ -60,20 +67,27 @@ impl Network {
         let (a, b) = (problem.a().weights(), problem.b().weights());
         let (sources, targets) = (positive(a), positive(b));
         let mass = problem.mass();
-        let mut supply: Vec<f64> = sources.iter().map(|&i| a[i] / mass).collect();
-        let mut demand: Vec<f64> = targets.iter().map(|&j| b[j] / mass).collect();
+        let partial = matches!(problem.marginals(), Marginals::Partial { .. });
+        // Nobody moves more than the whole mass: twice that keeps large weights off their limit, and beside it the
+        // libraries' absolute tolerances still see the mass that moves.
+        let most = if partial { MOST } else { f64::INFINITY };
+        let units = |w: &[f64], index: &[usize]| -> Vec<f64> {
+            index.iter().map(|&k| (w[k] / mass).min(most)).collect()
+        };
+        let (mut supply, mut demand) = (units(a, &sources), units(b, &targets));
         let scale = Scale::of(problem.cost().range());
         let mut column_of = vec![u32::MAX; b.len()];
         for (col, &j) in targets.iter().enumerate() {
             column_of[j] = col as u32;
         }
-        let (spare_a, spare_b) = match problem.marginals() {
-            Marginals::Partial { .. } => (
-                (problem.a().mass() / mass - 1.0).max(0.0),
-                (problem.b().mass() / mass - 1.0).max(0.0),
-            ),
-            _ => (0.0, 0.0),
+        let spare = |w: &[f64]| {
+            if partial {
+                (w.iter().sum::<f64>() - 1.0).max(0.0)
+            } else {
+                0.0
+            }
         };
+        let (spare_a, spare_b) = (spare(&supply), spare(&demand));
         let mut arcs = Vec::new();
         let mut row_start = vec![0];
         let mut scratch = vec![0.0; b.len()];
@@ -155,14 +169,16 @@ impl Network {
         }
         let Scale { min, unit } = self.scale;
         let shift = if partial { 0.0 } else { min };
+        // Rounding times a weight beyond all proportion to the mass that moves would be no rounding.
+        let snapped = |p: f64| if partial && p.abs() <= ZERO { 0.0 } else { p };
         for (&i, f) in self.sources.iter().zip(f) {
-            all.f[i] = (f + f_shift) * unit + shift;
+            all.f[i] = snapped(f + f_shift) * unit + shift;
         }
         for (&j, g) in self.targets.iter().zip(g) {
-            all.g[j] = (g + g_shift) * unit;
+            all.g[j] = snapped(g + g_shift) * unit;
         }
         if partial {
-            all.lambda = min - (f_shift + g_shift) * unit;
+            all.lambda = min - (f_shift + g_shift + GIVE) * unit;
         }
         all
     }

@@ -4,6 +4,8 @@
 //! 2. Where that leaves a negative flow or an imbalance (weights below the library's tolerance do), the flow is cut
 //!    back to what supplies and demands allow, and the rest goes along augmenting paths.
 //! 3. Bellman–Ford on the residual graph: a negative cycle is cancelled, and without one the distances are potentials.
+//! 4. Steps 2 and 3 may leave cycles in the support that cost the same either way round: flow is sent around each until
+//!    an arc is empty, so that the plan is a vertex.
 
 use std::collections::VecDeque;
 
@@ -38,6 +40,7 @@ pub(super) fn polish(network: &Network, answer: Vec<f64>) -> Polished {
         }
         search.cancel(network, &mut flow);
     }
+    to_forest(network, &mut flow);
     let f: Vec<f64> = search.row_distance.iter().map(|d| -d).collect();
     let g = search.col_distance;
     let paid: f64 = network
@@ -109,6 +112,74 @@ fn on_forest(network: &Network, answer: &[f64]) -> Vec<f64> {
         }
     }
     flow
+}
+
+/// Takes the cycles out of the support, each in the direction that does not cost more.
+fn to_forest(network: &Network, flow: &mut [f64]) {
+    let (rows, cols) = (network.supply.len(), network.demand.len());
+    let ends = |k: u32| {
+        let arc = network.arcs[k as usize];
+        [arc.row as usize, rows + arc.col as usize]
+    };
+    // Arcs of the forest so far at each node.
+    let mut at: Vec<Vec<u32>> = vec![Vec::new(); rows + cols];
+    let mut came_by = vec![NONE; rows + cols];
+    let mut stack = Vec::new();
+    for k in 0..flow.len() as u32 {
+        if flow[k as usize] <= 0.0 {
+            continue;
+        }
+        let [row, col] = ends(k);
+        // The way through the forest from the row to the column closes a cycle with the arc.
+        came_by.fill(NONE);
+        stack.clear();
+        stack.push(row);
+        while let Some(v) = stack.pop() {
+            for &l in &at[v] {
+                let [r, c] = ends(l);
+                let next = if r == v { c } else { r };
+                if l != came_by[v] && came_by[next] == NONE && next != row {
+                    came_by[next] = l;
+                    stack.push(next);
+                }
+            }
+        }
+        if came_by[col] != NONE {
+            let (mut with, mut against) = (vec![k], Vec::new());
+            let mut v = col;
+            while v != row {
+                let l = came_by[v];
+                let [r, c] = ends(l);
+                if c == v {
+                    against.push(l);
+                    v = r;
+                } else {
+                    with.push(l);
+                    v = c;
+                }
+            }
+            let cost =
+                |arcs: &[u32]| -> f64 { arcs.iter().map(|&l| network.arcs[l as usize].cost).sum() };
+            if cost(&with) > cost(&against) {
+                std::mem::swap(&mut with, &mut against);
+            }
+            let amount = against
+                .iter()
+                .map(|&l| flow[l as usize])
+                .fold(f64::INFINITY, f64::min);
+            with.iter().for_each(|&l| flow[l as usize] += amount);
+            against.iter().for_each(|&l| flow[l as usize] -= amount);
+            for &l in against.iter().filter(|&&l| flow[l as usize] <= 0.0) {
+                for v in ends(l) {
+                    at[v].retain(|&x| x != l);
+                }
+            }
+        }
+        if flow[k as usize] > 0.0 {
+            at[row].push(k);
+            at[col].push(k);
+        }
+    }
 }
 
 /// Makes the flow non-negative and its marginals right, along allowed arcs.
@@ -345,6 +416,27 @@ mod tests {
         let p = polish(&net, vec![0.250_000_01, 0.25, 1e-9, 0.499_999_98]);
         assert_eq!(p.flow, [0.25, 0.25, 0.0, 0.5]);
         assert!(p.gap.abs() < 1e-15);
+    }
+
+    #[test]
+    fn cycles_that_cost_nothing_are_taken_out() {
+        // All costs are equal: any plan is optimal, and a library may return the one in the middle.
+        let w = [0.25; 4];
+        let net = network(&w, &w, &[1.0; 16]);
+        let mut flow = vec![1.0 / 16.0; 16];
+        to_forest(&net, &mut flow);
+        assert!(flow.iter().filter(|x| **x > 0.0).count() < 8);
+        for k in 0..4 {
+            let row: f64 = flow[4 * k..4 * k + 4].iter().sum();
+            let col: f64 = flow.iter().skip(k).step_by(4).sum();
+            assert_eq!((row, col), (0.25, 0.25));
+        }
+        // The cheaper way round.
+        let half = [0.5, 0.5];
+        let net = network(&half, &half, &[0.0, 1.0, 1.0, 0.5]);
+        let mut flow = vec![0.25; 4];
+        to_forest(&net, &mut flow);
+        assert_eq!(flow, [0.5, 0.0, 0.0, 0.5]);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::engine::Watch;
 use super::lists::Lists;
 use super::start::Placement;
 use super::tree::NONE;
@@ -39,7 +40,7 @@ pub(super) struct Augment {
 }
 
 impl Augment {
-    /// Moves as much mass as possible within `budget` list entries. `sources` and `sinks` are signed
+    /// Moves as much mass as possible within `budget` list entries, as long as nobody stops it. `sources` and `sinks` are signed
     /// potentials, feasible on the lists, and stay so; pairs that carry flow are tight.
     pub(super) fn run(
         &mut self,
@@ -50,6 +51,7 @@ impl Augment {
         sinks: &mut [f64],
         budget: u64,
         placed: &mut Placement,
+        watch: &mut Watch<'_, '_>,
     ) {
         let (n, m) = (supply.len(), demand.len());
         let entries = n * lists.room();
@@ -64,9 +66,14 @@ impl Augment {
         placed.begin(supply, demand);
         self.work = 0;
         self.fill_tight(lists, sources, sinks, placed);
-        for i in 0..n {
+        'sources: for i in 0..n {
             while placed.left[i] > 0 && self.work < budget {
-                if !self.search(i, lists, sources, sinks, placed) {
+                let before = self.work;
+                let found = self.search(i, lists, sources, sinks, placed);
+                if !watch.goes_on((self.work - before) as usize) {
+                    break 'sources;
+                }
+                if !found {
                     break;
                 }
             }

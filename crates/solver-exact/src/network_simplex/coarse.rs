@@ -6,7 +6,7 @@
 //! sixteenth of the entries is solved exactly. One c-transform from the representatives' rows extends
 //! its duals to all columns. Unlike a random sample, the groups keep the mass where it is.
 
-use super::engine::Instance;
+use super::engine::{Instance, Watch};
 
 /// Members of a group.
 const GROUP: usize = 4;
@@ -38,18 +38,22 @@ impl Coarse {
         n.div_ceil(GROUP) * m.div_ceil(GROUP) * size_of::<f32>()
     }
 
-    /// Groups both sides and reads the representatives' costs, as `(c − low)·scale`.
+    /// Groups both sides and reads the representatives' costs, as `(c − low)·scale`; `false` where it was stopped.
     pub(super) fn build(
         &mut self,
         instance: &Instance<'_>,
         low: f64,
         scale: f64,
         buffer: &mut [f64],
-    ) {
+        watch: &mut Watch<'_, '_>,
+    ) -> bool {
         let (n, m) = (instance.supply.len(), instance.demand.len());
         let narrow = |c: f64| (((c - low) * scale) as f32).min(CAP);
         self.features.clear();
         for i in 0..n {
+            if !watch.goes_on(LANDMARKS) {
+                return false;
+            }
             for k in 0..LANDMARKS {
                 let j = (2 * k + 1) * m / (2 * LANDMARKS);
                 self.features.push(narrow(instance.cost.entry(i, j)));
@@ -57,7 +61,9 @@ impl Coarse {
         }
         self.order.clear();
         self.order.extend(0..n as u32);
-        self.split();
+        if !self.split(watch) {
+            return false;
+        }
         represent(
             &self.order,
             instance.supply,
@@ -68,6 +74,9 @@ impl Coarse {
         self.features.clear();
         self.features.resize(m * LANDMARKS, 0.0);
         for k in 0..LANDMARKS {
+            if !watch.goes_on(m) {
+                return false;
+            }
             let i = (2 * k + 1) * n / (2 * LANDMARKS);
             let row = instance.cost.row(i, buffer);
             for j in 0..m {
@@ -77,7 +86,9 @@ impl Coarse {
         self.order.clear();
         self.order
             .extend((0..m as u32).filter(|&j| instance.demand[j as usize] > 0.0));
-        self.split();
+        if !self.split(watch) {
+            return false;
+        }
         represent(
             &self.order,
             instance.demand,
@@ -87,20 +98,27 @@ impl Coarse {
 
         self.cost.clear();
         for &i in &self.rows {
+            if !watch.goes_on(m) {
+                return false;
+            }
             let row = instance.cost.row(i as usize, buffer);
             self.cost
                 .extend(self.columns.iter().map(|&j| narrow(row.at(j as usize))));
         }
+        true
     }
 
-    /// Orders the elements so that consecutive groups are alike.
-    fn split(&mut self) {
+    /// Orders the elements so that consecutive groups are alike; `false` where it was stopped.
+    fn split(&mut self, watch: &mut Watch<'_, '_>) -> bool {
         self.stack.clear();
         self.stack.push((0, self.order.len() as u32));
         while let Some((from, to)) = self.stack.pop() {
             let len = (to - from) as usize;
             if len <= GROUP {
                 continue;
+            }
+            if !watch.goes_on(len * LANDMARKS) {
+                return false;
             }
             let part = &mut self.order[from as usize..to as usize];
             let features = &self.features;
@@ -121,20 +139,25 @@ impl Coarse {
             self.stack.push((from, from + half as u32));
             self.stack.push((from + half as u32, to));
         }
+        true
     }
 
     /// The signed potentials `p` of all columns from `f` of the representatives' rows, both in the units
-    /// of the full cost: one c-transform.
+    /// of the full cost: one c-transform, over fewer rows where it is stopped.
     pub(super) fn extend(
         &mut self,
         instance: &Instance<'_>,
         f: impl Fn(usize) -> f64,
         p: &mut [f64],
         buffer: &mut [f64],
+        watch: &mut Watch<'_, '_>,
     ) {
         self.extended.clear();
         self.extended.resize(p.len(), f64::INFINITY);
         for (k, &i) in self.rows.iter().enumerate() {
+            if !watch.goes_on(p.len()) {
+                break;
+            }
             instance
                 .cost
                 .row(i as usize, buffer)

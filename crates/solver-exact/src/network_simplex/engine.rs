@@ -65,6 +65,39 @@ struct Pivots<'a> {
     cold: bool,
 }
 
+/// Entries of the cost or of the lists that a start reads between two looks at the caller's check: ten microseconds
+/// where they are stored, a few milliseconds where each is a distance in hundreds of dimensions.
+const SPELL: usize = 1 << 14;
+
+/// The caller's check while starting duals are computed: asked every [`SPELL`] entries, and not again once it said no.
+pub(super) struct Watch<'a, 'c> {
+    check: &'a mut Check<'c>,
+    unseen: usize,
+    stopped: bool,
+}
+
+impl<'a, 'c> Watch<'a, 'c> {
+    fn new(check: &'a mut Check<'c>) -> Self {
+        Self {
+            check,
+            unseen: 0,
+            stopped: false,
+        }
+    }
+
+    /// Whether to go on after reading this many more entries.
+    pub(super) fn goes_on(&mut self, entries: usize) -> bool {
+        self.unseen += entries;
+        !self.stopped && (self.unseen < SPELL || self.ask())
+    }
+
+    fn ask(&mut self) -> bool {
+        self.unseen = 0;
+        self.stopped = self.stopped || !(self.check)(&Progress::STARTING);
+        !self.stopped
+    }
+}
+
 /// How it went.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome {
@@ -130,13 +163,14 @@ impl Workspace {
             self.tree.potential[n + j] = if live { start } else { f64::INFINITY };
         }
         self.temperature = 0.0;
-        let warm = !by_rows && (instance.warm.is_some() || self.group(instance, check));
+        let mut watch = Watch::new(check);
+        let warm = !by_rows && (instance.warm.is_some() || self.group(instance, &mut watch));
         if by_rows {
             self.place_by_entropy(instance);
         } else if warm {
-            self.place_by_duals(instance);
+            self.place_by_duals(instance, &mut watch);
         } else {
-            self.price_sources(&instance.cost);
+            self.price_sources(&instance.cost, &mut watch);
             self.placed.begin(&self.units.supply, &self.units.demand);
         }
         let feasible = self.start.greedy(
@@ -166,8 +200,8 @@ impl Workspace {
         outcome
     }
 
-    /// Starting duals from the grouped problem, where the problem is large enough.
-    fn group(&mut self, instance: &Instance<'_>, check: &mut Check<'_>) -> bool {
+    /// Starting duals from the grouped problem, where the problem is large enough and nobody stops the start.
+    fn group(&mut self, instance: &Instance<'_>, watch: &mut Watch<'_, '_>) -> bool {
         let (n, m) = (instance.supply.len(), instance.demand.len());
         let (low, spread) = (instance.range.0, instance.range.1 - instance.range.0);
         let scale = 1.0 / spread;
@@ -178,7 +212,12 @@ impl Workspace {
         {
             return false;
         }
-        self.coarse.build(instance, low, scale, &mut self.buffer);
+        let built = self
+            .coarse
+            .build(instance, low, scale, &mut self.buffer, watch);
+        if !built {
+            return false;
+        }
         let inner = self.inner.get_or_insert_default();
         let grouped = Instance {
             supply: &self.coarse.supply,
@@ -194,23 +233,32 @@ impl Workspace {
             in_cache: instance.in_cache,
             bracket: false,
         };
-        // The duals count even where the run was cut short.
-        inner.solve(&grouped, &mut |_| check(&Progress::STARTING));
+        // The duals count even where its pivots ran out.
+        inner.solve(&grouped, &mut |_| watch.ask());
+        if watch.stopped {
+            return false;
+        }
         let f = |k: usize| low + inner.f(k) * spread;
-        self.coarse
-            .extend(instance, f, sinks(&mut self.tree, n, m), &mut self.buffer);
+        self.coarse.extend(
+            instance,
+            f,
+            sinks(&mut self.tree, n, m),
+            &mut self.buffer,
+            watch,
+        );
         self.lists.reset(n, WIDE.min(m));
-        self.fill_lists(&instance.cost);
+        self.fill_lists(&instance.cost, watch);
         self.temperature = self.smoothing.run(
             instance,
             &self.lists,
             low,
             self.units.equal,
             sinks(&mut self.tree, n, m),
+            watch,
         );
         self.lists
             .narrow(ROOM.min(m), sinks(&mut self.tree, n, m), &mut self.found);
-        true
+        !watch.stopped
     }
 
     /// In the cache: the duals of a few entropic iterations, and mass along the tree of their largest entries.
@@ -221,14 +269,15 @@ impl Workspace {
         if self.entropic.run(instance, sinks, &mut self.buffer) {
             self.entropic.place(instance, &mut self.placed);
         }
-        self.price_sources(&instance.cost);
+        // The caches hold such a problem: nothing here takes long.
+        self.price_sources(&instance.cost, &mut Watch::new(&mut |_| true));
     }
 
     /// Places mass along tight pairs and short paths on the lists.
-    fn place_by_duals(&mut self, instance: &Instance<'_>) {
+    fn place_by_duals(&mut self, instance: &Instance<'_>, watch: &mut Watch<'_, '_>) {
         let (n, m) = (instance.supply.len(), instance.demand.len());
         if instance.warm.is_some() {
-            self.fill_lists(&instance.cost);
+            self.fill_lists(&instance.cost, watch);
         }
         let (sources, sinks) = self.tree.potential.split_at_mut(n);
         if !self.units.equal && self.temperature > 0.0 {
@@ -252,13 +301,17 @@ impl Workspace {
             &mut sinks[..m],
             per_source * n as u64,
             &mut self.placed,
+            watch,
         );
     }
 
     /// Sources' potentials by a c-transform of the sinks': what the tops of components start from.
-    fn price_sources(&mut self, cost: &CostView<'_>) {
+    fn price_sources(&mut self, cost: &CostView<'_>, watch: &mut Watch<'_, '_>) {
         let n = self.tree.sources();
         for i in 0..n {
+            if !watch.goes_on(cost.columns) {
+                return;
+            }
             let row = cost.row(i, &mut self.buffer);
             let least = row.min(&self.tree.potential[n..n + cost.columns]);
             self.tree.potential[i] = if least.is_finite() { least } else { 0.0 };
@@ -266,14 +319,17 @@ impl Workspace {
     }
 
     /// Reads the cost once: each source's potential by a c-transform, its list from the lowest reduced
-    /// costs.
-    fn fill_lists(&mut self, cost: &CostView<'_>) {
+    /// costs. Where the start is stopped, the rows left have no lists.
+    fn fill_lists(&mut self, cost: &CostView<'_>, watch: &mut Watch<'_, '_>) {
         let n = self.tree.sources();
         let room = self.lists.room();
         let mut width = 0.0_f64;
         let (sources, sinks) = self.tree.potential.split_at_mut(n);
         let sinks = &sinks[..cost.columns];
         for (i, source) in sources.iter_mut().enumerate() {
+            if !watch.goes_on(cost.columns) {
+                return;
+            }
             let row = cost.row(i, &mut self.buffer);
             let least = row.min(sinks);
             if least == f64::INFINITY {

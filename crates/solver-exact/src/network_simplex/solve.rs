@@ -14,6 +14,7 @@ use super::cost::{CostView, Entries, Rows};
 use super::engine::{IN_CACHE, Instance, Workspace};
 use super::pricing::{Progress as Step, Status};
 use super::{NAME, Settings};
+use crate::offset::{far_from_zero, lifted};
 
 /// Bytes up to which a cost that is not stored as a matrix is written out once (its pairs of positive
 /// weight only). Larger ones are computed again whenever a row is read.
@@ -22,9 +23,6 @@ const WRITE_OUT: usize = 1 << 28;
 /// A stored matrix is copied without its rows and columns of zero weight where no more than one part in
 /// this many is left: with images, mostly zero, that is most of the work saved.
 const COMPRESS: usize = 4;
-
-/// A least cost this many times the spread of the costs is taken off first, from a copy of the matrix.
-const OFFSET: f64 = 16.0;
 
 /// The primal network simplex method: exact optimum of balanced problems, with plan and potentials.
 ///
@@ -179,7 +177,7 @@ impl NetworkSimplex {
             potentials,
             reg: 0.0,
             termination,
-            iterations: outcome.pivots,
+            iterations: Some(outcome.pivots),
             history,
             certificate,
         };
@@ -254,15 +252,6 @@ struct Scratch {
     warm: Vec<f64>,
     /// What is taken off all costs that are written out.
     low: f64,
-}
-
-/// A bracket of the problem whose costs are lower by `low`, for the problem itself.
-fn lifted(bracket: Certificate, low: f64, problem: &Problem) -> Certificate {
-    let offset = low * problem.mass();
-    Certificate {
-        lower: bracket.lower + offset,
-        upper: bracket.upper + offset,
-    }
 }
 
 impl Scratch {
@@ -377,11 +366,6 @@ impl Scratch {
         }
         range
     }
-}
-
-/// Whether costs are so far from zero that their differences would lose digits.
-fn far_from_zero(range: &CostRange) -> bool {
-    range.min.is_finite() && range.min.abs() > OFFSET * range.spread()
 }
 
 /// The caller's own matrix, where there is one.

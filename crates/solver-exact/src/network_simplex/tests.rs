@@ -427,3 +427,93 @@ fn brackets_at_checks_hold_and_close() {
         assert!(upper - lower <= 1e-12 * best, "{lower} {upper}");
     }
 }
+
+/// A cost that counts how often its rows are read.
+struct Counted<'a> {
+    cost: &'a [f64],
+    columns: usize,
+    read: std::sync::atomic::AtomicUsize,
+}
+
+impl super::super::cost::Rows for Counted<'_> {
+    fn row(&self, i: usize, out: &mut [f64]) {
+        let one = std::sync::atomic::Ordering::Relaxed;
+        self.read.fetch_add(1, one);
+        out.copy_from_slice(&self.cost[i * self.columns..][..self.columns]);
+    }
+
+    fn entry(&self, i: usize, j: usize) -> f64 {
+        self.cost[i * self.columns + j]
+    }
+}
+
+/// Solves `problem` with a check that says no from its `k`-th call on: the calls it got, the rows read after the
+/// first no, and the most rows read between two looks of the start.
+fn stop_at(problem: &Instance<'_>, c: &[f64], k: usize) -> (usize, usize, usize, Outcome, f64) {
+    let counted = Counted {
+        cost: c,
+        columns: problem.demand.len(),
+        read: 0.into(),
+    };
+    let read = || counted.read.load(std::sync::atomic::Ordering::Relaxed);
+    let stored = CostView {
+        entries: Entries::Rows(&counted),
+        ..problem.cost
+    };
+    let instance = Instance {
+        cost: stored,
+        ..*problem
+    };
+    let mut w = Workspace::default();
+    let (mut calls, mut at_no, mut last, mut widest) = (0, None, 0, 0);
+    let outcome = w.solve(&instance, &mut |step| {
+        calls += 1;
+        if step.value.is_none() {
+            widest = widest.max(read() - last);
+        }
+        last = read();
+        if calls >= k && at_no.is_none() {
+            at_no = Some(last);
+        }
+        calls < k
+    });
+    w.tree.check(&w.units.supply, &w.units.demand);
+    let mut moved = 0.0;
+    w.flows(&instance.cost, |_, _, x| moved += x);
+    let after = at_no.map_or(0, |then| read() - then);
+    (calls, after, widest, outcome, moved)
+}
+
+#[test]
+fn a_start_that_is_stopped_stops_soon_and_has_a_plan() {
+    let n = 500;
+    let mut rng = Pcg64::seed_from_u64(77);
+    let c: Vec<f64> = (0..n * n).map(|_| rng.random_range(0.0..1.0)).collect();
+    let mut general: Vec<f64> = (0..n).map(|_| rng.random_range(0.1..1.0)).collect();
+    let total: f64 = general.iter().sum();
+    general.iter_mut().for_each(|x| *x /= total);
+    let duals = vec![0.0; n];
+    for a in [uniform(n), general] {
+        for warm in [None, Some(&duals[..])] {
+            let mut problem = Instance {
+                in_cache: 0,
+                ..instance(&a, &a, &c)
+            };
+            problem.warm = warm;
+            let (looks, _, widest, outcome, _) = stop_at(&problem, &c, usize::MAX);
+            assert_eq!(outcome.status, Status::Optimal);
+            // As many rows as hold what may be read unseen, and the one at hand; greedy reads each row at most once
+            // more before the simplex looks.
+            assert!(widest <= SPELL / n + 2, "{widest} rows between looks");
+            assert!(looks > 20, "{looks} looks");
+            // Whenever it is stopped, in any step of the start or after it.
+            for k in (1..=looks).step_by(looks / 20) {
+                let (calls, after, _, outcome, moved) = stop_at(&problem, &c, k);
+                assert_eq!(outcome.status, Status::Stopped, "at call {k}");
+                assert!(calls <= k + 1, "{calls} calls where the {k}-th said no");
+                assert!(after <= n + 2, "{after} rows read after the no at call {k}");
+                assert!((moved - 1.0).abs() < 1e-12, "a plan of mass {moved}");
+            }
+        }
+    }
+}

@@ -7,7 +7,7 @@
 
 use ot_kernels::pricing;
 
-use super::engine::Instance;
+use super::engine::{Instance, Watch};
 use super::lists::Lists;
 
 /// The first temperature, as a part of the mean width of a list: entries beyond a list's end weigh
@@ -38,7 +38,7 @@ pub(super) struct Smoothing {
 impl Smoothing {
     /// Moves the columns' signed potentials `p`; `low` is the least cost, `equal` says whether the
     /// weights of each side are. Returns the last temperature, 0 where
-    /// the lists tell nothing.
+    /// the lists tell nothing or it was stopped.
     pub(super) fn run(
         &mut self,
         instance: &Instance<'_>,
@@ -46,6 +46,7 @@ impl Smoothing {
         low: f64,
         equal: bool,
         p: &mut [f64],
+        watch: &mut Watch<'_, '_>,
     ) -> f64 {
         let (passes, omega) = if equal { EQUAL } else { GENERAL };
         let n = instance.supply.len();
@@ -55,7 +56,7 @@ impl Smoothing {
         let mut eps = FIRST * mean_width(lists, n, p);
         for step in 0..LEVELS * passes {
             let inv_eps = 1.0 / eps;
-            if !(inv_eps.is_finite() && inv_eps > 0.0) {
+            if !(inv_eps.is_finite() && inv_eps > 0.0 && watch.goes_on(n * lists.room())) {
                 return 0.0;
             }
             self.scaled.clear();

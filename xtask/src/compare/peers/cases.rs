@@ -16,11 +16,38 @@ use super::duel::{Duel, per_iteration};
 use super::worker::{Timed, Worker};
 use crate::PEAK;
 
+/// Our exact solver in all duels.
+const EXACT: &str = "network-simplex";
+
 type Failure = Box<dyn std::error::Error>;
+
+/// Which duels are wanted: those of our backends and on the inputs that were named, all where none was.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::compare) struct Wanted<'a> {
+    pub(in crate::compare) backends: &'a [String],
+    pub(in crate::compare) problems: &'a [String],
+}
+
+impl Wanted<'_> {
+    fn backend(&self, name: &str) -> bool {
+        self.backends.is_empty() || self.backends.iter().any(|b| b == name)
+    }
+
+    /// Random clouds go by the names of the comparison's series; inputs without a name there, such as batches, by its
+    /// group alone.
+    fn problem(&self, name: &str, group: &str) -> bool {
+        self.problems.is_empty() || self.problems.iter().any(|p| p == name || p == group)
+    }
+
+    fn cloud(&self, n: usize, dim: usize) -> bool {
+        self.problem(&format!("{}-d{dim}-{n}", case::SCALE), case::SCALE)
+    }
+}
 
 /// What all comparisons need.
 struct Ring<'a> {
     registry: &'a Registry,
+    wanted: Wanted<'a>,
     worker: &'a mut Worker,
     arrays: PathBuf,
     rows: Vec<PeerRow>,
@@ -44,6 +71,7 @@ pub(super) fn all(
     root: &Path,
     arrays: &Path,
     registry: &Registry,
+    wanted: Wanted<'_>,
     extra: Extra,
     quick: bool,
     worker: &mut Worker,
@@ -51,6 +79,7 @@ pub(super) fn all(
 ) -> Result<Vec<PeerRow>, Failure> {
     let mut ring = Ring {
         registry,
+        wanted,
         worker,
         arrays: arrays.to_owned(),
         rows: Vec::new(),
@@ -72,8 +101,10 @@ pub(super) fn all(
     if !quick {
         ring.per_iteration(5000, Extra::default())?;
     }
-    ring.shared_cost(if quick { 256 } else { 1024 })?;
-    ring.many_small(if quick { 128 } else { 512 })?;
+    if wanted.problem("", case::SCALE) {
+        ring.shared_cost(if quick { 256 } else { 1024 })?;
+        ring.many_small(if quick { 128 } else { 512 })?;
+    }
     Ok(ring.rows)
 }
 
@@ -86,7 +117,7 @@ impl Ring<'_> {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.registry.names().contains(&name)
+        self.wanted.backend(name) && self.registry.names().contains(&name)
     }
 
     fn finish(&mut self, row: PeerRow) {
@@ -131,7 +162,7 @@ impl Ring<'_> {
         peer: &str,
         marks: Option<(f64, f64)>,
     ) -> Result<(), Failure> {
-        let name = "network-simplex";
+        let name = EXACT;
         let Some(solver) = self.solver(name, &Options::default())? else {
             return Ok(());
         };
@@ -162,6 +193,9 @@ impl Ring<'_> {
         uniform: bool,
         goal: (f64, f64),
     ) -> Result<(), Failure> {
+        if !self.wanted.cloud(n, dim) || !self.has(EXACT) {
+            return Ok(());
+        }
         let both = self.both(random_problem(n, dim, uniform, 7)?)?;
         let weights = if uniform { "uniform" } else { "random weights" };
         let case = format!("n = {n}, d = {dim}, {weights}");
@@ -188,7 +222,13 @@ impl Ring<'_> {
     }
 
     fn fixtures(&mut self, root: &Path, quick: bool) -> Result<(), Failure> {
+        if !self.has(EXACT) {
+            return Ok(());
+        }
         for Case { problem, about, .. } in case::all(root)? {
+            if !self.wanted.problem(&about.name, &about.group) {
+                continue;
+            }
             let goal: (&'static str, Option<(f64, f64)>) = match about.group.as_str() {
                 "digits" => ("digit pairs", Some((3.0, 5.0))),
                 "images" if about.n == 4096 && !quick => ("64×64 grid", Some((8.0, 20.0))),
@@ -206,6 +246,9 @@ impl Ring<'_> {
 
     /// Sinkhorn's time an iteration: the difference of two runs, which cancels set-up and plan.
     fn per_iteration(&mut self, n: usize, extra: Extra) -> Result<(), Failure> {
+        if !self.wanted.cloud(n, 2) || !self.has("sinkhorn") {
+            return Ok(());
+        }
         let both = self.both(random_problem(n, 2, true, 7)?)?;
         let reg = 3e-3 * both.problem.cost().range().max_abs();
         let (few, many) = if n > 2000 { (10, 40) } else { (20, 220) };
@@ -214,9 +257,6 @@ impl Ring<'_> {
             peers.push(("ott", "OTT-JAX sinkhorn, log domain, f64"));
         }
         for (op, peer) in peers {
-            if !self.has("sinkhorn") {
-                return Ok(());
-            }
             let registry = self.registry;
             (self.tell)(&format!("sinkhorn · n = {n} · {peer}"));
             let context = one_thread()?;
@@ -296,6 +336,9 @@ impl Ring<'_> {
     /// One source against many targets that share a cost: 28×28 pixels, against the two products that an
     /// iteration can't do without, and against POT's call for many targets.
     fn shared_cost(&mut self, columns: usize) -> Result<(), Failure> {
+        if !self.has("sinkhorn") {
+            return Ok(());
+        }
         self.worker.forget()?;
         let side = 28;
         let n = side * side;
@@ -328,9 +371,6 @@ impl Ring<'_> {
         let (few, many) = (10, 40);
         let context = one_thread()?;
         for precision in ["f64", "f32"] {
-            if !self.has("sinkhorn") {
-                return Ok(());
-            }
             let registry = self.registry;
             let mut peers = vec![(
                 "gemm",
@@ -573,4 +613,37 @@ fn random_problem(n: usize, dim: usize, uniform: bool, seed: u64) -> Result<Prob
         dim,
         ground,
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_select_duels() {
+        let names = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let (none, backends) = (names(&[]), names(&["sinkhorn"]));
+        let all = Wanted {
+            backends: &none,
+            problems: &none,
+        };
+        assert!(all.backend(EXACT) && all.cloud(1000, 2) && all.problem("", case::SCALE));
+        let problems = names(&["digits", "scale-d2-1000"]);
+        let some = Wanted {
+            backends: &backends,
+            problems: &problems,
+        };
+        assert!(some.backend("sinkhorn") && !some.backend(EXACT));
+        assert!(some.problem("mnist-7-2", "digits") && !some.problem("palettes", "colours"));
+        assert!(some.cloud(1000, 2) && !some.cloud(1000, 16) && !some.cloud(2000, 2));
+        // Batches belong to the series, not to a point of it.
+        assert!(!some.problem("", case::SCALE));
+        let problems = names(&["scale"]);
+        let series = Wanted {
+            problems: &problems,
+            ..some
+        };
+        assert!(series.cloud(4000, 16) && series.problem("", case::SCALE));
+        assert!(!series.problem("mnist-7-2", "digits"));
+    }
 }

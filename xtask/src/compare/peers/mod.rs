@@ -10,6 +10,8 @@ use kantorovich::Registry;
 use ot_compare::report::Peers;
 use serde_json::json;
 
+pub(super) use cases::Wanted;
+
 use crate::python::Environment;
 use worker::Worker;
 
@@ -27,6 +29,7 @@ pub(crate) fn run(
     root: &Path,
     registry: &Registry,
     choice: Choice,
+    wanted: Wanted<'_>,
     quick: bool,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Peers, Box<dyn std::error::Error>> {
@@ -46,7 +49,16 @@ pub(crate) fn run(
     };
     let arrays = root.join("target/peers/arrays");
     std::fs::create_dir_all(&arrays).map_err(|e| format!("{}: {e}", arrays.display()))?;
-    let rows = cases::all(root, &arrays, registry, extra, quick, &mut worker, tell)?;
+    let rows = cases::all(
+        root,
+        &arrays,
+        registry,
+        wanted,
+        extra,
+        quick,
+        &mut worker,
+        tell,
+    )?;
     Ok(Peers {
         versions,
         method: "One thread each unless said. Both sides get the same arrays, cost matrix included, and are timed around \
