@@ -31,8 +31,10 @@
 //! | `iterate.rs` | the iteration and its end |
 //! | `solve.rs` | from a problem to a solution |
 //! | `batch.rs` | many problems: which share a cost, which run side by side |
-//! | `columns.rs` | problems with one cost as the columns of matrix products |
-//! | `finished.rs` | finished columns, measured together in f64 |
+//! | `group.rs` | problems with one cost on their way through products in f32, then in f64 |
+//! | `columns.rs` | the columns of such products |
+//! | `blocks.rs` | rows of the kernel in f64, a block at a time |
+//! | `finished.rs` | finished columns, measured and rounded together |
 //! | `routes.rs` | a proof that the entries which are not lost admit a plan |
 //! | `factory.rs` | the solver by name |
 //!
@@ -41,9 +43,11 @@
 
 mod aligned;
 mod batch;
+mod blocks;
 mod columns;
 mod factory;
 mod finished;
+mod group;
 mod iterate;
 mod kernel;
 mod routes;
