@@ -20,27 +20,30 @@ const ENTRIES: usize = 1 << 16;
 pub fn balanced_lower_bounds(cost: &dyn Cost, columns: &[(&Problem, &Potentials)]) -> Vec<f64> {
     let (n, m) = cost.shape();
     let mut room = Room::default();
+    let [mut f, mut g] = [(); 2].map(|()| Vec::new());
+    let [mut g_of_f, mut f_of_g, mut g_again, mut f_again] = [(); 4].map(|()| Vec::new());
     let mut bounds = Vec::with_capacity(columns.len());
     for block in columns.chunks(TOGETHER) {
-        let (mut f, mut g) = (Vec::new(), Vec::new());
+        f.clear();
+        g.clear();
         for (problem, start) in block {
-            f.extend(part(usable(&start.f), problem.a().weights()));
-            g.extend(part(usable(&start.g), problem.b().weights()));
+            f.extend(part(&usable(&start.f), problem.a().weights()));
+            g.extend(part(&usable(&start.g), problem.b().weights()));
         }
-        let (g_of_f, f_of_g) = room.both(cost, &f, &g, block.len());
+        room.both(cost, &f, &g, &mut g_of_f, &mut f_of_g);
         f.clear();
         g.clear();
         for (k, (problem, _)) in block.iter().enumerate() {
             let (rows, cols) = (k * n..(k + 1) * n, k * m..(k + 1) * m);
-            f.extend(part(f_of_g[rows].to_vec(), problem.a().weights()));
-            g.extend(part(g_of_f[cols].to_vec(), problem.b().weights()));
+            f.extend(part(&f_of_g[rows], problem.a().weights()));
+            g.extend(part(&g_of_f[cols], problem.b().weights()));
         }
-        let (g, f) = room.both(cost, &f, &g, block.len());
+        room.both(cost, &f, &g, &mut g_again, &mut f_again);
         for (k, (problem, _)) in block.iter().enumerate() {
             let (a, b) = (problem.a().weights(), problem.b().weights());
             let (rows, cols) = (k * n..(k + 1) * n, k * m..(k + 1) * m);
-            let from_f = paired(&f[rows.clone()], a) + paired(&g_of_f[cols.clone()], b);
-            let from_g = paired(&f_of_g[rows], a) + paired(&g[cols], b);
+            let from_f = paired(&f_again[rows.clone()], a) + paired(&g_of_f[cols.clone()], b);
+            let from_g = paired(&f_of_g[rows], a) + paired(&g_again[cols], b);
             bounds.push(from_f.max(from_g));
         }
     }
@@ -48,9 +51,9 @@ pub fn balanced_lower_bounds(cost: &dyn Cost, columns: &[(&Problem, &Potentials)
 }
 
 /// What takes no part gets −∞, which makes its C − f and C − g +∞.
-fn part<'a>(potential: Vec<f64>, weights: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
-    let entries = potential.into_iter().zip(weights);
-    entries.map(|(p, &w)| {
+fn part<'a>(potential: &'a [f64], weights: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
+    let entries = potential.iter().zip(weights);
+    entries.map(|(&p, &w)| {
         if p.is_finite() && w > 0.0 {
             p
         } else {
@@ -68,16 +71,19 @@ struct Room {
 }
 
 impl Room {
-    /// min_i (C_ij − f_i) and min_j (C_ij − g_j) for `count` potentials each, one after another.
+    /// min_i (C_ij − f_i) and min_j (C_ij − g_j) for as many potentials, one after another.
     fn both(
         &mut self,
         cost: &dyn Cost,
         f: &[f64],
         g: &[f64],
-        count: usize,
-    ) -> (Vec<f64>, Vec<f64>) {
+        to_target: &mut Vec<f64>,
+        to_source: &mut Vec<f64>,
+    ) {
         let (n, m) = cost.shape();
-        let (mut to_target, mut to_source) = (vec![f64::INFINITY; count * m], vec![0.0; count * n]);
+        to_target.clear();
+        to_target.resize(g.len(), f64::INFINITY);
+        to_source.resize(f.len(), 0.0);
         let size = (ENTRIES / m.max(1)).clamp(1, n.max(1));
         for first in (0..n).step_by(size) {
             let r = size.min(n - first);
@@ -85,16 +91,15 @@ impl Room {
             for f in f.chunks_exact(n) {
                 self.f.extend_from_slice(&f[first..first + r]);
             }
-            self.along.resize(count * r, 0.0);
+            self.along.resize(f.len() / n * r, 0.0);
             let rows = rows_of(cost, first, r, &mut self.rows);
-            least_down_columns(rows, m, &self.f, &mut to_target);
+            least_down_columns(rows, m, &self.f, to_target);
             least_along_rows(rows, m, g, &mut self.along);
             let parts = to_source
                 .chunks_exact_mut(n)
                 .zip(self.along.chunks_exact(r));
             parts.for_each(|(all, part)| all[first..first + r].copy_from_slice(part));
         }
-        (to_target, to_source)
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Slot<'a> {
     pub(crate) sofar: Sofar,
     pub(crate) best: f64,
     pub(crate) idle: u32,
+    /// The error of the iteration before, in f32.
+    pub(crate) last: f64,
     /// Why the solve ends with the next iteration, if it must.
     pub(crate) end: Option<Termination>,
 }

@@ -28,6 +28,8 @@ const FEWEST_COMPUTED: usize = 12;
 const ENOUGH: usize = 256;
 /// Iterations in f32 between two looks at their progress.
 const LOOK: u64 = 10;
+/// An iteration that leaves more than this part of a small error is one for f64.
+const SLOW_IN_F32: f64 = 0.85;
 /// Mass, over the whole, that entries lost in f32 may have while products in f32 make sense.
 const MISSED_IN_F32: f64 = 1e-9;
 
@@ -218,6 +220,7 @@ impl<'a, T: Stored> Group<'a, T> {
             sofar: Sofar::default(),
             best: f64::INFINITY,
             idle: 0,
+            last: f64::INFINITY,
             end: None,
         };
         if a.min(b) >= f32::LEAST_WEIGHT && self.limits.max_iter > 1 {
@@ -288,9 +291,12 @@ impl<'a, T: Stored> Group<'a, T> {
         let Some(seen) = seen else {
             return Fate::Leave;
         };
-        // Products in f32 are off by a part of what they measure: some room below the mark saves a second try.
-        let enough = f32::PRODUCTS_REACH.max(0.8 * self.limits.stop);
-        if seen.error <= enough || iteration >= self.limits.max_iter {
+        // Products in f32 are off by a part of what they measure: some room below the mark saves a second try. And as
+        // long as an iteration takes much off the error, rounding is not what is left of it.
+        let slow = seen.error > SLOW_IN_F32 * std::mem::replace(&mut slot.last, seen.error);
+        let enough =
+            seen.error <= 0.8 * self.limits.stop || seen.error <= f32::PRODUCTS_REACH && slow;
+        if enough || iteration >= self.limits.max_iter {
             return Fate::Widen(None);
         }
         if interrupted.is_some() {
