@@ -4,7 +4,7 @@
 use ot_kernels::min_plus::{least_along_rows, least_down_columns};
 
 use crate::certificate::{paired, usable};
-use crate::cost::{Cost, CostKind, DenseData};
+use crate::cost::{Cost, row_of};
 use crate::problem::Problem;
 use crate::transform::Potentials;
 
@@ -20,25 +20,25 @@ const ENTRIES: usize = 1 << 16;
 pub fn balanced_lower_bounds(cost: &dyn Cost, columns: &[(&Problem, &Potentials)]) -> Vec<f64> {
     let (n, m) = cost.shape();
     let mut room = Room::default();
-    let [mut f, mut g] = [(); 2].map(|()| Vec::new());
+    let (mut f, mut g) = (Vec::new(), Lines::default());
     let [mut g_of_f, mut f_of_g, mut g_again, mut f_again] = [(); 4].map(|()| Vec::new());
     let mut bounds = Vec::with_capacity(columns.len());
     for block in columns.chunks(TOGETHER) {
         f.clear();
-        g.clear();
+        g.clear(block.len() * m);
         for (problem, start) in block {
             f.extend(part(&usable(&start.f), problem.a().weights()));
             g.extend(part(&usable(&start.g), problem.b().weights()));
         }
-        room.both(cost, &f, &g, &mut g_of_f, &mut f_of_g);
+        room.both(cost, &f, g.all(), &mut g_of_f, &mut f_of_g);
         f.clear();
-        g.clear();
+        g.clear(block.len() * m);
         for (k, (problem, _)) in block.iter().enumerate() {
             let (rows, cols) = (k * n..(k + 1) * n, k * m..(k + 1) * m);
             f.extend(part(&f_of_g[rows], problem.a().weights()));
             g.extend(part(&g_of_f[cols], problem.b().weights()));
         }
-        room.both(cost, &f, &g, &mut g_again, &mut f_again);
+        room.both(cost, &f, g.all(), &mut g_again, &mut f_again);
         for (k, (problem, _)) in block.iter().enumerate() {
             let (a, b) = (problem.a().weights(), problem.b().weights());
             let (rows, cols) = (k * n..(k + 1) * n, k * m..(k + 1) * m);
@@ -62,10 +62,37 @@ fn part<'a>(potential: &'a [f64], weights: &'a [f64]) -> impl Iterator<Item = f6
     })
 }
 
+/// Numbers from the start of a cache line on: a register of 64 bytes that straddles two lines takes two loads.
+#[derive(Default)]
+struct Lines {
+    room: Vec<f64>,
+    start: usize,
+}
+
+impl Lines {
+    /// Nothing, and room for `len` numbers.
+    fn clear(&mut self, len: usize) {
+        self.room.clear();
+        self.room.reserve(len + 8);
+        self.start = self.room.as_ptr().align_offset(64).min(8);
+        self.room.resize(self.start, 0.0);
+    }
+
+    fn extend(&mut self, numbers: impl Iterator<Item = f64>) {
+        self.room.extend(numbers);
+    }
+
+    fn all(&self) -> &[f64] {
+        &self.room[self.start..]
+    }
+}
+
 /// Room for a block of rows.
 #[derive(Default)]
 struct Room {
-    rows: Vec<f64>,
+    rows: Lines,
+    /// A row of the cost.
+    row: Vec<f64>,
     f: Vec<f64>,
     along: Vec<f64>,
 }
@@ -92,7 +119,13 @@ impl Room {
                 self.f.extend_from_slice(&f[first..first + r]);
             }
             self.along.resize(f.len() / n * r, 0.0);
-            let rows = rows_of(cost, first, r, &mut self.rows);
+            self.rows.clear(r * m);
+            self.row.resize(m, 0.0);
+            for i in first..first + r {
+                let row = row_of(cost, i, &mut self.row);
+                self.rows.extend(row.iter().copied());
+            }
+            let rows = self.rows.all();
             least_down_columns(rows, m, &self.f, to_target);
             least_along_rows(rows, m, g, &mut self.along);
             let parts = to_source
@@ -101,26 +134,6 @@ impl Room {
             parts.for_each(|(all, part)| all[first..first + r].copy_from_slice(part));
         }
     }
-}
-
-/// `count` rows of a cost from `first` on, without copying where they are stored.
-fn rows_of<'a>(
-    cost: &'a dyn Cost,
-    first: usize,
-    count: usize,
-    room: &'a mut Vec<f64>,
-) -> &'a [f64] {
-    let m = cost.shape().1;
-    if let CostKind::Dense(dense) = cost.kind()
-        && let DenseData::F64(data) = dense.data()
-    {
-        return &data[first * m..(first + count) * m];
-    }
-    room.resize(count * m, 0.0);
-    for (i, row) in room.chunks_exact_mut(m.max(1)).enumerate() {
-        cost.row(first + i, row);
-    }
-    room
 }
 
 #[cfg(test)]

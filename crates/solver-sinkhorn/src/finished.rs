@@ -147,21 +147,24 @@ impl<'a> Finished<'a> {
         kernel: &Kernel<T>,
     ) -> Vec<Option<f64>> {
         let ((n, m), count) = (self.shape, self.slots.len());
-        self.kept.clear();
-        self.rest.clear();
+        self.kept.resize(count * m, 0.0);
+        self.rest.resize(count * m, 0.0);
         let mut lacking = vec![0.0; count];
         let mut costs = vec![0.0; count];
         for k in 0..count {
             let cols = self.cols(k);
-            for j in cols {
-                let (b, v, got) = (self.b[j], self.v[j], self.v[j] * self.t[j]);
-                let y = if got > b { b / got } else { 1.0 };
-                let rest = (b - got * y).max(0.0);
-                self.kept.push(v * y);
-                self.rest.push(rest);
-                lacking[k] += rest;
-                costs[k] += v * y * self.paid[j];
+            let (kept, rest) = (&mut self.kept[cols.clone()], &mut self.rest[cols.clone()]);
+            let (b, t) = (&self.b[cols.clone()], &self.t[cols.clone()]);
+            let (v, paid) = (&self.v[cols.clone()], &self.paid[cols]);
+            for j in 0..m {
+                let got = v[j] * t[j];
+                // y = b / got where the column gets too much.
+                let y = if got > b[j] { b[j] / got } else { 1.0 };
+                kept[j] = v[j] * y;
+                rest[j] = (b[j] - got * y).max(0.0);
             }
+            lacking[k] = rest.iter().sum();
+            costs[k] = kept.iter().zip(paid).map(|(v, w)| v * w).sum();
         }
         let mut sound = vec![true; count];
         for rows in Blocks::of((n, m)) {
@@ -176,13 +179,14 @@ impl<'a> Finished<'a> {
                 let (a, u) = (&self.a[here.clone()], &self.u[here]);
                 let part = k * r..(k + 1) * r;
                 let (sums, spread) = (&self.sums[part.clone()], &self.spread[part]);
-                let mut more = 0.0;
+                let (mut more, mut within) = (0.0, true);
                 for i in 0..r {
                     let sent = u[i] * sums[i];
-                    // As rounding alone says, beyond which no upper bound is proved.
-                    sound[k] &= sent <= a[i] * (1.0 + 1e-9);
+                    // Beyond what rounding explains, no upper bound is proved.
+                    within &= sent <= a[i] * (1.0 + 1e-9);
                     more += (a[i] - sent).max(0.0) * spread[i];
                 }
+                sound[k] &= within;
                 if lacking[k] > 0.0 {
                     costs[k] += more / lacking[k];
                 }

@@ -1,7 +1,7 @@
 //! Problems with one cost on their way through matrix products: in f32 as long as those tell enough, then in f64.
 //!
 //! Products in f32 run at twice the rate, and bring a column to an error of 4e-7. There it joins the columns in f64,
-//! which wait until there are enough of them for a product, go on with the same v, and alone decide how a solve ends.
+//! which wait until there are enough of them for a product, and alone decide how a solve ends.
 //! What is done is measured and certified together. A column that f32 can't carry starts again in f64.
 
 use std::time::Instant;
@@ -71,8 +71,10 @@ impl Narrow {
 /// What becomes of a column in f32.
 enum Fate {
     GoOn,
-    /// The iteration is to be done again in f64, and the solve ends there if there is a reason.
-    Widen(Option<Termination>),
+    /// The next iteration is one in f64.
+    Widen,
+    /// The solve ends with this iteration, which is to be done again in f64.
+    Ends(Termination),
     /// Out of the range of f32.
     Leave,
 }
@@ -238,10 +240,14 @@ impl<'a, T: Stored> Group<'a, T> {
         for k in (0..flow.narrow.len()).rev() {
             match self.judge_narrow(&mut flow.narrow, k, interrupted) {
                 Fate::GoOn => flow.narrow.update(k),
-                Fate::Widen(end) => {
+                Fate::Widen => {
+                    flow.narrow.update(k);
+                    self.widen(flow, k);
+                }
+                Fate::Ends(termination) => {
                     let slot = &mut flow.narrow.slots[k];
                     slot.sofar.iterations -= 1;
-                    slot.end = end;
+                    slot.end = Some(termination);
                     self.widen(flow, k);
                 }
                 Fate::Leave => {
@@ -291,21 +297,19 @@ impl<'a, T: Stored> Group<'a, T> {
         let Some(seen) = seen else {
             return Fate::Leave;
         };
-        // Products in f32 are off by a part of what they measure: some room below the mark saves a second try. And as
-        // long as an iteration takes much off the error, rounding is not what is left of it.
-        let slow = seen.error > SLOW_IN_F32 * std::mem::replace(&mut slot.last, seen.error);
-        let enough =
-            seen.error <= 0.8 * self.limits.stop || seen.error <= f32::PRODUCTS_REACH && slow;
-        if enough || iteration >= self.limits.max_iter {
-            return Fate::Widen(None);
-        }
-        if interrupted.is_some() {
-            return Fate::Widen(interrupted);
+        if let Some(termination) = interrupted {
+            return Fate::Ends(termination);
         }
         if (iteration.is_multiple_of(self.limits.check_every) || iteration == 1)
             && let Some(termination) = slot.check(seen.error, self.limits.tol)
         {
-            return Fate::Widen(Some(termination));
+            return Fate::Ends(termination);
+        }
+        // As long as an iteration takes much off the error, rounding is not what is left of it.
+        let slow = seen.error > SLOW_IN_F32 * std::mem::replace(&mut slot.last, seen.error);
+        let enough = seen.error <= self.limits.stop || seen.error <= f32::PRODUCTS_REACH && slow;
+        if enough || iteration + 1 >= self.limits.max_iter {
+            return Fate::Widen;
         }
         if iteration.is_multiple_of(LOOK) || iteration == 1 {
             if seen.error < slot.best {
@@ -313,7 +317,7 @@ impl<'a, T: Stored> Group<'a, T> {
             } else {
                 slot.idle += 1;
                 if slot.idle >= IDLE_IN_F32 {
-                    return Fate::Widen(None);
+                    return Fate::Widen;
                 }
             }
             if self.narrow.lost > 0 && missed(columns, k) > MISSED_IN_F32 {
