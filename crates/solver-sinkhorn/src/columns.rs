@@ -1,7 +1,6 @@
 //! Columns of matrix products, a problem each: S = K V, U = A / S, T = Kᵀ U, V = B / T, with vectors in f32 or f64.
 //!
-//! A column that is done leaves, and another takes its place; when none waits, the last column moves there, so that
-//! products never carry finished work.
+//! Where a column leaves, the last one takes its place, so that products never carry finished work.
 
 use std::ops::Range;
 use std::time::Instant;

@@ -2,7 +2,8 @@
 //!
 //! It solves balanced problems with any cost: min ⟨P, C⟩ + ε·KL(P ‖ a⊗b) over plans P with marginals a and b. The
 //! kernel K = exp(−C/ε), with row and column minima taken off the cost first, is stored once (8 bytes an entry, or 4
-//! with [`Precision::F32`](solver_api::Precision)); an iteration reads it once.
+//! with [`Precision::F32`](solver_api::Precision)); an iteration reads it once. Problems of a batch that share a cost
+//! iterate in f32 as long as that tells enough, for which an f64 kernel is stored in f32 too, and end in f64.
 //!
 //! Choose it for moderate regularization (`reg` at 1e-3 of the largest cost and above), and above all for many
 //! problems with one cost, which run as matrix products. It refuses with

@@ -334,7 +334,7 @@ fn a_certificate_is_what_the_plan_and_the_potentials_prove_alone() {
     for cost in costs {
         let problem = |k: usize| {
             let (a, b) = &pairs[k];
-            let (a, b) = if k % 3 == 0 {
+            let (a, b) = if k.is_multiple_of(3) {
                 (heavier(a), heavier(b))
             } else {
                 (a.clone(), b.clone())
