@@ -13,19 +13,19 @@ use crate::simd::Elem;
 
 /// What [`crate::Elem`] needs of faer.
 pub trait Product: Sized {
-    /// `out = k · v`.
-    fn product(k: MatRef<'_, Self>, v: MatRef<'_, Self>, out: MatMut<'_, Self>);
+    /// `out = k · v`, or with [`Accum::Add`] `out += k · v`.
+    fn product(accum: Accum, k: MatRef<'_, Self>, v: MatRef<'_, Self>, out: MatMut<'_, Self>);
 }
 
 impl Product for f64 {
-    fn product(k: MatRef<'_, Self>, v: MatRef<'_, Self>, out: MatMut<'_, Self>) {
-        matmul(out, Accum::Replace, k, v, 1.0, Par::Seq);
+    fn product(accum: Accum, k: MatRef<'_, Self>, v: MatRef<'_, Self>, out: MatMut<'_, Self>) {
+        matmul(out, accum, k, v, 1.0, Par::Seq);
     }
 }
 
 impl Product for f32 {
-    fn product(k: MatRef<'_, Self>, v: MatRef<'_, Self>, out: MatMut<'_, Self>) {
-        matmul(out, Accum::Replace, k, v, 1.0, Par::Seq);
+    fn product(accum: Accum, k: MatRef<'_, Self>, v: MatRef<'_, Self>, out: MatMut<'_, Self>) {
+        matmul(out, accum, k, v, 1.0, Par::Seq);
     }
 }
 
@@ -40,7 +40,7 @@ impl Product for f32 {
 pub fn kv_batch<T: Elem>(k: &[T], n: usize, m: usize, v: &[T], out: &mut [T], threads: usize) {
     assert_eq!(k.len(), n * m, "kv_batch: k is not n × m");
     let k = MatRef::from_row_major_slice(k, n, m);
-    products(k, v, out, threads);
+    products(Accum::Replace, k, v, out, threads);
 }
 
 /// `out_b = Kᵀ u_b` for each vector of a batch, as [`kv_batch`]: `u` holds vectors of length n, `out` of length m.
@@ -50,14 +50,26 @@ pub fn kv_batch<T: Elem>(k: &[T], n: usize, m: usize, v: &[T], out: &mut [T], th
 pub fn ktu_batch<T: Elem>(k: &[T], n: usize, m: usize, u: &[T], out: &mut [T], threads: usize) {
     assert_eq!(k.len(), n * m, "ktu_batch: k is not n × m");
     let k = MatRef::from_row_major_slice(k, n, m).transpose();
-    products(k, u, out, threads);
+    products(Accum::Replace, k, u, out, threads);
 }
 
-fn products<T: Elem>(k: MatRef<'_, T>, v: &[T], out: &mut [T], threads: usize) {
+/// `out_b += Kᵀ u_b`, as [`ktu_batch`] on one thread: for a kernel that comes in blocks of rows.
+///
+/// # Panics
+/// If the lengths do not match.
+pub fn ktu_batch_add<T: Elem>(k: &[T], n: usize, m: usize, u: &[T], out: &mut [T]) {
+    assert_eq!(k.len(), n * m, "ktu_batch_add: k is not n × m");
+    let k = MatRef::from_row_major_slice(k, n, m).transpose();
+    products(Accum::Add, k, u, out, 1);
+}
+
+fn products<T: Elem>(accum: Accum, k: MatRef<'_, T>, v: &[T], out: &mut [T], threads: usize) {
     let (n, m) = (k.nrows(), k.ncols());
     if n == 0 || m == 0 {
         assert!(v.is_empty() || m > 0, "batch of vectors without entries");
-        out.fill(T::ZERO);
+        if accum == Accum::Replace {
+            out.fill(T::ZERO);
+        }
         return;
     }
     let batch = v.len() / m;
@@ -73,11 +85,16 @@ fn products<T: Elem>(k: MatRef<'_, T>, v: &[T], out: &mut [T], threads: usize) {
         let (v0, v1) = v.split_at(left * m);
         let (out0, out1) = out.split_at_mut(left * n);
         rayon::join(
-            || products(k, v0, out0, parts / 2),
-            || products(k, v1, out1, parts - parts / 2),
+            || products(accum, k, v0, out0, parts / 2),
+            || products(accum, k, v1, out1, parts - parts / 2),
         );
         return;
     }
     let v = MatRef::from_column_major_slice(v, m, batch);
-    T::product(k, v, MatMut::from_column_major_slice_mut(out, n, batch));
+    T::product(
+        accum,
+        k,
+        v,
+        MatMut::from_column_major_slice_mut(out, n, batch),
+    );
 }

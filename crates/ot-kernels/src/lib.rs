@@ -23,6 +23,7 @@
 //! | [`kernel_product`] | K v, scaling of rows and Kᵀ u in one read of K | 8 (K in f32: 4), and as many again from the second-level cache | 4 |
 //! | | K v or Kᵀ u alone | 8 (K in f32: 4) | 2 |
 //! | [`gemm`] | K V and Kᵀ U for a batch of B vectors | 8/B of K, cached | 2 B |
+//! | [`min_plus`] | least C_ij − g_j of each row, C_ij − f_i of each column, for a batch of B vectors | 8/B of C, cached | 2 B |
 //! | [`pairwise`] | distances in d dimensions: entry, row, block | 8 d of packed points in cache, 8 written | 3 d |
 //! | [`pricing`] | reduced costs of a row: least, violated; column minima | 8 (cost in f32: 4), potentials in cache | 2 to 8 |
 //! | | entropic half-step over a list of columns | 12 (cost in f32: 8), two indexed accesses | 25 |
@@ -39,6 +40,7 @@ pub mod dispatch;
 pub mod exp;
 pub mod gemm;
 pub mod kernel_product;
+pub mod min_plus;
 pub mod pairwise;
 pub mod pricing;
 pub mod reduce;

@@ -1,6 +1,6 @@
 //! Batched products against the single ones.
 
-use ot_kernels::gemm::{ktu_batch, kv_batch};
+use ot_kernels::gemm::{ktu_batch, ktu_batch_add, kv_batch};
 use ot_kernels::kernel_product::{ProductWorkspace, ktu, kv};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -22,6 +22,14 @@ proptest! {
         ktu_batch(&k, n, m, &u, &mut ktu_out, threads);
         kv_batch(&k32, n, m, &v32, &mut kv_out32, threads);
         ktu_batch(&k32, n, m, &u32, &mut ktu_out32, threads);
+        // The same in two blocks of rows.
+        let (half, mut added) = (n / 2, vec![0.0; batch * m]);
+        for rows in [0..half, half..n] {
+            let part: Vec<f64> = u.chunks_exact(n).flat_map(|u| u[rows.clone()].to_vec()).collect();
+            ktu_batch_add(&k[rows.start * m..rows.end * m], rows.len(), m, &part, &mut added);
+        }
+        let apart = |(x, y): (&f64, &f64)| (x - y).abs() < 1e-13;
+        prop_assert!(added.iter().zip(&ktu_out).all(apart));
         let mut ws = ProductWorkspace::new(m, 1);
         for b in 0..batch {
             let (mut s, mut t) = (vec![0.0; n], vec![0.0; m]);
@@ -45,4 +53,6 @@ fn empty_shapes() {
     kv_batch::<f64>(&[], 2, 0, &[], &mut out, 1);
     assert_eq!(out, [0.0, 0.0]);
     ktu_batch::<f64>(&[], 0, 3, &[], &mut [], 2);
+    ktu_batch_add::<f64>(&[], 2, 0, &[], &mut out);
+    assert_eq!(out, [0.0, 0.0]);
 }

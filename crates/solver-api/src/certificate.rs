@@ -82,7 +82,7 @@ pub(crate) fn certify_measured(
 }
 
 /// Σ potential·weight over positive weights, skipping +∞.
-fn paired(potential: &[f64], weights: &[f64]) -> f64 {
+pub(crate) fn paired(potential: &[f64], weights: &[f64]) -> f64 {
     let terms: Vec<f64> = potential
         .iter()
         .zip(weights)
@@ -93,7 +93,7 @@ fn paired(potential: &[f64], weights: &[f64]) -> f64 {
 }
 
 /// Potentials with what is not a number set to 0: any start gives a valid bound, only a weaker one.
-fn usable(potential: &[f64]) -> Vec<f64> {
+pub(crate) fn usable(potential: &[f64]) -> Vec<f64> {
     potential
         .iter()
         .map(|&v| if v.is_finite() { v } else { 0.0 })

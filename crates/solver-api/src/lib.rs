@@ -40,6 +40,7 @@ pub mod rounding;
 mod rows;
 pub mod solution;
 pub mod solver;
+mod together;
 pub mod transform;
 
 pub use backend::{Factory, OptionReader, Options, Reg, SettingSpec};
@@ -58,4 +59,5 @@ pub use problem::{Marginals, Problem};
 pub use rounding::{RoundedPlan, round};
 pub use solution::{Check, Convergence, Measured, Outcome, Solution, Termination};
 pub use solver::{Batch, Capabilities, Capability, Solver};
+pub use together::balanced_lower_bounds;
 pub use transform::Potentials;

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use solver_api::{Batch, Context, Error, Marginals, Problem, Solution};
 
 use crate::Sinkhorn;
-use crate::columns::{Group, Member};
+use crate::columns::Member;
+use crate::group::Group;
 use crate::kernel::Stored;
 use crate::solve::Workspace;
 

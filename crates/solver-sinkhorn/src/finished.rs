@@ -1,88 +1,48 @@
-//! Columns that are done, measured together: one more iteration in f64 whatever the products before it were
-//! stored in, and ⟨P, C⟩, as matrix products over blocks of rows. No second n×m matrix, and no pass over a plan.
+//! Columns that are done, measured and rounded together: ⟨P, C⟩ and the cost of a feasible plan as matrix products over
+//! blocks of rows. No second n×m matrix, and no pass over a plan.
+//!
+//! The plan is diag(u) K diag(v), whose rows are right: u = a / K v. What its columns exceed is scaled away by y ≤ 1,
+//! and the mass that is then missing, r of the sources and c of the targets, is sent by the product of the two. The
+//! cost of that is Σ_j v_j y_j ((K∘C)ᵀu)_j + rᵀ C c / Σc, of which the first product tells ⟨P, C⟩ as well.
 
 use std::ops::Range;
 
-use ot_kernels::exp::gibbs_row;
-use ot_kernels::gemm::{ktu_batch, kv_batch};
-use ot_kernels::scaling::{divide, measure};
-use solver_api::{Cost, Measured};
+use ot_kernels::gemm::{ktu_batch_add, kv_batch};
+use solver_api::{Cost, Measured, Termination};
 
-use crate::columns::Slot;
+use crate::blocks::{Blocks, Part, unit};
+use crate::columns::{Columns, Slot};
 use crate::kernel::{Kernel, Stored, Support};
 use crate::routes::Routes;
 
 /// Columns that are measured together at most: enough to share the entries of a block, few enough to hand on soon.
-pub(crate) const TOGETHER: usize = 128;
-/// Kernel entries of a block of rows.
-const ENTRIES: usize = 1 << 17;
+pub(crate) const TOGETHER: usize = 256;
 
 /// Finished columns, and room to measure them.
-pub(crate) struct Finished<'a, E> {
+pub(crate) struct Finished<'a> {
     shape: (usize, usize),
-    pub(crate) slots: Vec<(Slot<'a>, E)>,
+    pub(crate) slots: Vec<(Slot<'a>, Termination)>,
     /// Weights at mass 1 and scalings, one column after another.
     a: Vec<f64>,
     b: Vec<f64>,
     u: Vec<f64>,
     v: Vec<f64>,
-    /// s = K v, t = Kᵀ u.
-    s: Vec<f64>,
+    /// Kᵀ u.
     t: Vec<f64>,
+    /// (K∘C)ᵀ u in units of [`unit`], and ⟨P, C⟩.
+    paid: Vec<f64>,
     costs: Vec<f64>,
+    /// v y, and what the targets lack then.
+    kept: Vec<f64>,
+    rest: Vec<f64>,
     blocks: Blocks,
+    /// Of a block of rows, a column after another: scalings, K v, C c.
+    part: Vec<f64>,
+    sums: Vec<f64>,
+    spread: Vec<f64>,
 }
 
-/// Rows of the kernel in f64, and their products.
-#[derive(Default)]
-struct Blocks {
-    /// K and, for the price, K∘C below it.
-    k: Vec<f64>,
-    wide: Vec<f64>,
-    narrow: Vec<f64>,
-    products: Vec<f64>,
-    u: Vec<f64>,
-    t: Vec<f64>,
-}
-
-impl Blocks {
-    /// The rows `rows` of K, and of K∘C if `priced`, as `kernel` has them: a lost entry is 0.
-    fn load<T: Stored>(
-        &mut self,
-        rows: Range<usize>,
-        priced: bool,
-        cost: &dyn Cost,
-        support: &Support,
-        kernel: &Kernel<T>,
-    ) {
-        let m = support.shape().1;
-        let count = rows.len() * m;
-        self.wide.resize(cost.shape().1, 0.0);
-        self.narrow.resize(m, 0.0);
-        self.k.resize(if priced { 2 * count } else { count }, 0.0);
-        let (k, kc) = self.k.split_at_mut(count);
-        for (at, i) in rows.enumerate() {
-            let here = at * m..(at + 1) * m;
-            let (k, stored) = (&mut k[here.clone()], &kernel.k[i * m..(i + 1) * m]);
-            let row = support.row(cost, i, &mut self.wide, &mut self.narrow);
-            if T::ROUNDING == 0.0 {
-                k.iter_mut().zip(stored).for_each(|(k, &x)| *k = x.into());
-            } else {
-                gibbs_row(row, kernel.r[i], &kernel.c, 1.0 / kernel.reg, k);
-                for (k, &x) in k.iter_mut().zip(stored) {
-                    *k = if x > T::default() { *k } else { 0.0 };
-                }
-            }
-            if priced {
-                for ((kc, &k), &c) in kc[here].iter_mut().zip(&*k).zip(row) {
-                    *kc = if k > 0.0 { k * c } else { 0.0 };
-                }
-            }
-        }
-    }
-}
-
-impl<'a, E> Finished<'a, E> {
+impl<'a> Finished<'a> {
     pub(crate) fn new(shape: (usize, usize)) -> Self {
         Self {
             shape,
@@ -91,10 +51,15 @@ impl<'a, E> Finished<'a, E> {
             b: Vec::new(),
             u: Vec::new(),
             v: Vec::new(),
-            s: Vec::new(),
             t: Vec::new(),
+            paid: Vec::new(),
             costs: Vec::new(),
+            kept: Vec::new(),
+            rest: Vec::new(),
             blocks: Blocks::default(),
+            part: Vec::new(),
+            sums: Vec::new(),
+            spread: Vec::new(),
         }
     }
 
@@ -102,18 +67,32 @@ impl<'a, E> Finished<'a, E> {
         self.slots.len() >= TOGETHER
     }
 
-    /// A column with column scaling `v`.
-    pub(crate) fn push<T: Stored>(&mut self, slot: Slot<'a>, end: E, v: &[T], support: &Support) {
-        let (a, b) = slot.weights(support);
-        self.a.extend(a);
-        self.b.extend(b);
-        self.v.extend(v.iter().map(|&v| -> f64 { v.into() }));
+    /// Column `k` of `columns`, whose slot has been taken, with the pair that was measured last.
+    pub(crate) fn push(
+        &mut self,
+        slot: Slot<'a>,
+        end: Termination,
+        columns: &Columns<'_, f64>,
+        k: usize,
+    ) {
+        let (rows, cols) = (columns.rows(k), columns.cols(k));
+        self.a.extend_from_slice(&columns.a[rows.clone()]);
+        self.u.extend_from_slice(&columns.u[rows]);
+        self.b.extend_from_slice(&columns.b[cols.clone()]);
+        self.v.extend_from_slice(&columns.v[cols.clone()]);
+        self.t.extend_from_slice(&columns.t[cols]);
         self.slots.push((slot, end));
     }
 
     pub(crate) fn clear(&mut self) {
         self.slots.clear();
-        for x in [&mut self.a, &mut self.b, &mut self.v] {
+        for x in [
+            &mut self.a,
+            &mut self.b,
+            &mut self.u,
+            &mut self.v,
+            &mut self.t,
+        ] {
             x.clear();
         }
     }
@@ -126,42 +105,99 @@ impl<'a, E> Finished<'a, E> {
         k * self.shape.1..(k + 1) * self.shape.1
     }
 
-    /// s = K v, u = a / s, t = Kᵀ u and the cost of every column: 6·n·m flops each.
+    /// The rows `rows` of U, one column after another.
+    fn gather(&mut self, rows: &Range<usize>) {
+        self.part.clear();
+        for u in self.u.chunks_exact(self.shape.0) {
+            self.part.extend_from_slice(&u[rows.clone()]);
+        }
+    }
+
+    /// (K∘C)ᵀ u and ⟨P, C⟩ of every column: 2·n·m flops each.
     pub(crate) fn measure<T: Stored>(
         &mut self,
         cost: &dyn Cost,
         support: &Support,
         kernel: &Kernel<T>,
     ) {
-        let ((n, m), count) = (self.shape, self.slots.len());
-        self.u.resize(count * n, 0.0);
-        self.s.resize(count * n, 0.0);
-        self.t.clear();
-        self.t.resize(count * m, 0.0);
-        self.costs.clear();
-        self.costs.resize(count, 0.0);
-        let size = (ENTRIES / m.max(1)).clamp(1, n);
-        let x = &mut self.blocks;
-        for first in (0..n).step_by(size) {
-            let rows = first..n.min(first + size);
+        self.paid.clear();
+        self.paid.resize(self.v.len(), 0.0);
+        for rows in Blocks::of(self.shape) {
+            self.gather(&rows);
             let r = rows.len();
-            x.load(rows.clone(), true, cost, support, kernel);
-            x.products.resize(2 * r * count, 0.0);
-            kv_batch(&x.k, 2 * r, m, &self.v, &mut x.products, 1);
-            x.u.resize(r * count, 0.0);
-            for k in 0..count {
-                let (s, paid) = x.products[2 * r * k..2 * r * (k + 1)].split_at(r);
-                let at = k * n + first..k * n + first + r;
-                self.s[at.clone()].copy_from_slice(s);
-                let u = &mut x.u[k * r..(k + 1) * r];
-                divide(&self.a[at.clone()], s, u);
-                self.u[at].copy_from_slice(u);
-                self.costs[k] += u.iter().zip(paid).map(|(u, w)| u * w).sum::<f64>();
-            }
-            x.t.resize(m * count, 0.0);
-            ktu_batch(&x.k[..r * m], r, m, &x.u, &mut x.t, 1);
-            self.t.iter_mut().zip(&x.t).for_each(|(t, x)| *t += x);
+            self.blocks.load(rows, Part::Paid, cost, support, kernel);
+            let paid = &self.blocks.paid;
+            ktu_batch_add(paid, r, self.shape.1, &self.part, &mut self.paid);
         }
+        self.costs.clear();
+        for k in 0..self.slots.len() {
+            let cols = self.cols(k);
+            let terms = self.v[cols.clone()].iter().zip(&self.paid[cols]);
+            self.costs
+                .push(unit(kernel) * terms.map(|(v, w)| v * w).sum::<f64>());
+        }
+    }
+
+    /// The cost of each measured plan rounded to its marginals, in the caller's units, for a cost without forbidden
+    /// pairs: 4·n·m flops a column. Nothing where the rows turn out to send too much.
+    pub(crate) fn round<T: Stored>(
+        &mut self,
+        cost: &dyn Cost,
+        support: &Support,
+        kernel: &Kernel<T>,
+    ) -> Vec<Option<f64>> {
+        let ((n, m), count) = (self.shape, self.slots.len());
+        self.kept.resize(count * m, 0.0);
+        self.rest.resize(count * m, 0.0);
+        let mut lacking = vec![0.0; count];
+        let mut costs = vec![0.0; count];
+        for k in 0..count {
+            let cols = self.cols(k);
+            let (kept, rest) = (&mut self.kept[cols.clone()], &mut self.rest[cols.clone()]);
+            let (b, t) = (&self.b[cols.clone()], &self.t[cols.clone()]);
+            let (v, paid) = (&self.v[cols.clone()], &self.paid[cols]);
+            for j in 0..m {
+                let got = v[j] * t[j];
+                // y = b / got where the column gets too much.
+                let y = if got > b[j] { b[j] / got } else { 1.0 };
+                kept[j] = v[j] * y;
+                rest[j] = (b[j] - got * y).max(0.0);
+            }
+            lacking[k] = rest.iter().sum();
+            costs[k] = kept.iter().zip(paid).map(|(v, w)| v * w).sum();
+        }
+        let mut sound = vec![true; count];
+        for rows in Blocks::of((n, m)) {
+            let (first, r) = (rows.start, rows.len());
+            self.blocks.load(rows, Part::Cost, cost, support, kernel);
+            self.sums.resize(r * count, 0.0);
+            self.spread.resize(r * count, 0.0);
+            kv_batch(&self.blocks.k, r, m, &self.kept, &mut self.sums, 1);
+            kv_batch(&self.blocks.cost, r, m, &self.rest, &mut self.spread, 1);
+            for k in 0..count {
+                let here = k * n + first..k * n + first + r;
+                let (a, u) = (&self.a[here.clone()], &self.u[here]);
+                let part = k * r..(k + 1) * r;
+                let (sums, spread) = (&self.sums[part.clone()], &self.spread[part]);
+                let (mut more, mut within) = (0.0, true);
+                for i in 0..r {
+                    let sent = u[i] * sums[i];
+                    // Beyond what rounding explains, no upper bound is proved.
+                    within &= sent <= a[i] * (1.0 + 1e-9);
+                    more += (a[i] - sent).max(0.0) * spread[i];
+                }
+                sound[k] &= within;
+                if lacking[k] > 0.0 {
+                    costs[k] += more / lacking[k];
+                }
+            }
+        }
+        (0..count)
+            .map(|k| {
+                let cost = self.slots[k].0.member.problem.mass() * (unit(kernel) * costs[k]);
+                (sound[k] && cost.is_finite()).then_some(cost)
+            })
+            .collect()
     }
 
     /// Whether the entries that are not lost are known to admit a plan, for each of `columns`: the measured one,
@@ -189,16 +225,13 @@ impl<'a, E> Finished<'a, E> {
             }
         }
         let mut rest_a = vec![0.0; n * columns.len()];
-        let size = (ENTRIES / m.max(1)).clamp(1, n);
-        let x = &mut self.blocks;
-        for first in (0..n).step_by(size) {
-            let rows = first..n.min(first + size);
-            let r = rows.len();
-            x.load(rows, false, cost, support, kernel);
-            x.products.resize(r * columns.len(), 0.0);
-            kv_batch(&x.k, r, m, &v, &mut x.products, 1);
+        for rows in Blocks::of((n, m)) {
+            let (first, r) = (rows.start, rows.len());
+            self.blocks.load(rows, Part::Kernel, cost, support, kernel);
+            self.sums.resize(r * columns.len(), 0.0);
+            kv_batch(&self.blocks.k, r, m, &v, &mut self.sums, 1);
             for (at, &k) in columns.iter().enumerate() {
-                for (i, s) in x.products[at * r..(at + 1) * r].iter().enumerate() {
+                for (i, s) in self.sums[at * r..(at + 1) * r].iter().enumerate() {
                     let i = first + i;
                     let left = self.a[k * n + i] - self.u[k * n + i] * s;
                     rest_a[at * n + i] = left.max(0.0);
@@ -219,50 +252,44 @@ impl<'a, E> Finished<'a, E> {
             .collect()
     }
 
-    /// Σ |v t − b| of column `k`.
-    pub(crate) fn error(&self, k: usize) -> f64 {
-        let cols = self.cols(k);
-        measure(&self.b[cols.clone()], &self.t[cols.clone()], &self.v[cols]).error
-    }
-
     /// s and t = b / v of column `k`, 1 where there is no weight: the pair that was measured.
     pub(crate) fn pair(&self, k: usize, s: &mut [f64], t: &mut [f64]) {
-        for ((out, &a), &x) in s
-            .iter_mut()
-            .zip(&self.a[self.rows(k)])
-            .zip(&self.s[self.rows(k)])
-        {
-            *out = if a > 0.0 { x } else { 1.0 };
-        }
-        for ((out, &b), &v) in t
-            .iter_mut()
-            .zip(&self.b[self.cols(k)])
-            .zip(&self.v[self.cols(k)])
-        {
-            *out = if b > 0.0 { b / v } else { 1.0 };
-        }
+        let quotients = |out: &mut [f64], weights: &[f64], scalings: &[f64]| {
+            for ((out, &w), &x) in out.iter_mut().zip(weights).zip(scalings) {
+                *out = if w > 0.0 { w / x } else { 1.0 };
+            }
+        };
+        quotients(s, &self.a[self.rows(k)], &self.u[self.rows(k)]);
+        quotients(t, &self.b[self.cols(k)], &self.v[self.cols(k)]);
     }
 
-    /// Marginals and cost of column `k` for [`solver_api::Solution::assemble_measured`]; nothing where entries that
-    /// the kernel has lost might count, or where a number overflowed: then the plan has to be asked.
+    /// Whether the numbers of column `k` are those of its plan: not where entries that the kernel has lost might
+    /// count, or where a number overflowed.
+    pub(crate) fn is_known<T: Stored>(&self, k: usize, kernel: &Kernel<T>) -> bool {
+        let (u, v) = (&self.u[self.rows(k)], &self.v[self.cols(k)]);
+        !kernel.may_miss(u.iter().sum(), v.iter().sum()) && self.costs[k].is_finite()
+    }
+
+    /// Marginals and cost of column `k` for [`solver_api::Solution::assemble_measured`]; nothing where they are not
+    /// known: then the plan has to be asked.
     pub(crate) fn measured<T: Stored>(
         &self,
         k: usize,
         support: &Support,
         kernel: &Kernel<T>,
     ) -> Option<Measured> {
-        let (u, v) = (&self.u[self.rows(k)], &self.v[self.cols(k)]);
-        let known = !kernel.may_miss(u.iter().sum(), v.iter().sum());
-        if !(known && self.costs[k].is_finite()) {
+        if !self.is_known(k, kernel) {
             return None;
         }
         let problem = self.slots[k].0.member.problem;
         let (n, m) = problem.shape();
         let mass = problem.mass();
         let (mut sent, mut received) = (vec![0.0; n], vec![0.0; m]);
-        for ((&i, u), s) in support.rows.iter().zip(u).zip(&self.s[self.rows(k)]) {
-            sent[i as usize] = mass * (u * s);
+        // u = a / K v: the rows are right, up to rounding.
+        for (&i, a) in support.rows.iter().zip(&self.a[self.rows(k)]) {
+            sent[i as usize] = mass * a;
         }
+        let v = &self.v[self.cols(k)];
         for ((&j, v), t) in support.cols.iter().zip(v).zip(&self.t[self.cols(k)]) {
             received[j as usize] = mass * (v * t);
         }

@@ -82,21 +82,6 @@ impl Vectors {
         self.product = ProductWorkspace::new(m, threads);
     }
 
-    /// Takes the weights for work on one thread, and leaves `s` and `t` as they are if they have the right lengths.
-    pub(crate) fn weigh(&mut self, (a, b): (impl Iterator<Item = f64>, impl Iterator<Item = f64>)) {
-        let (s, t) = (std::mem::take(&mut self.s), std::mem::take(&mut self.t));
-        self.start(a, b, 1);
-        if (s.len(), t.len()) == (self.s.len(), self.t.len()) {
-            (self.s, self.t) = (s, t);
-        }
-    }
-
-    /// Room for `s` and `t` alone.
-    pub(crate) fn make_room(&mut self, (n, m): (usize, usize)) {
-        self.s.resize(n, 1.0);
-        self.t.resize(m, 1.0);
-    }
-
     /// Puts 1 for what is not a normal number, so that potentials are numbers.
     pub(crate) fn repair(&mut self) {
         for x in self.s.iter_mut().chain(&mut self.t) {

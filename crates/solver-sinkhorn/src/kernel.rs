@@ -38,6 +38,9 @@ pub(crate) trait Stored: Elem + Default {
     /// The entries themselves, if they are f64.
     fn as_f64(k: &[Self]) -> Option<&[f64]>;
 
+    /// The entries themselves, if they are f32.
+    fn as_f32(k: &[Self]) -> Option<&[f32]>;
+
     /// s = K v, u = a / s and out = Kᵀ u with products in this type.
     fn scale_rows(
         k: &[Self],
@@ -60,6 +63,10 @@ impl Stored for f64 {
 
     fn as_f64(k: &[Self]) -> Option<&[f64]> {
         Some(k)
+    }
+
+    fn as_f32(_: &[Self]) -> Option<&[f32]> {
+        None
     }
 
     fn scale_rows(
@@ -85,6 +92,10 @@ impl Stored for f32 {
 
     fn as_f64(_: &[Self]) -> Option<&[f64]> {
         None
+    }
+
+    fn as_f32(k: &[Self]) -> Option<&[f32]> {
+        Some(k)
     }
 
     fn scale_rows(

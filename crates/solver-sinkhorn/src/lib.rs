@@ -2,7 +2,8 @@
 //!
 //! It solves balanced problems with any cost: min ⟨P, C⟩ + ε·KL(P ‖ a⊗b) over plans P with marginals a and b. The
 //! kernel K = exp(−C/ε), with row and column minima taken off the cost first, is stored once (8 bytes an entry, or 4
-//! with [`Precision::F32`](solver_api::Precision)); an iteration reads it once.
+//! with [`Precision::F32`](solver_api::Precision)); an iteration reads it once. Problems of a batch that share a cost
+//! iterate in f32 as long as that tells enough, for which an f64 kernel is stored in f32 too, and end in f64.
 //!
 //! Choose it for moderate regularization (`reg` at 1e-3 of the largest cost and above), and above all for many
 //! problems with one cost, which run as matrix products. It refuses with
@@ -31,8 +32,10 @@
 //! | `iterate.rs` | the iteration and its end |
 //! | `solve.rs` | from a problem to a solution |
 //! | `batch.rs` | many problems: which share a cost, which run side by side |
-//! | `columns.rs` | problems with one cost as the columns of matrix products |
-//! | `finished.rs` | finished columns, measured together in f64 |
+//! | `group.rs` | problems with one cost on their way through products in f32, then in f64 |
+//! | `columns.rs` | the columns of such products |
+//! | `blocks.rs` | rows of the kernel in f64, a block at a time |
+//! | `finished.rs` | finished columns, measured and rounded together |
 //! | `routes.rs` | a proof that the entries which are not lost admit a plan |
 //! | `factory.rs` | the solver by name |
 //!
@@ -41,9 +44,11 @@
 
 mod aligned;
 mod batch;
+mod blocks;
 mod columns;
 mod factory;
 mod finished;
+mod group;
 mod iterate;
 mod kernel;
 mod routes;

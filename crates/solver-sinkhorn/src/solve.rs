@@ -206,7 +206,7 @@ impl Sinkhorn {
     }
 
     /// What the solution measured on its plan has the last word on whether it converged.
-    fn confirm<T: Stored>(
+    pub(crate) fn confirm<T: Stored>(
         &self,
         mut solution: Solution,
         problem: &Problem,
@@ -296,7 +296,7 @@ fn measure<T: Stored>(
 }
 
 /// The plan and the potentials of the pair (s, t): f = r − ε log s, g = c − ε log t.
-fn implied<T: Stored>(
+pub(crate) fn implied<T: Stored>(
     problem: &Problem,
     support: &Support,
     kernel: &Kernel<T>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{Rng, random_problem, weights};
 use solver_api::{
     Batch, Certify, Context, Cost, DenseCost, Error, GridCost, GridGround, Measure, Precision,
-    Problem, Reg, Solution, Solver,
+    Problem, Reg, Solution, Solver, certify,
 };
 use solver_sinkhorn::{Settings, Sinkhorn};
 
@@ -283,5 +283,201 @@ fn what_a_batch_reports_is_what_its_plans_say() {
             let paid = solution.plan.transport_cost(cost.as_ref());
             assert!((solution.transport_cost - paid).abs() <= 1e-12 * paid);
         }
+    }
+}
+
+/// Squared distances on a line of `n` points, the largest 1.
+fn line(n: usize) -> Vec<f64> {
+    let step = 1.0 / (n - 1) as f64;
+    let far = |k: usize| ((k / n).abs_diff(k % n) as f64 * step).powi(2);
+    (0..n * n).map(far).collect()
+}
+
+/// A bump on a line of `n` points, and nothing far from it.
+fn bump(n: usize, at: f64, width: f64) -> Measure {
+    let weight = |k: usize| {
+        let x = (k as f64 / (n - 1) as f64 - at) / width;
+        if x.abs() < 2.5 { (-x * x).exp() } else { 0.0 }
+    };
+    Measure::new((0..n).map(weight).collect::<Vec<_>>())
+        .unwrap()
+        .normalized()
+}
+
+#[test]
+fn a_certificate_is_what_the_plan_and_the_potentials_prove_alone() {
+    let inf = f64::INFINITY;
+    let (plain, pairs) = pairs(31, 23, 40, 11);
+    let entries: Vec<f64> = (0..31)
+        .flat_map(|i| {
+            let mut row = vec![0.0; 23];
+            plain.row(i, &mut row);
+            row
+        })
+        .collect();
+    let dense = |f: &dyn Fn(usize, f64) -> f64| -> Arc<dyn Cost> {
+        let changed: Vec<f64> = entries.iter().enumerate().map(|(k, &c)| f(k, c)).collect();
+        Arc::new(DenseCost::new(31, 23, changed).unwrap())
+    };
+    let narrow: Vec<f32> = entries.iter().map(|&c| c as f32).collect();
+    let costs: [Arc<dyn Cost>; 6] = [
+        Arc::clone(&plain),
+        Arc::new(DenseCost::from_f32(31, 23, narrow).unwrap()),
+        dense(&|_, c| c - 0.7),
+        dense(&|_, c| 1e-200 * c),
+        dense(&|_, c| 1e30 * c),
+        dense(&|k, c| if k % 9 == 4 { inf } else { c }),
+    ];
+    let heavier = |w: &Measure| {
+        Measure::new(w.weights().iter().map(|w| 7.0 * w).collect::<Vec<_>>()).unwrap()
+    };
+    for cost in costs {
+        let problem = |k: usize| {
+            let (a, b) = &pairs[k];
+            let (a, b) = if k.is_multiple_of(3) {
+                (heavier(a), heavier(b))
+            } else {
+                (a.clone(), b.clone())
+            };
+            Problem::new(a, b, Arc::clone(&cost)).unwrap()
+        };
+        let problems: Vec<_> = (0..pairs.len()).map(problem).collect();
+        let shared = problems.iter().map(|p| (p.a().clone(), p.b().clone()));
+        let source = pairs[1].0.clone();
+        let targets: Vec<_> = pairs.iter().map(|p| p.1.clone()).collect();
+        let batches = [
+            Batch::Separate(problems.clone()),
+            Batch::SharedCost {
+                cost: Arc::clone(&cost),
+                pairs: shared.collect(),
+            },
+            Batch::OneToMany {
+                cost: Arc::clone(&cost),
+                source,
+                targets,
+            },
+        ];
+        for (precision, max_iter) in [
+            (Precision::F64, 3),
+            (Precision::F64, 100_000),
+            (Precision::F32, 3),
+            (Precision::F32, 100_000),
+        ] {
+            let solver = Sinkhorn::new(Settings {
+                max_iter,
+                ..settings(precision)
+            });
+            let solver = solver.unwrap();
+            for batch in &batches {
+                let mut context = Context::default().with_threads(1).unwrap();
+                let answers = solver.solve_batch(batch, &mut context);
+                for (k, answer) in answers.into_iter().enumerate() {
+                    let (problem, solution) = (batch.problem(k).unwrap(), answer.unwrap());
+                    let have = solution.certificate.unwrap();
+                    let want = certify(&problem, &solution.plan, &solution.potentials);
+                    let scale = problem.mass() * cost.range().max_abs();
+                    assert!(
+                        (have.lower - want.lower).abs() <= 1e-13 * scale,
+                        "{have:?} {want:?}"
+                    );
+                    assert!(
+                        (have.upper - want.upper).abs() <= 1e-12 * scale,
+                        "{have:?} {want:?}"
+                    );
+                    assert!(have.upper - have.lower >= -1e-12 * scale);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_that_take_very_different_times() {
+    let n = 40;
+    let cost: Arc<dyn Cost> = Arc::new(DenseCost::new(n, n, line(n)).unwrap());
+    // Few of them are slow, in two precisions, and the slow ones are left alone in the end.
+    let pair = |k: usize| {
+        let at = 0.1 + 0.8 * (k as f64 * 0.618).fract();
+        if k % 50 == 7 {
+            (bump(n, at, 0.02), bump(n, 1.0 - at, 0.3))
+        } else {
+            (bump(n, at, 0.2), bump(n, at + 0.01, 0.2))
+        }
+    };
+    let pairs: Vec<_> = (0..700).map(pair).collect();
+    for precision in [Precision::F64, Precision::F32] {
+        let solver = Sinkhorn::new(Settings {
+            precision,
+            ..Settings::with_reg(Reg::Relative(1e-2))
+        });
+        let solver = solver.unwrap();
+        let batch = Batch::SharedCost {
+            cost: Arc::clone(&cost),
+            pairs: pairs.clone(),
+        };
+        let answers = solver.solve_batch(&batch, &mut Context::default());
+        let taken = answers
+            .iter()
+            .map(|s| s.as_ref().unwrap().convergence.iterations);
+        let (least, most) = (taken.clone().min().unwrap(), taken.max().unwrap());
+        assert!(most > 4 * least, "{least} {most}");
+        agree(&answers, &solver, |k| {
+            let (a, b) = pairs[k].clone();
+            Problem::new(a, b, Arc::clone(&cost)).unwrap()
+        });
+    }
+}
+
+#[test]
+fn what_single_precision_cannot_carry_is_carried_by_double() {
+    // Mass goes from one end to the other, where the kernel entries are far below the range of f32.
+    let n = 30;
+    let cost: Arc<dyn Cost> = Arc::new(DenseCost::new(n, n, line(n)).unwrap());
+    let pair = |k: usize| match k % 3 {
+        0 => (bump(n, 0.0, 0.1), bump(n, 1.0, 0.1)),
+        1 => (bump(n, 0.3, 0.2), bump(n, 0.4, 0.2)),
+        // Weights that f32 products may not carry.
+        _ => {
+            let mut w = bump(n, 0.5, 0.3).weights().to_vec();
+            w[k % n] = 1e-25;
+            (Measure::new(w).unwrap().normalized(), bump(n, 0.6, 0.3))
+        }
+    };
+    let pairs: Vec<_> = (0..30).map(pair).collect();
+    let solver = Sinkhorn::new(Settings {
+        tol: Some(1e-8),
+        ..Settings::with_reg(Reg::Absolute(4e-3))
+    });
+    let solver = solver.unwrap();
+    let batch = Batch::SharedCost {
+        cost: Arc::clone(&cost),
+        pairs: pairs.clone(),
+    };
+    let answers = solver.solve_batch(&batch, &mut Context::default());
+    agree(&answers, &solver, |k| {
+        let (a, b) = pairs[k].clone();
+        Problem::new(a, b, Arc::clone(&cost)).unwrap()
+    });
+}
+
+#[test]
+fn the_times_of_a_batch_add_up() {
+    let (cost, pairs) = pairs(20, 20, 40, 2);
+    let batch = Batch::SharedCost { cost, pairs };
+    let solver = Sinkhorn::new(settings(Precision::F64)).unwrap();
+    let mut context = Context::default().with_threads(1).unwrap();
+    let begun = std::time::Instant::now();
+    let answers = solver.solve_batch(&batch, &mut context);
+    let whole = begun.elapsed();
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    // Each certificate is a share of work done once.
+    let certified: std::time::Duration = answers.iter().map(|s| s.certify_time).sum();
+    assert!(certified > std::time::Duration::ZERO && certified <= whole);
+    let fits = |s: &Solution| s.solve_time + s.certify_time <= whole;
+    assert!(answers.iter().all(fits));
+    let mut context = Context::default().certified(Certify::Off);
+    for answer in solver.solve_batch(&batch, &mut context) {
+        let solution = answer.unwrap();
+        assert!(solution.certificate.is_none() && solution.certify_time.is_zero());
     }
 }
