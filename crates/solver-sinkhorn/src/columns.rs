@@ -15,9 +15,7 @@ use solver_api::{
 
 use crate::Sinkhorn;
 use crate::finished::Finished;
-use crate::iterate::{
-    Ended, IDLE_IN_F32, Limits, STALLED_CHECKS, Sofar, Vectors, in_range, least_weight,
-};
+use crate::iterate::{Ended, Limits, STALLED_CHECKS, Sofar, Vectors, in_range, least_weight};
 use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::solve::resolve_reg;
 
@@ -25,6 +23,9 @@ use crate::solve::resolve_reg;
 const WIDEST: usize = 512;
 /// Columns that are worth a product: fewer are finished one by one.
 const FEWEST: usize = 3;
+
+/// Checks without progress after which products in f32 have given what they can.
+const IDLE_IN_F32: u32 = 3;
 
 /// A problem of a batch.
 #[derive(Debug, Clone, Copy)]
