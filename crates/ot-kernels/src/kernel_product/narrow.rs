@@ -184,11 +184,7 @@ unsafe fn dots<B: Backend>(k: [*const f32; R], v: *const f32, m: usize) -> [f32;
                 sums[r] = B::S::load_part(k[r].add(j), m - j, 0.0).fma(v_j, sums[r]);
             }
         }
-        let mut s = [0.0; R];
-        for r in 0..R {
-            s[r] = sums[r].sum();
-        }
-        s
+        B::S::sum_each(sums)
     }
 }
 
