@@ -6,7 +6,9 @@ use std::time::Duration;
 use benches::{Comparison, Threads, floors, seconds, spread};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ot_kernels::Elem;
-use ot_kernels::kernel_product::{ProductWorkspace, ktu, kv, scale_rows, scale_rows_narrow};
+use ot_kernels::kernel_product::{
+    NarrowKernel, ProductWorkspace, Reference, ktu, kv, scale_rows, scale_rows_narrow,
+};
 
 struct Iteration<T> {
     k: Vec<T>,
@@ -16,6 +18,8 @@ struct Iteration<T> {
     sums: Vec<f64>,
     out: Vec<f64>,
     workspace: ProductWorkspace,
+    ones: Vec<f64>,
+    zeros: Vec<f64>,
 }
 
 impl<T: Elem> Iteration<T> {
@@ -32,6 +36,8 @@ impl<T: Elem> Iteration<T> {
             sums: vec![0.0; n],
             out: vec![0.0; n],
             workspace: ProductWorkspace::new(n, threads),
+            ones: vec![1.0; n],
+            zeros: vec![0.0; n],
         }
     }
 
@@ -60,7 +66,17 @@ impl<T: Elem> Iteration<T> {
 /// An iteration with products in f32.
 fn narrow_step(it: &mut Iteration<f32>) {
     scale_rows_narrow(
-        &it.k,
+        NarrowKernel {
+            entries: &it.k,
+            rows: &it.ones,
+            cols: &it.ones,
+        },
+        Reference {
+            v: &it.zeros,
+            s: &it.zeros,
+            u: &it.zeros,
+            t: &it.zeros,
+        },
         &it.v,
         &it.a,
         &mut it.u,

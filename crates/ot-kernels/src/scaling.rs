@@ -4,7 +4,7 @@
 //! In f64 or f32 throughout, the sums in registers included: one for each lane, added in a fixed order.
 
 use crate::dispatch::{Isa, isa};
-use crate::simd::{Backend, Elem, Kernel, Lanes, run};
+use crate::simd::{Backend, Elem, Kernel, Lanes, Lanes64, run};
 
 /// What a column update saw.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,6 +151,58 @@ pub fn divide_with<T: Elem>(isa: Isa, b: &[T], t: &[T], v: &mut [T]) {
         "divide: lengths differ"
     );
     run(isa, Divide { b, t, v });
+}
+
+struct Narrowed<'a> {
+    k: &'a [f64],
+    row: f64,
+    cols: &'a [f64],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Narrowed<'_> {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) {
+        let (n, lanes) = (self.k.len(), B::D::N);
+        // SAFETY: the three slices have n elements (checked by the caller of the kernel), j < n.
+        unsafe {
+            let (row, zero) = (B::D::splat(self.row), B::D::splat(0.0));
+            let smallest = B::D::splat(f32::MIN_POSITIVE.into());
+            let mut j = 0;
+            while j < n {
+                let k: B::D = at(self.k.as_ptr(), j, n);
+                let x = k.mul(row).mul(at(self.cols.as_ptr(), j, n));
+                let x = B::D::select(x.lt(smallest), zero, x);
+                if j + lanes <= n {
+                    x.store_f32(self.out.as_mut_ptr().add(j));
+                } else {
+                    x.store_f32_part(self.out.as_mut_ptr().add(j), n - j);
+                }
+                j += lanes;
+            }
+        }
+    }
+}
+
+/// out_j = k_j · row · cols_j in f32, and 0 below its normal numbers. Per element: 16 bytes read, 4 written.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn narrow_row(k: &[f64], row: f64, cols: &[f64], out: &mut [f32]) {
+    narrow_row_with(isa(), k, row, cols, out);
+}
+
+/// [`narrow_row`] on a chosen instruction set (or the widest available below it): the same result on all.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn narrow_row_with(isa: Isa, k: &[f64], row: f64, cols: &[f64], out: &mut [f32]) {
+    assert!(
+        k.len() == cols.len() && k.len() == out.len(),
+        "narrow_row: lengths differ"
+    );
+    run(isa, Narrowed { k, row, cols, out });
 }
 
 struct DivideInto<'a, T> {
@@ -304,6 +356,23 @@ mod tests {
                 let v: Vec<f64> = (0..n).map(|j| (j + 1) as f64).collect();
                 let want: usize = (0..n).filter(|&j| !zero(j)).map(|j| j * (j + 1)).sum();
                 assert_eq!(price_with(isa, &k, &c, &v), want as f64);
+            }
+        }
+    }
+
+    #[test]
+    fn what_f32_cannot_hold_is_zero() {
+        for isa in Isa::available() {
+            for n in 0..40_usize {
+                let k: Vec<f64> = (0..n).map(|j| 10.0_f64.powi(-(j as i32))).collect();
+                let cols: Vec<f64> = (0..n).map(|j| 0.5 + (j % 3) as f64).collect();
+                let mut out = vec![9.0; n];
+                narrow_row_with(isa, &k, 0.25, &cols, &mut out);
+                for j in 0..n {
+                    let want = k[j] * 0.25 * cols[j];
+                    let lost = want < f64::from(f32::MIN_POSITIVE);
+                    assert_eq!(out[j], if lost { 0.0 } else { want as f32 });
+                }
             }
         }
     }

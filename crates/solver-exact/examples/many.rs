@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let batch = Batch::Separate(problems);
     let mut context = Context::new().with_threads(1)?.certified(Certify::Off);
     let mut times = Vec::new();
-    let mut pivots = 0;
+    let mut pivots = 0_u64;
     let mut value = 0.0;
     for _ in 0..rounds {
         let begun = Instant::now();
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         value = 0.0;
         for s in solved {
             let s = s?;
-            pivots += s.convergence.iterations;
+            pivots += s.convergence.iterations.unwrap_or(0);
             value += s.transport_cost;
         }
     }

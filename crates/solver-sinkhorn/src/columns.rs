@@ -13,6 +13,9 @@ use crate::blocks::{Blocks, Part};
 use crate::iterate::{Sofar, in_range};
 use crate::kernel::{Kernel, Stored, Support};
 
+/// Checks without progress after which products in f32 have given what they can.
+pub(crate) const IDLE_IN_F32: u32 = 3;
+
 /// A problem of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member<'a> {

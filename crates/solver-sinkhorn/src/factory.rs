@@ -53,6 +53,11 @@ impl Factory for SinkhornFactory {
                 "f64".to_owned(),
                 "how the kernel is stored: f64 or f32",
             ),
+            setting(
+                "products",
+                "f32".to_owned(),
+                "number type of the iterations that need not be exact: f32, with a copy of the kernel, or f64",
+            ),
         ]
     }
 
@@ -69,12 +74,21 @@ impl Factory for SinkhornFactory {
         if let Some(every) = reader.get("check_every", "must be a whole number from 1 on")? {
             settings.check_every = every;
         }
-        if let Some(precision) = reader.get::<String>("precision", "must be f64 or f32")? {
-            settings.precision = match precision.as_str() {
-                "f64" => Precision::F64,
-                "f32" => Precision::F32,
-                _ => return Err(Error::setting("precision", precision, "must be f64 or f32")),
-            };
+        let mut precision = |name: &'static str| {
+            let rule = "must be f64 or f32";
+            let text = reader.get::<String>(name, rule)?;
+            match text.as_deref() {
+                None => Ok(None),
+                Some("f64") => Ok(Some(Precision::F64)),
+                Some("f32") => Ok(Some(Precision::F32)),
+                Some(other) => Err(Error::setting(name, other, rule)),
+            }
+        };
+        if let Some(precision) = precision("precision")? {
+            settings.precision = precision;
+        }
+        if let Some(precision) = precision("products")? {
+            settings.products = precision;
         }
         reader.finish()?;
         Ok(Box::new(Sinkhorn::new(settings)?))
@@ -99,6 +113,12 @@ mod tests {
             error.as_deref(),
             Some("`precision` = f16: must be f64 or f32")
         );
+        options.set.insert("precision".into(), "f64".into());
+        options.set.insert("products".into(), "f64".into());
+        assert!(SinkhornFactory.build(&options).is_ok());
+        options.set.insert("products".into(), "1".into());
+        let error = SinkhornFactory.build(&options).err().map(|e| e.to_string());
+        assert_eq!(error.as_deref(), Some("`products` = 1: must be f64 or f32"));
         let options = Options {
             seed: Some(1),
             ..Options::default()

@@ -7,13 +7,13 @@
 use std::time::Instant;
 
 use solver_api::{
-    Certificate, Certify, Context, Error, Outcome, Plan, Potentials, Problem, Solution,
+    Certificate, Certify, Context, Error, Outcome, Plan, Potentials, Precision, Problem, Solution,
     Termination, balanced_lower_bounds, check_feasible,
 };
 
-use crate::columns::{Columns, Member, Room, Slot};
+use crate::columns::{Columns, IDLE_IN_F32, Member, Room, Slot};
 use crate::finished::Finished;
-use crate::iterate::{IDLE_IN_F32, Limits, STALLED_CHECKS, Sofar, Vectors, least_weight};
+use crate::iterate::{Limits, STALLED_CHECKS, Sofar, Vectors, least_weight};
 use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::solve::{implied, resolve_reg};
 use crate::{NAME, Sinkhorn};
@@ -131,7 +131,10 @@ impl<'a, T: Stored> Group<'a, T> {
         let limits = solver.limits(kernel.noise()).ok()?;
         // Certificates at every check would cost more than the products save.
         let watched = context.certify == Certify::EveryCheck && context.is_observed();
-        let narrow = T::as_f64(&kernel.k).map_or_else(Narrow::default, Narrow::of);
+        let in_f32 = solver.settings().products == Precision::F32;
+        let narrow = T::as_f64(&kernel.k)
+            .filter(|_| in_f32)
+            .map_or_else(Narrow::default, Narrow::of);
         // With forbidden pairs, what rounding leaves finds its way by a flow: one problem at a time.
         let brackets = context.certify != Certify::Off && first.cost().range().forbidden == 0;
         (!watched).then_some(Self {
@@ -225,7 +228,8 @@ impl<'a, T: Stored> Group<'a, T> {
             last: f64::INFINITY,
             end: None,
         };
-        if a.min(b) >= f32::LEAST_WEIGHT && self.limits.max_iter > 1 {
+        let in_f32 = self.solver.settings().products == Precision::F32;
+        if in_f32 && a.min(b) >= f32::LEAST_WEIGHT && self.limits.max_iter > 1 {
             flow.narrow.push(slot, &self.support, None);
         } else {
             flow.wide.push(slot, &self.support, None);
@@ -447,7 +451,7 @@ impl<'a, T: Stored> Group<'a, T> {
                     potentials,
                     reg: kernel.reg,
                     termination: *termination,
-                    iterations: sofar.iterations,
+                    iterations: Some(sofar.iterations),
                     history: sofar.history,
                     certificate: bracket.map(|bracket| (bracket, each)),
                 };

@@ -4,8 +4,7 @@
 //! the column error of that very pair: it is measured after every iteration at no cost, and the pair that was
 //! measured is the one that is returned.
 //!
-//! With an f32 kernel the products are in f32 as long as they tell enough, and the iteration that they call the last
-//! is done again in f64.
+//! Most iterations have their products in f32 (`narrow.rs` says which); those that decide anything are in f64.
 
 use std::time::Instant;
 
@@ -14,9 +13,8 @@ use ot_kernels::scaling::{divide, measure};
 use solver_api::{Check, Context, Progress, Termination};
 
 use crate::kernel::{Kernel, Stored};
+use crate::narrow::{Narrow, Pace, step};
 
-/// Checks without progress after which products in f32 have given what they can.
-pub(crate) const IDLE_IN_F32: u32 = 3;
 /// Weights below this part of the mass may underflow in a scaling: they are below the rounding of every sum.
 pub(crate) const NEGLIGIBLE: f64 = 1e-200;
 /// Checks without any progress after which rounding has won. In exact arithmetic the error never rises.
@@ -37,7 +35,8 @@ pub(crate) struct Vectors {
     pub(crate) t: Vec<f64>,
     /// Kᵀ u of the iteration that was measured last.
     pub(crate) next_t: Vec<f64>,
-    product: ProductWorkspace,
+    pub(crate) product: ProductWorkspace,
+    pub(crate) narrow: Narrow,
 }
 
 impl Default for Vectors {
@@ -51,6 +50,7 @@ impl Default for Vectors {
             t: Vec::new(),
             next_t: Vec::new(),
             product: ProductWorkspace::new(0, 1),
+            narrow: Narrow::default(),
         }
     }
 }
@@ -101,6 +101,8 @@ pub(crate) struct Limits {
     pub(crate) stop: f64,
     pub(crate) max_iter: u64,
     pub(crate) check_every: u64,
+    /// Whether products may be in f32.
+    pub(crate) narrow: bool,
 }
 
 /// Where an iteration goes on from: nothing, unless a batch handed the problem over.
@@ -137,7 +139,7 @@ pub(crate) fn iterate<T: Stored>(
     mut at_check: impl FnMut(&Vectors, &mut Progress),
 ) -> Result<Ended, OutOfRange> {
     let stop_at_once = context.interrupted();
-    let (least_a, least_b) = (least_weight(&vectors.a), least_weight(&vectors.b));
+    let least = (least_weight(&vectors.a), least_weight(&vectors.b));
     let Sofar {
         iterations: before,
         mut history,
@@ -147,44 +149,55 @@ pub(crate) fn iterate<T: Stored>(
         w.iter()
             .fold(1.0_f64, |t, &w| if w > 0.0 { t.min(w) } else { t })
     };
-    // What a batch hands over has had its products in f32.
-    let mut narrow = T::PRODUCTS_REACH > 0.0
+    // What a batch hands over has had its products in f32, or is nearly done.
+    let narrow = limits.narrow
         && before == 0
         && limits.max_iter > 1
+        && stop_at_once.is_none()
         && lightest(&vectors.a).min(lightest(&vectors.b)) >= T::LEAST_WEIGHT;
+    let mut pace = Pace::new(narrow, kernel, vectors, limits.stop, least);
+    // Told to stop after an iteration with products in f32, which is then done again.
+    let mut stopped = None;
     divide(&vectors.b, &vectors.t, &mut vectors.v);
     let mut iteration = before;
     loop {
         iteration += 1;
+        let narrow = pace.is_narrow();
         let x = &mut *vectors;
-        let (k, product) = (&kernel.k, &mut x.product);
-        let (u, s, next_t) = (&mut x.u, &mut x.s, &mut x.next_t);
         let seen = if narrow {
-            T::scale_rows(k, &x.v, &x.a, u, s, next_t, product)
+            step(kernel, x)
         } else {
-            scale_rows(k, &x.v, &x.a, 1.0, u, s, next_t, product)
+            let (u, s, next_t) = (&mut x.u, &mut x.s, &mut x.next_t);
+            scale_rows(&kernel.k, &x.v, &x.a, 1.0, u, s, next_t, &mut x.product)
         };
-        let columns = measure(&x.b, &x.next_t, &x.v);
+        let columns = measure(&vectors.b, &vectors.next_t, &vectors.v);
         if narrow {
-            let fits = in_range::<T>(seen.min_sum, seen.max_sum, least_a, "K v")
-                .and_then(|()| in_range::<T>(columns.least, columns.largest, least_b, "Kᵀ u"));
-            let enough = columns.error <= T::PRODUCTS_REACH.max(0.8 * limits.stop);
-            if fits.is_err() || !columns.error.is_finite() || enough || iteration >= limits.max_iter
-            {
+            if !pace.stands(kernel, seen, columns) || iteration >= limits.max_iter {
                 // The same v again: this iteration is yet to be done.
-                narrow = false;
+                pace.pause();
                 iteration -= 1;
                 continue;
             }
+        } else {
+            in_range::<f64>(seen.min_sum, seen.max_sum, least.0, "K v")
+                .and_then(|()| in_range::<f64>(columns.least, columns.largest, least.1, "Kᵀ u"))
+                .map_err(|reason| OutOfRange {
+                    reason,
+                    iterations: iteration,
+                })?;
         }
-        in_range::<f64>(seen.min_sum, seen.max_sum, least_a, "K v")
-            .and_then(|()| in_range::<f64>(columns.least, columns.largest, least_b, "Kᵀ u"))
-            .map_err(|reason| OutOfRange {
-                reason,
-                iterations: iteration,
-            })?;
         let error = columns.error;
-        let done = error <= limits.stop;
+        let done = !narrow && error <= limits.stop;
+        if let Some(told) = stopped {
+            if let Some(check) = history.last_mut() {
+                check.error = error;
+            }
+            return Ok(Ended {
+                termination: if done { Termination::Converged } else { told },
+                iterations: iteration,
+                history,
+            });
+        }
         let last = iteration >= limits.max_iter;
         let mut end = if done {
             Some(Termination::Converged)
@@ -214,13 +227,20 @@ pub(crate) fn iterate<T: Stored>(
             if !done && told.is_some() {
                 end = told;
             }
-            if error < best {
+            if narrow {
+                // Its errors are not to be compared with those of exact iterations.
+                (best, idle) = (f64::INFINITY, 0);
+                if end.is_some() {
+                    // What is returned is exact.
+                    stopped = end;
+                    pace.finish();
+                    iteration -= 1;
+                    continue;
+                }
+            } else if error < best {
                 (best, idle) = (error, 0);
             } else {
                 idle += 1;
-                if narrow && idle >= IDLE_IN_F32 {
-                    (narrow, idle) = (false, 0);
-                }
                 if idle >= STALLED_CHECKS && end.is_none() {
                     end = Some(Termination::Stalled);
                 }
@@ -232,6 +252,9 @@ pub(crate) fn iterate<T: Stored>(
                 iterations: iteration,
                 history,
             });
+        }
+        if !narrow {
+            pace.choose(kernel, vectors, iteration, error);
         }
         // Only now: the pair that was measured is (s, t).
         std::mem::swap(&mut vectors.t, &mut vectors.next_t);

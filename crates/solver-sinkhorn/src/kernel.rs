@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use ot_kernels::Elem;
 use ot_kernels::exp::gibbs_row;
-use ot_kernels::kernel_product::{ProductWorkspace, RowScaling, scale_rows, scale_rows_narrow};
 use ot_kernels::reduce::{col_min_update, extremes};
 use ot_kernels::scaling::price;
 use rayon::prelude::*;
@@ -14,9 +13,10 @@ use solver_api::{Cost, CostRange, Error, Measure, Problem, check_feasible};
 use crate::NAME;
 use crate::aligned::{Aligned, LINE};
 use crate::iterate::NEGLIGIBLE;
+use crate::narrow::{LEAST_ENTRIES, REACH};
 
 /// Rows that one task of a parallel pass handles at least: 2¹⁶ entries.
-const ENTRIES_A_TASK: usize = 1 << 16;
+pub(crate) const ENTRIES_A_TASK: usize = 1 << 16;
 /// Mass, over the whole, that lost entries may have without being looked for in the plan.
 const NEGLIGIBLE_LOSS: f64 = 1e-14;
 
@@ -32,7 +32,7 @@ pub(crate) trait Stored: Elem + Default {
     const ROUNDING: f64;
     /// The smallest positive weight, over the mass, that products in this type may carry.
     const LEAST_WEIGHT: f64;
-    /// The error to which products in this type bring a problem safely, where f64 takes over.
+    /// The error to which matrix products in this type bring a problem safely, where f64 takes over.
     const PRODUCTS_REACH: f64;
 
     /// The entries themselves, if they are f64.
@@ -40,17 +40,6 @@ pub(crate) trait Stored: Elem + Default {
 
     /// The entries themselves, if they are f32.
     fn as_f32(k: &[Self]) -> Option<&[f32]>;
-
-    /// s = K v, u = a / s and out = Kᵀ u with products in this type.
-    fn scale_rows(
-        k: &[Self],
-        v: &[f64],
-        a: &[f64],
-        u: &mut [f64],
-        s: &mut [f64],
-        out: &mut [f64],
-        workspace: &mut ProductWorkspace,
-    ) -> RowScaling;
 }
 
 impl Stored for f64 {
@@ -68,18 +57,6 @@ impl Stored for f64 {
     fn as_f32(_: &[Self]) -> Option<&[f32]> {
         None
     }
-
-    fn scale_rows(
-        k: &[Self],
-        v: &[f64],
-        a: &[f64],
-        u: &mut [f64],
-        s: &mut [f64],
-        out: &mut [f64],
-        workspace: &mut ProductWorkspace,
-    ) -> RowScaling {
-        scale_rows(k, v, a, 1.0, u, s, out, workspace)
-    }
 }
 
 impl Stored for f32 {
@@ -88,7 +65,7 @@ impl Stored for f32 {
     const SMALLEST: Self = Self::MIN_POSITIVE;
     const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
     const LEAST_WEIGHT: f64 = 1e-15;
-    const PRODUCTS_REACH: f64 = 4e-7;
+    const PRODUCTS_REACH: f64 = REACH;
 
     fn as_f64(_: &[Self]) -> Option<&[f64]> {
         None
@@ -96,18 +73,6 @@ impl Stored for f32 {
 
     fn as_f32(k: &[Self]) -> Option<&[f32]> {
         Some(k)
-    }
-
-    fn scale_rows(
-        k: &[Self],
-        v: &[f64],
-        a: &[f64],
-        u: &mut [f64],
-        s: &mut [f64],
-        out: &mut [f64],
-        workspace: &mut ProductWorkspace,
-    ) -> RowScaling {
-        scale_rows_narrow(k, v, a, u, s, out, workspace)
     }
 }
 
@@ -182,8 +147,14 @@ pub(crate) enum Rows {
 
 /// `m` entries rounded up to whole cache lines, and by one more line where rows would start a multiple of 4096 bytes
 /// apart and compete for the same lines of the first-level cache.
-fn aligned_width<T>(m: usize) -> usize {
-    let line = LINE / size_of::<T>();
+fn aligned_width<T>(m: usize, copied: bool) -> usize {
+    // Where there may be a copy in f32, its rows start at a cache line as well.
+    let line = LINE
+        / if copied {
+            size_of::<f32>()
+        } else {
+            size_of::<T>()
+        };
     let width = m.next_multiple_of(line);
     if m > 0 && (width * size_of::<T>()).is_multiple_of(4096) {
         width + line
@@ -231,10 +202,10 @@ impl<T: Stored> Kernel<T> {
                 "sums of the costs overflow; scale costs and reg down".to_owned(),
             ));
         }
-        let m = support.shape().1;
+        let (n, m) = support.shape();
         self.width = match rows {
             Rows::Packed => m,
-            Rows::Aligned => aligned_width::<T>(m),
+            Rows::Aligned => aligned_width::<T>(m, n.saturating_mul(m) >= LEAST_ENTRIES),
         };
         self.exponentiate(cost, support)
     }

@@ -2,8 +2,10 @@
 //!
 //! It solves balanced problems with any cost: min ⟨P, C⟩ + ε·KL(P ‖ a⊗b) over plans P with marginals a and b. The
 //! kernel K = exp(−C/ε), with row and column minima taken off the cost first, is stored once (8 bytes an entry, or 4
-//! with [`Precision::F32`](solver_api::Precision)); an iteration reads it once. Problems of a batch that share a cost
-//! iterate in f32 as long as that tells enough, for which an f64 kernel is stored in f32 too, and end in f64.
+//! with [`Precision::F32`](solver_api::Precision)); an iteration reads it once. Most iterations read a copy in f32
+//! instead (4 bytes an entry more, from 16 384 entries on), and the answer is that of f64 all the same: see
+//! [`Settings::products`]. Problems of a batch that
+//! share a cost do so together.
 //!
 //! Choose it for moderate regularization (`reg` at 1e-3 of the largest cost and above), and above all for many
 //! problems with one cost, which run as matrix products. It refuses with
@@ -30,6 +32,7 @@
 //! | `aligned.rs` | a buffer that starts at a cache line |
 //! | `kernel.rs` | K, what was taken off the cost, and whether what is left of K suffices |
 //! | `iterate.rs` | the iteration and its end |
+//! | `narrow.rs` | products in f32: the copy, and which iterations it serves |
 //! | `solve.rs` | from a problem to a solution |
 //! | `batch.rs` | many problems: which share a cost, which run side by side |
 //! | `group.rs` | problems with one cost on their way through products in f32, then in f64 |
@@ -51,6 +54,7 @@ mod finished;
 mod group;
 mod iterate;
 mod kernel;
+mod narrow;
 mod routes;
 pub mod settings;
 mod solve;

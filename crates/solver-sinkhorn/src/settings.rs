@@ -21,10 +21,15 @@ pub struct Settings {
     /// every iteration, at no extra pass. Default: 10, rare enough for clocks to cost nothing at n = 10 and often
     /// enough to stop within 0.1 s at n = 5000.
     pub check_every: u64,
-    /// How the kernel matrix is stored. Default: f64. With f32 an iteration reads half the memory; its products are
-    /// in f32 too until they are right to 4e-7, and in f64 from then on. The plan's true marginals can't be trusted
-    /// below [`SMALLEST_TOL_F32`].
+    /// How the kernel matrix is stored. Default: f64. With f32 it takes half the memory or, with the copy that
+    /// `products` needs of an f64 kernel, a third; but the plan's true marginals can't be trusted below
+    /// [`SMALLEST_TOL_F32`].
     pub precision: Precision,
+    /// The products of iterations that need not be exact. Default: f32, which halves the time of an iteration; those
+    /// that decide (where the solve ends, what it returns) are in f64 in any case, and the answer is right to the
+    /// same tolerance. A copy of the kernel takes 4 bytes an entry more with `precision` f64: with f64 here there is
+    /// none. Matrix products of batches with one cost are in `precision`.
+    pub products: Precision,
 }
 
 /// The default of `tol` with an f64 kernel: tighter than the 1e-8 to which values are compared.
@@ -42,6 +47,7 @@ impl Default for Settings {
             max_iter: 100_000,
             check_every: 10,
             precision: Precision::F64,
+            products: Precision::F32,
         }
     }
 }

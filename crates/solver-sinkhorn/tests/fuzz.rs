@@ -1,8 +1,11 @@
 //! Anything legal at any regularization: a right answer, an honest one, or a refusal that says why. Never a NaN.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::sync::Arc;
 
+use common::Rng;
 use proptest::prelude::*;
 use solver_api::{
     Batch, Context, DenseCost, Error, Measure, Precision, Problem, Reg, Solution, Solver,
@@ -47,6 +50,30 @@ fn problem() -> impl Strategy<Value = Problem> {
             },
         )
     })
+}
+
+/// Copies of the entries of `problem`, with costs and weights that differ a little: large enough for a copy in f32.
+fn tiled(problem: &Problem, seed: u64) -> Problem {
+    let mut rng = Rng::new(seed);
+    let (n, m) = problem.shape();
+    let (tall, wide) = (130_usize.div_ceil(n), 130_usize.div_ceil(m));
+    let mut row = vec![0.0; m];
+    let mut cost = Vec::new();
+    for i in 0..n * tall {
+        problem.cost().row(i / tall, &mut row);
+        cost.extend((0..m * wide).map(|j| row[j / wide] * (1.0 + 0.1 * rng.next())));
+    }
+    let mut measure = |w: &[f64], times: usize| {
+        let tiles = w.iter().flat_map(|w| std::iter::repeat_n(*w, times));
+        let w: Vec<f64> = tiles.map(|w| w * (0.5 + rng.next())).collect();
+        Measure::new(w).unwrap().normalized()
+    };
+    let (a, b) = (
+        measure(problem.a().weights(), tall),
+        measure(problem.b().weights(), wide),
+    );
+    let cost = DenseCost::new(n * tall, m * wide, cost).unwrap();
+    Problem::new(a, b, Arc::new(cost)).unwrap()
 }
 
 fn judge(
@@ -128,6 +155,40 @@ proptest! {
             };
             let again = Sinkhorn::new(safer).unwrap().solve(&problem);
             prop_assert!(!matches!(again, Err(Error::KernelUnderflow { .. })), "{again:?}");
+        }
+        judge(&problem, solver.settings().tol(), result)?;
+    }
+
+    #[test]
+    fn large_enough_for_products_in_f32(
+        problem in problem(),
+        seed in any::<u64>(),
+        exponent in -5.0..0.5_f64,
+        tol in -12.0..-3.0_f64,
+    ) {
+        let problem = tiled(&problem, seed);
+        let solver = Sinkhorn::new(Settings {
+            tol: Some(10.0_f64.powf(tol)),
+            max_iter: 300,
+            ..Settings::with_reg(Reg::Relative(10.0_f64.powf(exponent)))
+        })
+        .unwrap();
+        let result = solver.solve(&problem);
+        let exact = Sinkhorn::new(Settings {
+            products: Precision::F64,
+            ..solver.settings().clone()
+        });
+        let exact = exact.unwrap().solve(&problem);
+        match (&result, &exact) {
+            (Ok(x), Ok(y)) => {
+                let at = |s: &Solution| (s.convergence.converged(), s.convergence.iterations);
+                let ((x, i), (y, j)) = (at(x), at(y));
+                // At the limit, a little more or less decides.
+                let near = i.abs_diff(j) <= 8 + j / 10;
+                prop_assert!((x == y || i.max(j) == 300) && near, "{i} {j}");
+            }
+            (Err(x), Err(y)) => prop_assert_eq!(x, y),
+            _ => prop_assert!(false, "{result:?} {exact:?}"),
         }
         judge(&problem, solver.settings().tol(), result)?;
     }

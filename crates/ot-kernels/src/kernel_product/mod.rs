@@ -18,7 +18,7 @@
 mod narrow;
 mod pass;
 
-pub use self::narrow::{scale_rows_narrow, scale_rows_narrow_with};
+pub use self::narrow::{NarrowKernel, Reference, scale_rows_narrow, scale_rows_narrow_with};
 use self::pass::{add_backwards, is_far, pass, rows};
 use crate::dispatch::{Isa, isa};
 use crate::simd::{Backend, Elem, Kernel, Lanes, run};

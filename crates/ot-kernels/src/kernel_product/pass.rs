@@ -1,7 +1,7 @@
 //! The inner loops over the columns of one block of rows.
 
 use super::R;
-use crate::simd::{Backend, Elem, Lanes, Lanes64};
+use crate::simd::{Backend, Elem, Lanes};
 
 /// How far ahead of the loads memory is asked for. Eight streams change page too often for the hardware alone:
 /// without this the fused step takes a quarter longer where K is in memory. In a cache it would only cost loads.

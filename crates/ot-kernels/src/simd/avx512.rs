@@ -147,29 +147,6 @@ impl Lanes for F64x8 {
             sum_pd(_mm256_add_pd(_mm512_castpd512_pd256(self.0), high))
         })
     }
-}
-
-impl Lanes64 for F64x8 {
-    #[inline(always)]
-    unsafe fn load_f32(p: *const f32) -> Self {
-        Self(op!(_mm512_cvtps_pd(_mm256_loadu_ps(p))))
-    }
-    #[inline(always)]
-    unsafe fn load_f32_part(p: *const f32, n: usize, fill: f32) -> Self {
-        Self(op!(_mm512_cvtps_pd(_mm256_mask_loadu_ps(
-            _mm256_set1_ps(fill),
-            mask8(n),
-            p
-        ))))
-    }
-    #[inline(always)]
-    unsafe fn store_f32(self, p: *mut f32) {
-        op!(_mm256_storeu_ps(p, _mm512_cvtpd_ps(self.0)));
-    }
-    #[inline(always)]
-    unsafe fn store_f32_part(self, p: *mut f32, n: usize) {
-        op!(_mm256_mask_storeu_ps(p, mask8(n), _mm512_cvtpd_ps(self.0)));
-    }
     /// By halves of 128 bits, two registers at a time: 21 instructions instead of 56.
     #[inline(always)]
     unsafe fn sum_each(x: [Self; 8]) -> [f64; 8] {
@@ -195,6 +172,29 @@ impl Lanes64 for F64x8 {
             _mm512_storeu_pd(sums.as_mut_ptr(), join!(first, last));
         });
         sums
+    }
+}
+
+impl Lanes64 for F64x8 {
+    #[inline(always)]
+    unsafe fn load_f32(p: *const f32) -> Self {
+        Self(op!(_mm512_cvtps_pd(_mm256_loadu_ps(p))))
+    }
+    #[inline(always)]
+    unsafe fn load_f32_part(p: *const f32, n: usize, fill: f32) -> Self {
+        Self(op!(_mm512_cvtps_pd(_mm256_mask_loadu_ps(
+            _mm256_set1_ps(fill),
+            mask8(n),
+            p
+        ))))
+    }
+    #[inline(always)]
+    unsafe fn store_f32(self, p: *mut f32) {
+        op!(_mm256_storeu_ps(p, _mm512_cvtpd_ps(self.0)));
+    }
+    #[inline(always)]
+    unsafe fn store_f32_part(self, p: *mut f32, n: usize) {
+        op!(_mm256_mask_storeu_ps(p, mask8(n), _mm512_cvtpd_ps(self.0)));
     }
 }
 
@@ -369,5 +369,39 @@ impl Lanes for F32x16 {
                 _mm512_storeu_pd(to.add(3 * apart), _mm512_unpackhi_pd(b, d));
             }
         });
+    }
+    /// As for f64: 23 instructions instead of 64.
+    #[inline(always)]
+    unsafe fn sum_each(x: [Self; 8]) -> [f32; 8] {
+        macro_rules! pair {
+            ($x:expr, $y:expr) => {
+                _mm512_add_ps(_mm512_unpacklo_ps($x, $y), _mm512_unpackhi_ps($x, $y))
+            };
+        }
+        macro_rules! four {
+            ($x:expr, $y:expr) => {
+                _mm512_add_ps(
+                    _mm512_shuffle_ps::<0x44>($x, $y),
+                    _mm512_shuffle_ps::<0xee>($x, $y),
+                )
+            };
+        }
+        macro_rules! join {
+            ($x:expr, $y:expr) => {
+                _mm512_add_ps(
+                    _mm512_shuffle_f32x4::<0x88>($x, $y),
+                    _mm512_shuffle_f32x4::<0xdd>($x, $y),
+                )
+            };
+        }
+        let mut sums = [0.0; 8];
+        op!({
+            let first = four!(pair!(x[0].0, x[1].0), pair!(x[2].0, x[3].0));
+            let last = four!(pair!(x[4].0, x[5].0), pair!(x[6].0, x[7].0));
+            let halves = join!(first, last);
+            let whole = join!(halves, halves);
+            _mm256_storeu_ps(sums.as_mut_ptr(), _mm512_castps512_ps256(whole));
+        });
+        sums
     }
 }

@@ -145,6 +145,16 @@ pub trait Lanes: Copy {
             }
         }
     }
+    /// The sum of each of eight registers.
+    #[inline(always)]
+    unsafe fn sum_each(x: [Self; 8]) -> [Self::E; 8] {
+        let mut sums = [Self::E::ZERO; 8];
+        for r in 0..8 {
+            // SAFETY: the caller's promise.
+            sums[r] = unsafe { x[r].sum() };
+        }
+        sums
+    }
 }
 
 /// A register of f64 that also reads and writes f32 memory.
@@ -153,16 +163,6 @@ pub trait Lanes64: Lanes<E = f64> {
     unsafe fn load_f32_part(p: *const f32, n: usize, fill: f32) -> Self;
     unsafe fn store_f32(self, p: *mut f32);
     unsafe fn store_f32_part(self, p: *mut f32, n: usize);
-    /// The sum of each of eight registers.
-    #[inline(always)]
-    unsafe fn sum_each(x: [Self; 8]) -> [f64; 8] {
-        let mut sums = [0.0; 8];
-        for r in 0..8 {
-            // SAFETY: the caller's promise.
-            sums[r] = unsafe { x[r].sum() };
-        }
-        sums
-    }
 }
 
 /// The registers of one instruction set.
