@@ -181,7 +181,10 @@ proptest! {
         let exact = exact.unwrap().solve(&problem);
         match (&result, &exact) {
             (Ok(x), Ok(y)) => {
-                let at = |s: &Solution| (s.convergence.converged(), s.convergence.iterations);
+                let at = |s: &Solution| {
+                    let seen = &s.convergence;
+                    (seen.converged(), seen.iterations.unwrap())
+                };
                 let ((x, i), (y, j)) = (at(x), at(y));
                 // At the limit, a little more or less decides.
                 let near = i.abs_diff(j) <= 8 + j / 10;

@@ -56,6 +56,10 @@ fn honest(solution: &Solution, problem: &Problem) {
     assert!(seen.source_error < 1e-13, "{seen:?}");
 }
 
+fn count(solution: &Solution) -> u64 {
+    solution.convergence.iterations.unwrap()
+}
+
 #[test]
 fn the_answer_is_that_of_exact_products() {
     // The smallest reg has exponents to −333, beyond f32's range and by far.
@@ -74,7 +78,7 @@ fn the_answer_is_that_of_exact_products() {
                 let slack = 30.0 * tol / reg;
                 assert!(relative(narrow.objective, exact.objective) < slack.min(1e-2));
                 assert!(relative(narrow.transport_cost, exact.transport_cost) < slack.min(1e-2));
-                let (x, y) = (narrow.convergence.iterations, exact.convergence.iterations);
+                let (x, y) = (count(&narrow), count(&exact));
                 assert!(x <= y + y / 10 + 8, "{reg} {tol}: {x} {y}");
                 // It was another way there.
                 if tol == 1e-9 {
@@ -97,7 +101,7 @@ fn the_last_iteration_is_exact_wherever_it_is() {
         for solution in [&exact, &narrow] {
             let seen = &solution.convergence;
             assert_eq!(seen.termination, Termination::IterationLimit);
-            assert_eq!(seen.iterations, max_iter);
+            assert_eq!(seen.iterations, Some(max_iter));
             honest(solution, &problem);
         }
         let errors = [&narrow, &exact].map(|x| x.convergence.target_error);
@@ -126,7 +130,7 @@ fn one_who_stops_it_gets_an_exact_iteration() {
             .unwrap();
         let seen = &solution.convergence;
         assert_eq!(seen.termination, Termination::Cancelled);
-        assert_eq!(seen.iterations, stop_at);
+        assert_eq!(seen.iterations, Some(stop_at));
         honest(&solution, &problem);
         let last = seen.history.last().unwrap();
         assert_eq!(last.iteration, stop_at);
@@ -193,7 +197,7 @@ fn a_warm_start_at_the_solution_stays_there() {
             .solve_with(&problem, &mut context)
             .unwrap();
         assert!(again.convergence.converged());
-        assert!(again.convergence.iterations <= 2);
+        assert!(again.convergence.iterations.is_some_and(|k| k <= 2));
     }
 }
 
@@ -220,7 +224,7 @@ fn weights_that_f32_cannot_hold() {
                 honest(solution, &problem);
             }
             assert!(relative(narrow.objective, exact.objective) < 1e-7);
-            let (x, y) = (narrow.convergence.iterations, exact.convergence.iterations);
+            let (x, y) = (count(&narrow), count(&exact));
             assert!(x <= y + y / 10 + 8, "{tiny} {reg}: {x} {y}");
         }
     }
