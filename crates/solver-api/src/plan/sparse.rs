@@ -18,42 +18,36 @@ impl SparsePlan {
             return Err(Error::shape("plan", &[n, m], expected));
         }
         triples.retain(|t| t.2 != 0.0);
-        // Counted into their rows, then sorted by column within each: rows of a plan are short.
+        // Counted into their rows from the last to the first, then sorted by column within each: rows of a plan are
+        // short.
         let mut row_start = vec![0; n + 1];
         for t in &triples {
-            row_start[t.0 as usize + 1] += 1;
+            row_start[t.0 as usize] += 1;
         }
+        let mut end = 0;
+        for count in &mut row_start {
+            end += *count;
+            *count = end;
+        }
+        let mut cols = vec![0; triples.len()];
+        let mut values = vec![0.0; triples.len()];
+        for &(i, j, p) in triples.iter().rev() {
+            let at = &mut row_start[i as usize];
+            *at -= 1;
+            (cols[*at], values[*at]) = (j, p);
+        }
+        let mut twice = false;
         for i in 0..n {
-            row_start[i + 1] += row_start[i];
-        }
-        let mut next = row_start.clone();
-        let mut entries = vec![(0, 0.0); triples.len()];
-        for &(i, j, p) in &triples {
-            let at = &mut next[i as usize];
-            entries[*at] = (j, p);
-            *at += 1;
-        }
-        let (mut cols, mut values) = (
-            Vec::with_capacity(entries.len()),
-            Vec::with_capacity(entries.len()),
-        );
-        for i in 0..n {
-            let row = &mut entries[row_start[i]..row_start[i + 1]];
-            row.sort_by_key(|e| e.0);
-            let begun = cols.len();
-            row_start[i] = begun;
-            for &(j, p) in &*row {
-                if cols.len() > begun && cols.last() == Some(&j) {
-                    if let Some(sum) = values.last_mut() {
-                        *sum += p;
-                    }
-                } else {
-                    cols.push(j);
-                    values.push(p);
-                }
+            let row = row_start[i]..row_start[i + 1];
+            let (cols, values) = (&mut cols[row.clone()], &mut values[row]);
+            if !cols.is_sorted() {
+                sort(cols, values, &mut triples);
             }
+            twice |= cols.windows(2).any(|pair| pair[0] == pair[1]);
         }
-        row_start[n] = cols.len();
+        if twice {
+            add_up(&mut row_start, &mut cols, &mut values);
+        }
         Ok(Self {
             n,
             m,
@@ -74,5 +68,80 @@ impl SparsePlan {
     #[must_use]
     pub fn nnz(&self) -> usize {
         self.values.len()
+    }
+}
+
+/// Sorts a row by column; entries of one column stay in order.
+fn sort(cols: &mut [u32], values: &mut [f64], scratch: &mut Vec<(u32, u32, f64)>) {
+    if cols.len() <= 16 {
+        for k in 1..cols.len() {
+            let mut at = k;
+            while at > 0 && cols[at - 1] > cols[at] {
+                cols.swap(at - 1, at);
+                values.swap(at - 1, at);
+                at -= 1;
+            }
+        }
+        return;
+    }
+    scratch.clear();
+    scratch.extend(cols.iter().zip(&*values).map(|(&j, &p)| (0, j, p)));
+    scratch.sort_by_key(|t| t.1);
+    for ((j, p), t) in cols.iter_mut().zip(values).zip(scratch) {
+        (*j, *p) = (t.1, t.2);
+    }
+}
+
+/// Adds up what sorted rows have twice.
+fn add_up(row_start: &mut [usize], cols: &mut Vec<u32>, values: &mut Vec<f64>) {
+    let (mut kept, mut begun) = (0, 0);
+    for i in 0..row_start.len() - 1 {
+        let end = row_start[i + 1];
+        row_start[i] = kept;
+        for k in begun..end {
+            if kept > row_start[i] && cols[kept - 1] == cols[k] {
+                values[kept - 1] += values[k];
+            } else {
+                (cols[kept], values[kept]) = (cols[k], values[k]);
+                kept += 1;
+            }
+        }
+        begun = end;
+    }
+    if let Some(last) = row_start.last_mut() {
+        *last = kept;
+    }
+    cols.truncate(kept);
+    values.truncate(kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn triples_in_any_order_make_the_rows_of_their_sums(
+            triples in prop::collection::vec((0_u32..4, 0_u32..30, -1_i32..3), 0..90),
+        ) {
+            let mut want = vec![vec![0.0; 30]; 4];
+            let mut given = vec![[false; 30]; 4];
+            for &(i, j, p) in &triples {
+                want[i as usize][j as usize] += f64::from(p);
+                given[i as usize][j as usize] |= p != 0;
+            }
+            let triples = triples.iter().map(|&(i, j, p)| (i, j, f64::from(p))).collect();
+            let plan = SparsePlan::from_triples(4, 30, triples)?;
+            for i in 0..4 {
+                let (cols, values) = plan.row_entries(i);
+                prop_assert!(cols.windows(2).all(|pair| pair[0] < pair[1]));
+                let stored = (0..30).filter(|&j| given[i][j]);
+                prop_assert!(stored.eq(cols.iter().map(|&j| j as usize)));
+                for (&j, &p) in cols.iter().zip(values) {
+                    prop_assert_eq!(p, want[i][j as usize]);
+                }
+            }
+        }
     }
 }

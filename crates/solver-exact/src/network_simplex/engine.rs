@@ -180,6 +180,9 @@ impl Workspace {
             &mut self.tree,
             &mut self.buffer,
         );
+        if by_rows {
+            self.price_tops(&instance.cost);
+        }
         let mut outcome = Outcome {
             status: Status::Optimal,
             pivots: 0,
@@ -269,8 +272,6 @@ impl Workspace {
         if self.entropic.run(instance, sinks, &mut self.buffer) {
             self.entropic.place(instance, &mut self.placed);
         }
-        // The caches hold such a problem: nothing here takes long.
-        self.price_sources(&instance.cost, &mut Watch::new(&mut |_| true));
     }
 
     /// Places mass along tight pairs and short paths on the lists.
@@ -312,10 +313,24 @@ impl Workspace {
             if !watch.goes_on(cost.columns) {
                 return;
             }
-            let row = cost.row(i, &mut self.buffer);
-            let least = row.min(&self.tree.potential[n..n + cost.columns]);
-            self.tree.potential[i] = if least.is_finite() { least } else { 0.0 };
+            self.price_source(i, cost);
         }
+    }
+
+    /// The same for the tops of components alone: the others' follow from the tree.
+    fn price_tops(&mut self, cost: &CostView<'_>) {
+        for i in 0..self.tree.sources() {
+            if self.tree.parent(i as u32) == self.tree.root() {
+                self.price_source(i, cost);
+            }
+        }
+    }
+
+    fn price_source(&mut self, i: usize, cost: &CostView<'_>) {
+        let n = self.tree.sources();
+        let row = cost.row(i, &mut self.buffer);
+        let least = row.min(&self.tree.potential[n..n + cost.columns]);
+        self.tree.potential[i] = if least.is_finite() { least } else { 0.0 };
     }
 
     /// Reads the cost once: each source's potential by a c-transform, its list from the lowest reduced
