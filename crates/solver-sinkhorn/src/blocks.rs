@@ -15,29 +15,19 @@ const ENTRIES: usize = 1 << 17;
 pub(crate) enum Part {
     /// K.
     Kernel,
-    /// K, and K∘C in units of [`unit`].
+    /// K, and K∘C in units of [`Kernel::unit`].
     Paid,
-    /// K, and C in units of [`unit`].
+    /// K, and C in units of [`Kernel::unit`].
     Cost,
-}
-
-/// About the largest cost, and a power of two: K∘C underflows less often in this unit, and by it nothing is rounded.
-pub(crate) fn unit<T: Stored>(kernel: &Kernel<T>) -> f64 {
-    let size = kernel.magnitude();
-    if size > 0.0 && size.is_finite() {
-        2.0_f64.powi(size.log2().floor() as i32)
-    } else {
-        1.0
-    }
 }
 
 /// Some rows of the kernel over the support, and of the cost.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
     pub(crate) k: Vec<f64>,
-    /// K∘C, where a lost entry costs nothing, in units of [`unit`].
+    /// K∘C, where a lost entry costs nothing, in units of [`Kernel::unit`].
     pub(crate) paid: Vec<f64>,
-    /// C in units of [`unit`].
+    /// C in units of [`Kernel::unit`].
     pub(crate) cost: Vec<f64>,
     wide: Vec<f64>,
     narrow: Vec<f64>,
@@ -70,7 +60,7 @@ impl Blocks {
         let at_all = |wanted: Part| if part == wanted { count } else { 0 };
         self.paid.resize(at_all(Part::Paid), 0.0);
         self.cost.resize(at_all(Part::Cost), 0.0);
-        let scale = 1.0 / unit(kernel);
+        let scale = 1.0 / kernel.unit();
         for (at, i) in rows.enumerate() {
             let here = at * m..(at + 1) * m;
             let (k, stored) = (&mut self.k[here.clone()], &kernel.k[i * m..(i + 1) * m]);

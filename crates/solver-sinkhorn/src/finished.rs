@@ -10,7 +10,7 @@ use std::ops::Range;
 use ot_kernels::gemm::{ktu_batch_add, kv_batch};
 use solver_api::{Cost, Measured, Termination};
 
-use crate::blocks::{Blocks, Part, unit};
+use crate::blocks::{Blocks, Part};
 use crate::columns::{Columns, Slot};
 use crate::kernel::{Kernel, Stored, Support};
 use crate::routes::Routes;
@@ -134,7 +134,7 @@ impl<'a> Finished<'a> {
             let cols = self.cols(k);
             let terms = self.v[cols.clone()].iter().zip(&self.paid[cols]);
             self.costs
-                .push(unit(kernel) * terms.map(|(v, w)| v * w).sum::<f64>());
+                .push(kernel.unit() * terms.map(|(v, w)| v * w).sum::<f64>());
         }
     }
 
@@ -194,7 +194,7 @@ impl<'a> Finished<'a> {
         }
         (0..count)
             .map(|k| {
-                let cost = self.slots[k].0.member.problem.mass() * (unit(kernel) * costs[k]);
+                let cost = self.slots[k].0.member.problem.mass() * (kernel.unit() * costs[k]);
                 (sound[k] && cost.is_finite()).then_some(cost)
             })
             .collect()

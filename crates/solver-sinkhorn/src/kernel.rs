@@ -20,6 +20,9 @@ pub(crate) const ENTRIES_A_TASK: usize = 1 << 16;
 /// Mass, over the whole, that lost entries may have without being looked for in the plan.
 const NEGLIGIBLE_LOSS: f64 = 1e-14;
 
+/// Largest costs beside which no product with a kernel entry underflows that could count.
+const ORDINARY: std::ops::RangeInclusive<f64> = 1e-6..=1e100;
+
 /// How a kernel entry is stored.
 pub(crate) trait Stored: Elem + Default {
     /// Exponents above −LARGEST give normal numbers.
@@ -320,15 +323,25 @@ impl<T: Stored> Kernel<T> {
     ) -> Option<f64> {
         let (n, m) = support.shape();
         let rows = (ENTRIES_A_TASK / m.max(1)).max(1);
+        // Costs of ordinary size are taken as they are stored.
+        let unit = Some(self.unit()).filter(|unit| !ORDINARY.contains(unit));
         let pass = |first: usize, u: &[f64]| -> Option<f64> {
             let (mut wide, mut narrow) = (vec![0.0; cost.shape().1], vec![0.0; m]);
+            let mut scaled = vec![0.0; if unit.is_some() { m } else { 0 }];
             let mut paid = 0.0;
             for (i, u) in (first..).zip(u) {
-                let row = support.row(cost, i, &mut wide, &mut narrow);
+                let mut row = support.row(cost, i, &mut wide, &mut narrow);
+                if let Some(unit) = unit {
+                    let inverse = 1.0 / unit;
+                    for (x, c) in scaled.iter_mut().zip(row) {
+                        *x = c * inverse;
+                    }
+                    row = &scaled;
+                }
                 let k = T::as_f64(&self.k[i * self.width..][..m])?;
                 paid += u * price(k, row, &v[..m]);
             }
-            Some(paid)
+            Some(paid * unit.unwrap_or(1.0))
         };
         if n <= rows {
             return pass(0, u);
@@ -339,6 +352,17 @@ impl<T: Stored> Kernel<T> {
             .map(|(chunk, u)| pass(chunk * rows, u))
             .collect();
         parts.into_iter().sum()
+    }
+
+    /// About the largest cost, and a power of two: K∘C underflows less often in this unit, and by it nothing is rounded.
+    pub(crate) fn unit(&self) -> f64 {
+        let size = self.magnitude();
+        if size > 0.0 && size.is_finite() {
+            // In the range whose reciprocals are normal too.
+            2.0_f64.powi((size.log2().floor() as i32).clamp(-1021, 1021))
+        } else {
+            1.0
+        }
     }
 
     /// The size of the numbers that exponents are made of.

@@ -310,3 +310,23 @@ fn what_cannot_be_reached_ends_as_with_exact_products() {
     });
     assert_eq!(ends[0], ends[1]);
 }
+
+/// Nearly all mass on a pair whose kernel entry is 1e-152: beside costs of 1e-200 the product of the two underflows.
+#[test]
+fn tiny_costs_beside_tiny_kernel_entries_are_paid() {
+    let weights = [0.01, 0.99];
+    for size in [1e-200, 1e-5, 1.0, 1e150] {
+        let cost = [0.0, 0.0, 0.0, size];
+        let problem = Problem::from_slices(&weights, &weights, &cost).unwrap();
+        let settings = Settings {
+            max_iter: 100_000,
+            ..Settings::with_reg(Reg::Absolute(size / 350.0))
+        };
+        let solution = Sinkhorn::new(settings).unwrap().solve(&problem).unwrap();
+        assert!(solution.convergence.converged(), "{size}");
+        let paid = solution.transport_cost / size;
+        assert!((paid - 0.98).abs() < 1e-6, "{size}: {paid}");
+        let bracket = solution.certificate.unwrap();
+        assert!(bracket.contains(0.98 * size, 1e-12 * size), "{bracket:?}");
+    }
+}
