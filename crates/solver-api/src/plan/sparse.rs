@@ -125,8 +125,8 @@ mod tests {
         fn triples_in_any_order_make_the_rows_of_their_sums(
             triples in prop::collection::vec((0_u32..4, 0_u32..30, -1_i32..3), 0..90),
         ) {
-            let mut want = vec![vec![0.0; 30]; 4];
-            let mut given = vec![[false; 30]; 4];
+            let mut want = [[0.0; 30]; 4];
+            let mut given = [[false; 30]; 4];
             for &(i, j, p) in &triples {
                 want[i as usize][j as usize] += f64::from(p);
                 given[i as usize][j as usize] |= p != 0;
