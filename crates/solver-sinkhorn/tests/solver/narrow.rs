@@ -1,12 +1,9 @@
 //! Products in f32 save time and change nothing else: the same tolerance, the same refusals, the same honesty.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use common::{Rng, random_problem, weights};
+use crate::common::{Rng, random_problem, weights};
 use solver_api::{
     Certify, Context, DenseCost, Error, Measure, Precision, Problem, Progress, Reg, Solution,
     Solver, Termination,

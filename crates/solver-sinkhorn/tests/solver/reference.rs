@@ -1,11 +1,8 @@
 //! Values and plans against an iteration in the log domain that shares nothing with the crate.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::sync::Arc;
 
-use common::{Rng, random_problem};
+use crate::common::{Rng, random_problem};
 use solver_api::{
     Cost, DenseCost, Error, Measure, Plan, Precision, Problem, Reg, Solver, SparseCost,
 };

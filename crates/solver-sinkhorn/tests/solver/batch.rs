@@ -1,11 +1,8 @@
 //! A batch gives what its problems give one by one, in order, whatever fails among them.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::sync::Arc;
 
-use common::{Rng, random_problem, weights};
+use crate::common::{Rng, random_problem, weights};
 use solver_api::{
     Batch, Certify, Context, Cost, DenseCost, Error, GridCost, GridGround, Measure, Precision,
     Problem, Reg, Solution, Solver, certify,

@@ -1,11 +1,8 @@
 //! Anything legal at any regularization: a right answer, an honest one, or a refusal that says why. Never a NaN.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::sync::Arc;
 
-use common::Rng;
+use crate::common::Rng;
 use proptest::prelude::*;
 use solver_api::{
     Batch, Context, DenseCost, Error, Measure, Precision, Problem, Reg, Solution, Solver,

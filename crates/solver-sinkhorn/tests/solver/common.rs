@@ -1,7 +1,4 @@
 //! Random problems.
-#![allow(clippy::unwrap_used)]
-// Each test takes what it needs.
-#![allow(dead_code)]
 
 use solver_api::Problem;
 

@@ -1,0 +1,8 @@
+//! What the solver promises, alone and in batches.
+#![allow(clippy::unwrap_used)]
+
+mod batch;
+mod common;
+mod fuzz;
+mod narrow;
+mod reference;
