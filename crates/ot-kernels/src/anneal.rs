@@ -99,6 +99,9 @@ impl Annealing {
 
     /// [`Annealing::run`] on a chosen instruction set (a narrower one where it is not available).
     pub fn run_with(&mut self, isa: Isa, eps: f32, passes: &[usize]) {
+        if self.rows * self.stride == 0 {
+            return;
+        }
         run(
             isa,
             Levels {
@@ -117,10 +120,11 @@ impl Annealing {
 
     /// The spanning tree of the largest entries of the plan that the last [`Annealing::run`] left, by Prim's
     /// algorithm, which grows from the first source: (node, parent) in the order of growth, from the second node on.
-    /// Sources are 0..n, target j is n + j; nodes whose entries left the range of f32 are missing. 16 bytes an entry.
+    /// Sources are 0..n, target j is n + j; nodes whose entries left the range of f32 are missing. Entries count to
+    /// as many binary digits as the nodes' numbers leave of 23. 16 bytes an entry.
     ///
     /// # Panics
-    /// If there are more than 2^24 nodes.
+    /// If there are 2^23 nodes or more.
     pub fn spanning_tree(&mut self) -> &[(u32, u32)] {
         self.spanning_tree_with(isa())
     }
@@ -130,8 +134,8 @@ impl Annealing {
     /// # Panics
     /// As [`Annealing::spanning_tree`].
     pub fn spanning_tree_with(&mut self, isa: Isa) -> &[(u32, u32)] {
-        // Links are whole numbers in single precision: they are chosen lane by lane beside the entries.
-        assert!(self.sources + self.targets <= 1 << 24, "too many nodes");
+        // Nodes' numbers stand in the fractions of entries, and as links in single precision.
+        assert!(self.sources + self.targets < 1 << 23, "too many nodes");
         self.tree.arcs.clear();
         if self.sources > 0 {
             run(isa, Grow(self));
@@ -199,8 +203,12 @@ impl Kernel for Levels<'_, '_> {
                     // The first and the last step are plain: one has nothing to extrapolate from, the other settles.
                     let relaxed = pass > 0 && pass + 1 < passes;
                     p.t.fill(0.0);
+                    // A block's division and roots take as long as the next one's sums: these go on meanwhile.
+                    let mut sums = row_sums::<B>(p, 0);
                     for i in (0..p.rows).step_by(B::S::N) {
-                        rows::<B>(p, i, relaxed);
+                        let weights = scale_rows::<B>(p, i, sums, relaxed);
+                        sums = row_sums::<B>(p, (i + B::S::N).min(p.rows - B::S::N));
+                        add_rows::<B>(p, i, &weights);
                     }
                     columns::<B>(p, relaxed);
                 }
@@ -257,38 +265,70 @@ unsafe fn step<V: Lanes<E = f32>>(s: V, old: V, relaxed: bool) -> V {
     }
 }
 
-/// `u = 1/(K v)` on a register of rows from the `i`-th on, and their part of `t = Kᵀ(a u)`.
+/// `K v` on a register of rows from the `i`-th on.
 ///
 /// # Safety
 /// As [`sharpen`]; `i` is a multiple of the lanes below `p.rows`.
 #[inline(always)]
-unsafe fn rows<B: Backend>(p: &mut Annealing, i: usize, relaxed: bool) {
+unsafe fn row_sums<B: Backend>(p: &Annealing, i: usize) -> B::S {
     let (m, lanes) = (p.stride, B::S::N);
     // SAFETY: rows i..i + lanes are below p.rows, j below m, both multiples of the lanes.
     unsafe {
         let k = p.kernel.as_ptr().add(i * m);
-        let zero = B::S::splat(0.0);
-        let mut sums = [zero; 16];
+        let mut sums = [B::S::splat(0.0); 16];
         for j in (0..m).step_by(lanes) {
             let v = B::S::load(p.v.as_ptr().add(j));
             for r in 0..lanes {
                 sums[r] = B::S::load(k.add(r * m + j)).fma(v, sums[r]);
             }
         }
+        B::S::sum_rows(&sums)
+    }
+}
+
+/// `u` becomes `1/sums`; `a u` is returned.
+///
+/// # Safety
+/// As [`row_sums`].
+#[inline(always)]
+unsafe fn scale_rows<B: Backend>(
+    p: &mut Annealing,
+    i: usize,
+    sums: B::S,
+    relaxed: bool,
+) -> [f32; 16] {
+    let mut weights = [0.0_f32; 16];
+    // SAFETY: as in `row_sums`.
+    unsafe {
+        let zero = B::S::splat(0.0);
         let (a, u) = (p.a.as_ptr().add(i), p.u.as_mut_ptr().add(i));
         let a = B::S::load(a);
-        let scaling = step(B::S::sum_rows(&sums), B::S::load(u), relaxed);
+        let scaling = step(sums, B::S::load(u), relaxed);
         // Rows of padding have no weight.
         let scaling = B::S::select(zero.lt(a), scaling, zero);
         scaling.store(u);
-        let mut weights = [0.0_f32; 16];
         a.mul(scaling).store(weights.as_mut_ptr());
+    }
+    weights
+}
+
+/// Adds the part of these rows to `t = Kᵀ(a u)`.
+///
+/// # Safety
+/// As [`row_sums`].
+#[inline(always)]
+unsafe fn add_rows<B: Backend>(p: &mut Annealing, i: usize, weights: &[f32; 16]) {
+    let (m, lanes) = (p.stride, B::S::N);
+    // SAFETY: as in `row_sums`.
+    unsafe {
+        let k = p.kernel.as_ptr().add(i * m);
         for j in (0..m).step_by(lanes) {
-            let mut t = B::S::load(p.t.as_ptr().add(j));
+            // Two sums: one would wait for itself.
+            let mut t = [B::S::load(p.t.as_ptr().add(j)), B::S::splat(0.0)];
             for r in 0..lanes {
-                t = B::S::load(k.add(r * m + j)).fma(B::S::splat(weights[r]), t);
+                t[r % 2] = B::S::load(k.add(r * m + j)).fma(B::S::splat(weights[r]), t[r % 2]);
             }
-            t.store(p.t.as_mut_ptr().add(j));
+            t[0].add(t[1]).store(p.t.as_mut_ptr().add(j));
         }
     }
 }

@@ -36,6 +36,7 @@ impl Kernel for Grow<'_> {
         tree.best[0][0] = f32::NAN;
         let [to_sources, to_targets] = &mut tree.best;
         let [source_links, target_links] = &mut tree.link;
+        let number = numbers(n + p.targets);
         let mut node = 0;
         for _ in 1..n + p.targets {
             // SAFETY: a source's row has m entries, a target's column `rows`, both multiples of the lanes.
@@ -55,26 +56,26 @@ impl Kernel for Grow<'_> {
             if top.is_nan() || top < 0.0 {
                 return;
             }
-            // SAFETY: as above.
-            let found = unsafe { first_at::<B>(top, to_targets) };
-            let (k, best, link) = match found {
-                Some(j) => (j, &mut *to_targets, &*target_links),
-                None => {
-                    // SAFETY: as above.
-                    let Some(i) = (unsafe { first_at::<B>(top, to_sources) }) else {
-                        return;
-                    };
-                    (i, &mut *to_sources, &*source_links)
-                }
+            node = (top.to_bits() & number) as usize;
+            let (k, best, link) = if node < n {
+                (node, &mut *to_sources, &*source_links)
+            } else {
+                (node - n, &mut *to_targets, &*target_links)
             };
-            best[k] = f32::NAN;
-            node = if found.is_some() { n + k } else { k };
+            // SAFETY: k is below the length of both.
+            unsafe { settle::<B>(best, k, top) };
             tree.arcs.push((node as u32, link[k] as u32));
         }
     }
 }
 
-/// Turns the kernel into the plan, and writes that once more by columns.
+/// The low bits of an entry, which tell the number of a node below `count`.
+fn numbers(count: usize) -> u32 {
+    (count as u32).next_power_of_two() - 1
+}
+
+/// Turns the kernel into the plan, and writes that once more by columns; the low bits of an entry are the number of
+/// the node at its far end, so that the largest entry tells where it leads.
 ///
 /// # Safety
 /// As [`sharpen`].
@@ -99,6 +100,21 @@ unsafe fn weigh<B: Backend>(p: &mut Annealing) {
                 B::S::transpose(from, m, to, rows);
             }
         }
+    }
+    let number = numbers(p.sources + p.targets);
+    for row in p.kernel[..p.sources * m].chunks_exact_mut(m) {
+        tag(row, p.sources as u32, number);
+    }
+    for column in p.tree.turned.chunks_exact_mut(rows) {
+        tag(column, 0, number);
+    }
+}
+
+/// Puts the numbers from `first` on into the low bits of non-negative entries.
+#[inline(always)]
+fn tag(entries: &mut [f32], first: u32, number: u32) {
+    for (k, x) in (first..).zip(entries) {
+        *x = f32::from_bits((x.to_bits() & !number) | (k & number));
     }
 }
 
@@ -144,24 +160,17 @@ unsafe fn largest<B: Backend>(best: &[f32]) -> B::S {
     }
 }
 
-/// The first place of `value`, above which there is nothing.
+/// Takes the node at place `k`, whose entry is `top`, out of those to be reached.
 ///
 /// # Safety
-/// As [`relax`].
+/// As [`relax`]; `k` is below the length.
 #[inline(always)]
-unsafe fn first_at<B: Backend>(value: f32, best: &[f32]) -> Option<usize> {
-    let all = (1_u32 << B::S::N) - 1;
+unsafe fn settle<B: Backend>(best: &mut [f32], k: usize, top: f32) {
     // SAFETY: the caller's promise.
     unsafe {
-        let value = B::S::splat(value);
-        for j in (0..best.len()).step_by(B::S::N) {
-            let x = B::S::load(best.as_ptr().add(j));
-            // NaN compares false.
-            let same = !B::S::bits(x.lt(value)) & !B::S::bits(x.not_le(value)) & all;
-            if same != 0 {
-                return Some(j + same.trailing_zeros() as usize);
-            }
-        }
+        // The whole register is written: the next step reads it as one, and would wait for a single lane.
+        let at = best.as_mut_ptr().add(k - k % B::S::N);
+        let (old, top) = (B::S::load(at), B::S::splat(top));
+        B::S::select(old.lt(top), old, B::S::splat(f32::NAN)).store(at);
     }
-    None
 }
