@@ -7,6 +7,7 @@
 mod tree;
 
 use self::tree::{Grow, Tree};
+use crate::aligned::Aligned;
 use crate::dispatch::{Isa, isa};
 use crate::exp::exp_lanes;
 use crate::pricing::Entry;
@@ -29,15 +30,15 @@ pub struct Annealing {
     rows: usize,
     stride: usize,
     /// `exp((f_i + g_j − c_ij)/ε)` for the duals with which the temperature began.
-    kernel: Vec<f32>,
-    a: Vec<f32>,
-    b: Vec<f32>,
+    kernel: Aligned<f32>,
+    a: Aligned<f32>,
+    b: Aligned<f32>,
     /// The plan is a u K v, with v = b w.
-    u: Vec<f32>,
-    w: Vec<f32>,
-    v: Vec<f32>,
-    t: Vec<f32>,
-    g: Vec<f32>,
+    u: Aligned<f32>,
+    w: Aligned<f32>,
+    v: Aligned<f32>,
+    t: Aligned<f32>,
+    g: Aligned<f32>,
     tree: Tree,
 }
 
@@ -48,22 +49,26 @@ impl Annealing {
         self.targets = b.len();
         self.rows = a.len().next_multiple_of(PADDING);
         self.stride = b.len().next_multiple_of(PADDING);
-        let shares = |w: &[f64], len: usize, out: &mut Vec<f32>| {
+        let shares = |w: &[f64], len: usize, out: &mut Aligned<f32>| {
             let scale = 1.0 / w.iter().sum::<f64>();
-            out.clear();
-            #[allow(clippy::cast_possible_truncation)]
-            out.extend(w.iter().map(|w| (w * scale) as f32));
-            out.resize(len, 0.0);
+            out.stretch(len);
+            for (share, w) in out.iter_mut().zip(w) {
+                #[allow(clippy::cast_possible_truncation)]
+                let x = (w * scale) as f32;
+                *share = x;
+            }
+            out[w.len()..].fill(0.0);
         };
         shares(a, self.rows, &mut self.a);
         shares(b, self.stride, &mut self.b);
         let entries = self.rows * self.stride;
-        self.kernel.resize(entries, 0.0);
+        self.kernel.stretch(entries);
         // Rows of padding may hold another problem's numbers.
-        self.kernel[self.sources * self.stride..].fill(0.0);
-        self.u.resize(self.rows, 0.0);
+        let given = self.sources * self.stride;
+        self.kernel[given..].fill(0.0);
+        self.u.stretch(self.rows);
         for x in [&mut self.w, &mut self.v, &mut self.t, &mut self.g] {
-            x.resize(self.stride, 0.0);
+            x.stretch(self.stride);
         }
         self.g.fill(0.0);
     }
@@ -213,7 +218,7 @@ impl Kernel for Levels<'_, '_> {
                     columns::<B>(p, relaxed);
                 }
             }
-            for ((g, w), b) in p.g.iter_mut().zip(&p.w).zip(&p.b) {
+            for ((g, w), b) in p.g.iter_mut().zip(p.w.iter()).zip(p.b.iter()) {
                 if *b > 0.0 {
                     *g += eps * w.ln();
                 }
@@ -489,7 +494,7 @@ mod tests {
             for (i, row) in narrow.chunks_exact(19).enumerate() {
                 p.row_with(isa, i, row, 1e3, 0.5 / 0.5);
             }
-            for (x, y) in p.kernel.iter().zip(&wide) {
+            for (x, y) in p.kernel.iter().zip(wide.iter()) {
                 assert!((x - y).abs() < 1e-3, "{x} {y}");
             }
         }

@@ -16,6 +16,7 @@
 //!
 //! | module | what it computes | bytes an element | flops an element |
 //! |---|---|---|---|
+//! | [`aligned`] | a buffer that starts at a cache line | | |
 //! | [`anneal`] | entropic iterations in f32 on a kernel in the cache, spanning tree of its plan | 8 | 4 |
 //! | [`dispatch`] | which instruction set is used | | |
 //! | [`exp`] | e^x of a slice | 8 read, 8 written | 30 |
@@ -35,6 +36,7 @@
 //! | [`scaling`] | scalings from sums, marginal error and extremes | 16 to 24 (in f32: half) | 1 to 4 |
 //! | `simd` | the registers that kernels are written against | | |
 
+pub mod aligned;
 pub mod anneal;
 pub mod dispatch;
 pub mod exp;

@@ -276,8 +276,17 @@ struct Values {
     target_error: f64,
 }
 
-/// Per chunk of rows: [row sum, row cost, row Σ P log P] and the column sums.
-type ValueParts = (Vec<[f64; 3]>, Vec<f64>, Vec<f64>, Vec<f64>);
+/// What a chunk of rows comes to.
+#[derive(Default)]
+struct Part {
+    /// Σ_j P_ij, Σ_j P_ij C_ij and Σ_j P_ij log(P_ij / a_i b_j) of each row.
+    sent: Vec<f64>,
+    paid: Vec<f64>,
+    logs: Vec<f64>,
+    received: Vec<f64>,
+    scratch: Vec<f64>,
+    costs: Vec<f64>,
+}
 
 /// One pass over the plan: marginals, cost, and Σ P log(P / a⊗b) if `with_logs`.
 fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64) {
@@ -287,37 +296,42 @@ fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64) {
     let parts = fold_rows(
         n,
         plan.entries_per_row(),
-        || -> ValueParts {
-            (
-                Vec::new(),
-                vec![0.0; m],
-                plan.scratch(),
-                plan.cost_scratch(m),
-            )
+        || Part {
+            sent: Vec::with_capacity(n.min(128)),
+            paid: Vec::with_capacity(n.min(128)),
+            received: vec![0.0; m],
+            scratch: plan.scratch(),
+            costs: plan.cost_scratch(m),
+            ..Part::default()
         },
-        |(rows, cols, scratch, costs), i| {
-            let row = plan.row(i, scratch);
-            row.add_to(1.0, cols);
-            let mut logs = 0.0;
+        |part, i| {
+            let row = plan.row(i, &mut part.scratch);
+            row.add_to(1.0, &mut part.received);
             if with_logs {
+                let mut logs = 0.0;
                 // One weight at a time: the product of two tiny ones underflows.
                 row.visit(|j, p| logs += p * (p / a[i] / b[j]).ln());
+                part.logs.push(logs);
             }
-            rows.push([row.sum(), row.price_of(cost, i, costs), logs]);
+            part.sent.push(row.sum());
+            part.paid.push(row.price_of(cost, i, &mut part.costs));
         },
     );
-    let (mut rows, mut received) = (Vec::with_capacity(n), vec![0.0; m]);
+    let mut parts = parts.into_iter();
+    let mut all = parts.next().unwrap_or_default();
     for part in parts {
-        rows.extend(part.0);
-        received.iter_mut().zip(&part.1).for_each(|(c, p)| *c += p);
+        all.sent.extend(part.sent);
+        all.paid.extend(part.paid);
+        all.logs.extend(part.logs);
+        let received = all.received.iter_mut().zip(&part.received);
+        received.for_each(|(c, p)| *c += p);
     }
-    let column = |k: usize| -> Vec<f64> { rows.iter().map(|r: &[f64; 3]| r[k]).collect() };
     let measured = Measured {
-        sent: column(0),
-        received,
-        transport_cost: measure::sum(&column(1)),
+        sent: all.sent,
+        received: all.received,
+        transport_cost: measure::sum(&all.paid),
     };
-    (measured, measure::sum(&column(2)))
+    (measured, measure::sum(&all.logs))
 }
 
 impl Values {

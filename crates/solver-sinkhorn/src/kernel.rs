@@ -11,9 +11,9 @@ use solver_api::cost::row_of;
 use solver_api::{Cost, CostRange, Error, Measure, Problem, check_feasible};
 
 use crate::NAME;
-use crate::aligned::{Aligned, LINE};
 use crate::iterate::NEGLIGIBLE;
 use crate::narrow::{LEAST_ENTRIES, REACH};
+use ot_kernels::aligned::{Aligned, LINE};
 
 /// Rows that one task of a parallel pass handles at least: 2¹⁶ entries.
 pub(crate) const ENTRIES_A_TASK: usize = 1 << 16;

@@ -29,7 +29,6 @@
 //! | file | holds |
 //! |---|---|
 //! | `settings.rs` | what can be set, each default with its reason |
-//! | `aligned.rs` | a buffer that starts at a cache line |
 //! | `kernel.rs` | K, what was taken off the cost, and whether what is left of K suffices |
 //! | `iterate.rs` | the iteration and its end |
 //! | `narrow.rs` | products in f32: the copy, and which iterations it serves |
@@ -45,7 +44,6 @@
 //! Source: Cuturi, *Sinkhorn distances* (2013); Peyré and Cuturi, *Computational optimal transport* (2019), chapter 4.
 #![forbid(unsafe_code)]
 
-mod aligned;
 mod batch;
 mod blocks;
 mod columns;

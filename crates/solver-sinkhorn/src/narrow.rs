@@ -21,9 +21,9 @@ use ot_kernels::kernel_product::{NarrowKernel, Reference, RowScaling, scale_rows
 use ot_kernels::scaling::{Seen, narrow_row};
 use rayon::prelude::*;
 
-use crate::aligned::Aligned;
 use crate::iterate::{Vectors, in_range};
 use crate::kernel::{ENTRIES_A_TASK, Kernel, Stored};
+use ot_kernels::aligned::Aligned;
 
 /// The part of the error at the start of a phase (1 for values) to which products in f32 bring a problem safely.
 pub(crate) const REACH: f64 = 4e-7;

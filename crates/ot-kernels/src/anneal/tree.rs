@@ -1,6 +1,7 @@
 //! The spanning tree of the largest entries of the plan, by Prim's algorithm.
 
 use super::Annealing;
+use crate::aligned::Aligned;
 use crate::simd::{Backend, Kernel, Lanes};
 
 /// Prim's tree.
@@ -8,10 +9,10 @@ use crate::simd::{Backend, Kernel, Lanes};
 pub(super) struct Tree {
     pub(super) arcs: Vec<(u32, u32)>,
     /// The plan by columns, for the targets' turns.
-    turned: Vec<f32>,
+    turned: Aligned<f32>,
     /// The largest entry between the tree and each source, and each target; who of the tree has it.
-    best: [Vec<f32>; 2],
-    link: [Vec<f32>; 2],
+    best: [Aligned<f32>; 2],
+    link: [Aligned<f32>; 2],
 }
 
 pub(super) struct Grow<'a>(pub(super) &'a mut Annealing);
@@ -28,10 +29,10 @@ impl Kernel for Grow<'_> {
         for (side, (count, room)) in [(n, p.rows), (p.targets, m)].into_iter().enumerate() {
             // Nodes of the tree and padding are NaN, which loses every comparison.
             let best = &mut tree.best[side];
-            best.clear();
-            best.resize(count, -1.0);
-            best.resize(room, f32::NAN);
-            tree.link[side].resize(room, 0.0);
+            best.stretch(room);
+            best[..count].fill(-1.0);
+            best[count..].fill(f32::NAN);
+            tree.link[side].stretch(room);
         }
         tree.best[0][0] = f32::NAN;
         let [to_sources, to_targets] = &mut tree.best;
@@ -82,7 +83,7 @@ fn numbers(count: usize) -> u32 {
 #[inline(always)]
 unsafe fn weigh<B: Backend>(p: &mut Annealing) {
     let (m, rows) = (p.stride, p.rows);
-    p.tree.turned.resize(rows * m, 0.0);
+    p.tree.turned.stretch(rows * m);
     // SAFETY: as in `sharpen`.
     unsafe {
         for i in 0..p.sources {

@@ -64,6 +64,7 @@ impl Augment {
         refill(&mut self.column_entry, m, NONE);
         refill(&mut self.row_entry, n, NONE);
         placed.begin(supply, demand);
+        placed.has_cycles = true;
         self.work = 0;
         self.fill_tight(lists, sources, sinks, placed);
         'sources: for i in 0..n {

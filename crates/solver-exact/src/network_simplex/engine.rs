@@ -125,6 +125,8 @@ pub(super) struct Workspace {
     entropic: Entropic,
     placed: Placement,
     found: Vec<(f64, u32)>,
+    /// Whether the start put mass on forbidden pairs.
+    stranded: bool,
 }
 
 /// Given duals may lie this many times the largest cost apart.
@@ -179,7 +181,10 @@ impl Workspace {
             &self.placed,
             &mut self.tree,
             &mut self.buffer,
+            by_rows,
         );
+        self.stranded = !feasible;
+
         if by_rows {
             self.price_tops(&instance.cost);
         }
@@ -480,6 +485,9 @@ impl Workspace {
     /// ⟨P, C⟩ at mass 1.
     fn value(&self, cost: &CostView<'_>) -> f64 {
         let unit = 1.0 / self.units.total() as f64;
+        if let Some(value) = self.tree.value() {
+            return value * unit;
+        }
         let mut value = 0.0;
         self.basis(|i, j, units| {
             if units > 0 {
@@ -493,10 +501,9 @@ impl Workspace {
     fn basis(&self, mut visit: impl FnMut(usize, usize, i64)) {
         let n = self.tree.sources();
         let root = self.tree.root();
-        let mut x = self.tree.next(root);
-        while x != root {
+        for x in 0..root {
             let parent = self.tree.parent(x);
-            if parent != root {
+            if parent < root {
                 let (i, j) = if (x as usize) < n {
                     (x, parent)
                 } else {
@@ -504,7 +511,6 @@ impl Workspace {
                 };
                 visit(i as usize, j as usize - n, self.tree.flow(x));
             }
-            x = self.tree.next(x);
         }
     }
 
@@ -512,7 +518,7 @@ impl Workspace {
     /// forbidden ones; that mass is nobody's.)
     pub(super) fn flows(&self, cost: &CostView<'_>, mut visit: impl FnMut(usize, usize, f64)) {
         self.basis(|i, j, units| {
-            if units > 0 && cost.entry(i, j) != f64::INFINITY {
+            if units > 0 && !(self.stranded && cost.entry(i, j) == f64::INFINITY) {
                 visit(i, j, units as f64 * self.units.unit);
             }
         });

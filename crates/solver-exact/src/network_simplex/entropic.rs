@@ -55,7 +55,8 @@ impl Entropic {
     /// it has room for. If the tree were the optimal basis, nothing would be left over.
     pub(super) fn place(&mut self, instance: &Instance<'_>, placed: &mut Placement) {
         let n = instance.supply.len();
-        for &(x, y) in self.annealing.spanning_tree().iter().rev() {
+        let arcs = self.annealing.spanning_tree();
+        for &(x, y) in arcs.iter().rev() {
             let (source, target) = (x.min(y), x.max(y));
             let (i, j) = (source as usize, target as usize - n);
             if instance.cost.entry(i, j) < f64::INFINITY {

@@ -231,7 +231,9 @@ impl Run<'_, '_> {
     pub(super) fn optimise(&mut self, scratch: &mut Pricing) -> Status {
         let n = self.tree.sources();
         if self.by_rows {
-            return self.optimise_by_rows();
+            let status = self.optimise_by_rows();
+            self.tree.settle();
+            return status;
         }
         let batch = n.div_ceil(2);
         let mut tol = TOLERANCE;
@@ -317,8 +319,9 @@ impl Run<'_, '_> {
         let Some(j) = row.entering(sinks, shift, tol) else {
             return Row::Clean(i + 1 - begun);
         };
-        let reduced = row.at(j) + sinks[j] - shift;
-        Row::Pivot(self.bring_in(i as u32, (n + j) as u32, reduced))
+        let cost = row.at(j);
+        let reduced = cost + sinks[j] - shift;
+        Row::Pivot(self.bring_in(i as u32, (n + j) as u32, cost, reduced))
     }
 
     /// Reads one row and puts its most violated pairs on the source's list; returns the lowest key and
@@ -419,15 +422,15 @@ impl Run<'_, '_> {
             let sink = n as u32 + x.column;
             let p = &self.tree.potential;
             let reduced = x.cost + p[sink as usize] - p[x.source as usize];
-            if let Some(status) = self.bring_in(x.source, sink, reduced) {
+            if let Some(status) = self.bring_in(x.source, sink, x.cost, reduced) {
                 return Some(status);
             }
         }
     }
 
     /// One pivot, and whether the run must end after it.
-    fn bring_in(&mut self, source: u32, sink: u32, reduced: f64) -> Option<Status> {
-        let units = self.tree.pivot(source, sink, reduced);
+    fn bring_in(&mut self, source: u32, sink: u32, cost: f64, reduced: f64) -> Option<Status> {
+        let units = self.tree.pivot(source, sink, cost, reduced);
         self.pivots += 1;
         self.value += reduced * (units as f64 * self.unit);
         if self.stop_at_zero && self.value <= 0.5 * self.unit {

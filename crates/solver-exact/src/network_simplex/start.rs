@@ -17,11 +17,16 @@ pub(super) struct Placement {
     /// Units left at sources, room left in columns.
     pub(super) left: Vec<i64>,
     pub(super) room: Vec<i64>,
+    /// Whether the arcs may close cycles. They do not where each was sent along as much as one of its ends had left,
+    /// and nothing after that from this end: then every tree of the forest has one node at most that is not served,
+    /// and an arc between two such nodes joins two trees.
+    pub(super) has_cycles: bool,
 }
 
 impl Placement {
     /// Nothing is placed.
     pub(super) fn begin(&mut self, supply: &[i64], demand: &[i64]) {
+        self.has_cycles = false;
         self.arcs.clear();
         self.left.clear();
         self.left.extend_from_slice(supply);
@@ -76,6 +81,7 @@ impl Start {
         placed: &Placement,
         tree: &mut Tree,
         buffer: &mut [f64],
+        compact: bool,
     ) -> bool {
         let (n, m) = (placed.left.len(), placed.room.len());
         self.arcs.clear();
@@ -99,8 +105,13 @@ impl Start {
         let feasible = self.stuck.is_empty();
         self.place_stuck();
         self.chain_arcs(n, m);
-        self.cancel_cycles(n, m, cost);
+        if placed.has_cycles {
+            self.cancel_cycles(n, m, cost);
+        }
         self.hang(n, tree);
+        if !(compact && feasible && tree.close_compact(|i, j| cost.entry(i, j))) {
+            tree.close();
+        }
         feasible
     }
 
@@ -299,6 +310,5 @@ impl Start {
                 }
             }
         }
-        tree.close();
     }
 }

@@ -13,6 +13,10 @@
 //! is, a sink's arc always carries flow. The leaving arc is the last blocking one of the cycle, and the
 //! method terminates however degenerate the problem is.
 
+mod compact;
+
+use self::compact::Compact;
+
 /// "No node": beyond every index.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -42,6 +46,11 @@ pub(super) struct Tree {
     /// basic arcs.
     pub(super) potential: Vec<f64>,
     sources: u32,
+    /// While `is_compact`, parents and flows are in there.
+    compact: Box<Compact>,
+    is_compact: bool,
+    /// The preorder of a tree that is being built.
+    order: Vec<u32>,
 }
 
 impl Tree {
@@ -62,6 +71,22 @@ impl Tree {
         self.potential.clear();
         self.potential.resize(n + m + 1, 0.0);
         self.sources = n as u32;
+        self.is_compact = false;
+        self.order.clear();
+    }
+
+    /// Ends a run of pivots. If the tree was compact, parents and flows are then those of the last pivot, but there
+    /// is no preorder: nothing is to be asked for that walks along it.
+    pub(super) fn settle(&mut self) {
+        if self.is_compact {
+            self.compact.write(&mut self.nodes);
+        }
+        self.is_compact = false;
+    }
+
+    /// Σ flow × cost, in units, where the tree knows its costs.
+    pub(super) fn value(&self) -> Option<f64> {
+        self.is_compact.then(|| self.compact.value())
     }
 
     pub(super) fn root(&self) -> u32 {
@@ -93,40 +118,56 @@ impl Tree {
         self.nodes[node as usize].back
     }
 
-    /// Makes `node` the last child of `parent`, which must be the newest node of the preorder's tail:
-    /// building a tree in preorder, node by node. Sizes are set by [`Tree::close`].
+    /// Makes `node` the last child of `parent`, which must be on the path to the newest node: building a tree in
+    /// preorder, node by node, until [`Tree::close`] or [`Tree::close_compact`].
     pub(super) fn append(&mut self, node: u32, parent: u32, flow: i64) {
-        let root = self.root();
-        let tail = self.nodes[root as usize].back;
         let x = &mut self.nodes[node as usize];
         x.parent = parent;
         x.flow = flow;
-        x.size = 1;
-        x.last = node;
-        x.back = tail;
-        self.thread[node as usize] = root;
-        self.thread[tail as usize] = node;
-        self.nodes[root as usize].back = node;
+        self.order.push(node);
     }
 
-    /// Completes sizes and last descendants after the last [`Tree::append`].
+    /// Threads the nodes after the last [`Tree::append`].
     pub(super) fn close(&mut self) {
         let root = self.root();
-        let mut node = self.nodes[root as usize].back;
-        while node != root {
+        let mut tail = root;
+        for &node in &self.order {
+            let x = &mut self.nodes[node as usize];
+            (x.size, x.last, x.back) = (1, node, tail);
+            self.thread[tail as usize] = node;
+            tail = node;
+        }
+        self.thread[tail as usize] = root;
+        self.nodes[root as usize].back = tail;
+        for &node in self.order.iter().rev() {
             let x = self.nodes[node as usize];
             let parent = &mut self.nodes[x.parent as usize];
             if parent.size == 1 {
                 parent.last = x.last;
             }
             parent.size += x.size;
-            node = x.back;
         }
     }
 
-    /// Brings the arc `source → sink` with the given reduced cost into the basis; returns the units moved
+    /// In place of [`Tree::close`]: goes over to sets of bits where the nodes are few enough, and says whether it did.
+    /// Only pivots, potentials and the value are to be asked for from here to [`Tree::settle`].
+    pub(super) fn close_compact(&mut self, cost: impl FnMut(usize, usize) -> f64) -> bool {
+        self.is_compact = self.nodes.len() <= compact::MOST;
+        if self.is_compact {
+            self.compact
+                .read(&self.nodes, self.sources, &self.order, cost);
+        }
+        self.is_compact
+    }
+
+    /// Brings the arc `source → sink` with the given cost and reduced cost into the basis; returns the units moved
     /// around its cycle, 0 for a degenerate pivot.
-    pub(super) fn pivot(&mut self, source: u32, sink: u32, reduced_cost: f64) -> i64 {
+    pub(super) fn pivot(&mut self, source: u32, sink: u32, cost: f64, reduced_cost: f64) -> i64 {
+        if self.is_compact {
+            return self
+                .compact
+                .pivot(source, sink, cost, reduced_cost, &mut self.potential);
+        }
         let (join, leaving, source_side, units) = self.leaving_arc(source, sink);
         if units > 0 {
             self.push(source, sink, join, units);
@@ -318,6 +359,9 @@ impl Tree {
     /// Recomputes all potentials below the tops of the components, which keep theirs: rounding errors
     /// of the pivots vanish. `cost(i, j)` is the cost of a pair.
     pub(super) fn recompute_potentials(&mut self, mut cost: impl FnMut(usize, usize) -> f64) {
+        if self.is_compact {
+            return self.compact.recompute_potentials(&mut self.potential);
+        }
         let root = self.root();
         let n = self.sources;
         let mut x = self.next(root);
@@ -363,6 +407,24 @@ impl Tree {
         }
         self.hang(top, root, node, root, 0);
         true
+    }
+
+    /// Makes the preorder that [`Tree::settle`] has lost.
+    #[cfg(test)]
+    pub(super) fn rethread(&mut self) {
+        let root = self.root();
+        let arcs: Vec<(u32, i64)> = self.nodes.iter().map(|x| (x.parent, x.flow)).collect();
+        self.nodes[root as usize].size = 1;
+        self.order.clear();
+        let mut stack = vec![root];
+        while let Some(x) = stack.pop() {
+            if x != root {
+                let (parent, flow) = arcs[x as usize];
+                self.append(x, parent, flow);
+            }
+            stack.extend((0..root).filter(|&y| arcs[y as usize].0 == x));
+        }
+        self.close();
     }
 
     /// Verifies every invariant: preorder, sizes, last nodes, strong feasibility and conservation.

@@ -4,11 +4,11 @@ use std::collections::TryReserveError;
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of a cache line.
-pub(crate) const LINE: usize = 64;
+pub const LINE: usize = 64;
 
 /// A slice that starts at a multiple of 64 bytes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Aligned<T> {
+pub struct Aligned<T> {
     room: Vec<T>,
     start: usize,
     len: usize,
@@ -16,15 +16,24 @@ pub(crate) struct Aligned<T> {
 
 impl<T: Clone + Default> Aligned<T> {
     /// Makes it `len` zeros. Room is reused.
-    pub(crate) fn reset(&mut self, len: usize) -> Result<(), TryReserveError> {
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn reset(&mut self, len: usize) -> Result<(), TryReserveError> {
         let more = LINE / size_of::<T>();
         self.room.clear();
         // An overflow is too much room as well.
         self.room.try_reserve_exact(len.saturating_add(more))?;
+        self.stretch(len);
+        Ok(())
+    }
+
+    /// Makes it `len` long; what stands in it is what stood in this room before, or zero.
+    pub fn stretch(&mut self, len: usize) {
+        let more = LINE / size_of::<T>();
         self.room.resize(len + more, T::default());
         let offset = self.room.as_ptr().align_offset(LINE);
         (self.start, self.len) = (offset.min(more), len);
-        Ok(())
     }
 }
 
