@@ -11,7 +11,7 @@
 mod entering;
 
 pub use entering::{
-    first_violated, first_violated_with, row_entering, row_entering_with, row_min, row_min_with,
+    first_entering, first_entering_with, row_entering, row_entering_with, row_min, row_min_with,
 };
 
 use crate::dispatch::{Isa, isa};
@@ -450,16 +450,18 @@ mod tests {
                     let narrow: Vec<f32> = c.iter().map(|&c| c as f32).collect();
                     for from in 0..=n {
                         let want = [first, second].into_iter().find(|&i| i >= from);
-                        let want = want.unwrap_or(n);
-                        let found = first_violated_with(isa, &c, &p, &shifts, 1e-12, from);
+                        // The second stands first where both are in one row.
+                        let want = want.map(|i| (i, if i == second { 0 } else { m - 1 }));
+                        let found = first_entering_with(isa, &c, &p, &shifts, 1e-12, from);
                         assert_eq!(found, want, "{} {n}×{m} from {from}", isa.name());
-                        let found = first_violated_with(isa, &narrow, &p, &shifts, 1e-12, from);
+                        let found = first_entering_with(isa, &narrow, &p, &shifts, 1e-12, from);
                         assert_eq!(found, want);
                     }
                     // Violated by no more than its rounding may be.
                     c[first * m + m - 1] = 2.0 - 1e-15;
                     c[second * m] = 2.0 - 1e-15;
-                    assert_eq!(first_violated_with(isa, &c, &p, &shifts, 1e-12, 0), n);
+                    let found = first_entering_with(isa, &c, &p, &shifts, 1e-12, 0);
+                    assert_eq!(found, None);
                 }
             }
         }

@@ -188,10 +188,25 @@ struct FirstViolated<'a, T> {
     from: usize,
 }
 
-impl<T: Entry> Kernel for FirstViolated<'_, T> {
-    type Out = usize;
+impl<T: Entry> FirstViolated<'_, T> {
+    /// The row and the column of its least `c + p`.
+    ///
+    /// # Safety
+    /// The instruction set of `B` is available, and `least` is the lane-wise least of row `i`.
     #[inline(always)]
-    unsafe fn run<B: Backend>(self) -> usize {
+    unsafe fn pair<B: Backend>(&self, i: usize, least: B::D) -> Option<(usize, usize)> {
+        let Matrix { c, p, .. } = self.matrix;
+        let c = &c[i * p.len()..(i + 1) * p.len()];
+        // SAFETY: the slices have equal lengths.
+        let j = unsafe { Sums { c, p }.first_at::<B>(least.smallest())? };
+        Some((i, j))
+    }
+}
+
+impl<T: Entry> Kernel for FirstViolated<'_, T> {
+    type Out = Option<(usize, usize)>;
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) -> Self::Out {
         let shifts = self.matrix.shifts;
         let mut i = self.from;
         // SAFETY: the rows asked for are below the number of shifts.
@@ -201,55 +216,67 @@ impl<T: Entry> Kernel for FirstViolated<'_, T> {
                 for (r, least) in least.into_iter().enumerate() {
                     let bar = B::D::splat(bar(shifts[i + r], self.tol));
                     if B::D::bits(least.lt(bar)) != 0 {
-                        return i + r;
+                        return self.pair::<B>(i + r, least);
                     }
                 }
                 i += TOGETHER;
             }
             while i < shifts.len() {
+                let least = self.matrix.least_of_one::<B>(i);
                 let bar = B::D::splat(bar(shifts[i], self.tol));
-                if B::D::bits(self.matrix.least_of_one::<B>(i).lt(bar)) != 0 {
-                    return i;
+                if B::D::bits(least.lt(bar)) != 0 {
+                    return self.pair::<B>(i, least);
                 }
                 i += 1;
             }
         }
-        shifts.len()
+        None
     }
 }
 
-/// The first row from `from` on in which [`row_entering`] may find a violated pair; the number of rows if there is none.
-/// `c` is row-major with `p.len()` columns, and `shifts` has an entry for each row. Many short rows at once: a call for
-/// each would take longer than reading it. 8 (4) bytes and 2 flops per entry.
+/// The first row from `from` on in which [`row_entering`] finds a pair, and that pair's column. `c` is row-major with
+/// `p.len()` columns, and `shifts` has an entry for each row. Many short rows at once: a call for each would take
+/// longer than reading it. 8 (4) bytes and 2 flops per entry.
 ///
 /// # Panics
 /// If the lengths do not match.
 #[must_use]
-pub fn first_violated<T: Entry>(
+pub fn first_entering<T: Entry>(
     c: &[T],
     p: &[f64],
     shifts: &[f64],
     tol: f64,
     from: usize,
-) -> usize {
-    first_violated_with(isa(), c, p, shifts, tol, from)
+) -> Option<(usize, usize)> {
+    first_entering_with(isa(), c, p, shifts, tol, from)
 }
 
-/// [`first_violated`] on a chosen instruction set (a narrower one where it is not available).
+/// [`first_entering`] on a chosen instruction set (a narrower one where it is not available).
 ///
 /// # Panics
 /// If the lengths do not match.
 #[must_use]
-pub fn first_violated_with<T: Entry>(
+pub fn first_entering_with<T: Entry>(
     isa: Isa,
     c: &[T],
     p: &[f64],
     shifts: &[f64],
     tol: f64,
     from: usize,
-) -> usize {
+) -> Option<(usize, usize)> {
     let matrix = Matrix::new(c, p, shifts);
-    run(isa, FirstViolated { matrix, tol, from })
+    let mut from = from;
+    loop {
+        let (i, j) = run(isa, FirstViolated { matrix, tol, from })?;
+        let row = &c[i * p.len()..(i + 1) * p.len()];
+        if relaxed_key(row[j].wide(), p[j], shifts[i], tol) < 0.0 {
+            return Some((i, j));
+        }
+        if let Some(j) = row_entering_with(isa, row, p, shifts[i], tol) {
+            return Some((i, j as usize));
+        }
+        from = i + 1;
+    }
 }
 
 /// What the least `c + p` of a row is at least where no pair of it is violated: |c| + |p| is at least |c + p|. Basic

@@ -47,17 +47,17 @@ pub(super) enum InPlace<'a> {
 }
 
 impl InPlace<'_> {
-    /// The first source from `from` on that may have a violated pair, or their number.
-    pub(super) fn first_violated(
+    /// The first source from `from` on that has a violated pair, and its entering column.
+    pub(super) fn entering(
         self,
         sinks: &[f64],
         sources: &[f64],
         tol: f64,
         from: usize,
-    ) -> usize {
+    ) -> Option<(usize, usize)> {
         match self {
-            Self::F64(c) => pricing::first_violated(c, sinks, sources, tol, from),
-            Self::F32(c) => pricing::first_violated(c, sinks, sources, tol, from),
+            Self::F64(c) => pricing::first_entering(c, sinks, sources, tol, from),
+            Self::F32(c) => pricing::first_entering(c, sinks, sources, tol, from),
         }
     }
 }

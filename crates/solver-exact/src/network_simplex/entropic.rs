@@ -56,11 +56,11 @@ impl Entropic {
     pub(super) fn place(&mut self, instance: &Instance<'_>, placed: &mut Placement) {
         let n = instance.supply.len();
         let arcs = self.annealing.spanning_tree();
-        for &(x, y) in arcs.iter().rev() {
-            let (source, target) = (x.min(y), x.max(y));
+        for &(leaf, other) in arcs.iter().rev() {
+            let (source, target) = (leaf.min(other), leaf.max(other));
             let (i, j) = (source as usize, target as usize - n);
-            if instance.cost.entry(i, j) < f64::INFINITY {
-                placed.send(source, j as u32);
+            if instance.cost.entry(i, j) < f64::INFINITY && placed.send(source, j as u32) {
+                placed.upwards.push(leaf == source);
             }
         }
     }

@@ -11,7 +11,7 @@
 //! | most of the mass is placed: along a spanning forest of the lists; equal weights by short augmenting paths | `forest.rs`, `augment.rs` |
 //! | the rest greedily; the flow is hung up as a strongly feasible tree | `start.rs` |
 //! | pivots until no pair violates dual feasibility: row by row in the caches, beyond on lists first | `pricing.rs`, `lists.rs` |
-//! | the tree itself, without arcs | `tree.rs` |
+//! | the tree itself, without arcs; of a small problem, as sets of bits | `tree.rs`, `compact.rs` |
 //! | how costs are read | `cost.rs` |
 //! | all of it in order | `engine.rs` |
 //! | from and to the vocabulary of `solver-api` | `solve.rs`, `settings.rs`, `factory.rs` |
@@ -21,6 +21,7 @@
 
 mod augment;
 mod coarse;
+mod compact;
 mod cost;
 mod engine;
 mod entropic;

@@ -231,9 +231,7 @@ impl Run<'_, '_> {
     pub(super) fn optimise(&mut self, scratch: &mut Pricing) -> Status {
         let n = self.tree.sources();
         if self.by_rows {
-            let status = self.optimise_by_rows();
-            self.tree.settle();
-            return status;
+            return self.optimise_by_rows();
         }
         let batch = n.div_ceil(2);
         let mut tol = TOLERANCE;
@@ -304,23 +302,22 @@ impl Run<'_, '_> {
         let (sources, sinks) = self.tree.potential.split_at(n);
         let sinks = &sinks[..self.cost.columns];
         let begun = *cursor;
-        if let Some(matrix) = self.cost.in_place(n) {
+        let (found, read) = match self.cost.in_place(n) {
             // Rows without such a pair go by in one call.
-            *cursor = matrix.first_violated(sinks, sources, tol, begun);
-            if *cursor == n {
-                *cursor = 0;
-                return Row::Clean(n - begun);
+            Some(matrix) => (matrix.entering(sinks, sources, tol, begun), n),
+            None => {
+                let row = self.cost.row(begun, self.buffer);
+                let column = row.entering(sinks, sources[begun], tol);
+                (column.map(|j| (begun, j)), begun + 1)
             }
-        }
-        let i = *cursor;
-        *cursor = if i + 1 == n { 0 } else { i + 1 };
-        let row = self.cost.row(i, self.buffer);
-        let shift = sources[i];
-        let Some(j) = row.entering(sinks, shift, tol) else {
-            return Row::Clean(i + 1 - begun);
         };
-        let cost = row.at(j);
-        let reduced = cost + sinks[j] - shift;
+        let end = found.map_or(read, |(i, _)| i + 1);
+        *cursor = if end == n { 0 } else { end };
+        let Some((i, j)) = found else {
+            return Row::Clean(end - begun);
+        };
+        let cost = self.cost.entry(i, j);
+        let reduced = cost + sinks[j] - sources[i];
         Row::Pivot(self.bring_in(i as u32, (n + j) as u32, cost, reduced))
     }
 

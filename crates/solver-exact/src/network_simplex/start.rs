@@ -14,6 +14,8 @@ use super::tree::{NONE, Tree};
 pub(super) struct Placement {
     /// (source, column, units).
     pub(super) arcs: Vec<(u32, u32, i64)>,
+    /// Of arcs that were placed from the leaves of a tree on: whether the leaf was the source.
+    pub(super) upwards: Vec<bool>,
     /// Units left at sources, room left in columns.
     pub(super) left: Vec<i64>,
     pub(super) room: Vec<i64>,
@@ -28,14 +30,16 @@ impl Placement {
     pub(super) fn begin(&mut self, supply: &[i64], demand: &[i64]) {
         self.has_cycles = false;
         self.arcs.clear();
+        self.upwards.clear();
         self.left.clear();
         self.left.extend_from_slice(supply);
         self.room.clear();
         self.room.extend_from_slice(demand);
     }
 
-    /// Sends from source `i` to column `j` what the one has left and the other has room for.
-    pub(super) fn send(&mut self, i: u32, j: u32) {
+    /// Sends from source `i` to column `j` what the one has left and the other has room for; says whether that is
+    /// anything.
+    pub(super) fn send(&mut self, i: u32, j: u32) -> bool {
         let (left, room) = (&mut self.left[i as usize], &mut self.room[j as usize]);
         let units = (*left).min(*room);
         if units > 0 {
@@ -43,6 +47,7 @@ impl Placement {
             *left -= units;
             *room -= units;
         }
+        units > 0
     }
 }
 
@@ -104,15 +109,39 @@ impl Start {
         }
         let feasible = self.stuck.is_empty();
         self.place_stuck();
+        if compact && feasible && self.join(placed, tree, cost) {
+            return true;
+        }
+        tree.detach_all();
         self.chain_arcs(n, m);
         if placed.has_cycles {
             self.cancel_cycles(n, m, cost);
         }
         self.hang(n, tree);
-        if !(compact && feasible && tree.close_compact(|i, j| cost.entry(i, j))) {
-            tree.close();
-        }
+        tree.close();
         feasible
+    }
+
+    /// Builds the tree arc by arc, where it may be compact: those that were placed hang from one another already, the
+    /// others join trees.
+    fn join(&self, placed: &Placement, tree: &mut Tree, cost: &CostView<'_>) -> bool {
+        let n = placed.left.len();
+        if placed.has_cycles {
+            return false;
+        }
+        let Some((nodes, potential)) = tree.compact() else {
+            return false;
+        };
+        for (k, &(i, j, units)) in self.arcs.iter().enumerate() {
+            let (sink, cost) = (n as u32 + j, cost.entry(i as usize, j as usize));
+            match placed.upwards.get(k) {
+                Some(true) => nodes.hang(i, sink, units, cost),
+                Some(false) => nodes.hang(sink, i, units, cost),
+                None => nodes.join(i, sink, units, cost),
+            }
+        }
+        nodes.close(|j| potential[n + j] < f64::INFINITY);
+        true
     }
 
     fn send(&mut self, i: usize, j: usize, left: i64) -> i64 {

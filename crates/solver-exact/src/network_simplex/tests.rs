@@ -53,7 +53,7 @@ fn solve_instance(instance: &Instance<'_>) -> Solved {
     };
     let mut w = Workspace::default();
     let outcome = w.solve(instance, &mut |_| true);
-    w.tree.rethread();
+    w.tree.rethread(&w.units.demand);
     w.tree.check(&w.units.supply, &w.units.demand);
     let mut plan = vec![];
     let mut value = 0.0;
@@ -396,7 +396,7 @@ fn limits_leave_a_feasible_plan() {
         (outcome.status, outcome.pivots),
         (Status::IterationLimit, 3)
     );
-    w.tree.rethread();
+    w.tree.rethread(&w.units.demand);
     w.tree.check(&w.units.supply, &w.units.demand);
     let mut value = 0.0;
     w.flows(&instance.cost, |i, j, x| value += c[i * n + j] * x);
@@ -479,7 +479,7 @@ fn stop_at(problem: &Instance<'_>, c: &[f64], k: usize) -> (usize, usize, usize,
         }
         calls < k
     });
-    w.tree.rethread();
+    w.tree.rethread(&w.units.demand);
     w.tree.check(&w.units.supply, &w.units.demand);
     let mut moved = 0.0;
     w.flows(&instance.cost, |_, _, x| moved += x);

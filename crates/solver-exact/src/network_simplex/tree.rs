@@ -13,9 +13,7 @@
 //! is, a sink's arc always carries flow. The leaving arc is the last blocking one of the cycle, and the
 //! method terminates however degenerate the problem is.
 
-mod compact;
-
-use self::compact::Compact;
+use super::compact::{self, Compact};
 
 /// "No node": beyond every index.
 pub(super) const NONE: u32 = u32::MAX;
@@ -46,7 +44,8 @@ pub(super) struct Tree {
     /// basic arcs.
     pub(super) potential: Vec<f64>,
     sources: u32,
-    /// While `is_compact`, parents and flows are in there.
+    sinks: u32,
+    /// Where `is_compact`, all but the potentials is in there.
     compact: Box<Compact>,
     is_compact: bool,
     /// The preorder of a tree that is being built.
@@ -54,9 +53,17 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Empties the tree for `n` sources and `m` sinks; all nodes are detached and potentials 0.
+    /// For `n` sources and `m` sinks; potentials are 0. The tree itself is built next: [`Tree::detach_all`] or
+    /// [`Tree::compact`].
     pub(super) fn reset(&mut self, n: usize, m: usize) {
-        let root = (n + m) as u32;
+        (self.sources, self.sinks) = (n as u32, m as u32);
+        self.potential.clear();
+        self.potential.resize(n + m + 1, 0.0);
+    }
+
+    /// Empties the tree, to be built by [`Tree::append`].
+    pub(super) fn detach_all(&mut self) {
+        let root = self.root();
         let detached = Node {
             flow: 0,
             parent: NONE,
@@ -65,23 +72,23 @@ impl Tree {
             last: root,
         };
         self.nodes.clear();
-        self.nodes.resize(n + m + 1, detached);
+        self.nodes.resize(root as usize + 1, detached);
         self.thread.clear();
-        self.thread.resize(n + m + 1, root);
-        self.potential.clear();
-        self.potential.resize(n + m + 1, 0.0);
-        self.sources = n as u32;
+        self.thread.resize(root as usize + 1, root);
         self.is_compact = false;
         self.order.clear();
     }
 
-    /// Ends a run of pivots. If the tree was compact, parents and flows are then those of the last pivot, but there
-    /// is no preorder: nothing is to be asked for that walks along it.
-    pub(super) fn settle(&mut self) {
-        if self.is_compact {
-            self.compact.write(&mut self.nodes);
+    /// A tree of sets of bits, emptied to be built arc by arc, where the nodes are few enough. Then only pivots,
+    /// potentials, the value, parents and flows are to be asked for. The potentials come along.
+    pub(super) fn compact(&mut self) -> Option<(&mut Compact, &[f64])> {
+        let (n, m) = (self.sources as usize, self.sinks as usize);
+        self.is_compact = n + m < compact::MOST;
+        if !self.is_compact {
+            return None;
         }
-        self.is_compact = false;
+        self.compact.reset(n, m);
+        Some((&mut self.compact, &self.potential))
     }
 
     /// Σ flow × cost, in units, where the tree knows its costs.
@@ -90,7 +97,7 @@ impl Tree {
     }
 
     pub(super) fn root(&self) -> u32 {
-        (self.nodes.len() - 1) as u32
+        self.sources + self.sinks
     }
 
     pub(super) fn sources(&self) -> usize {
@@ -101,11 +108,18 @@ impl Tree {
         node < self.sources
     }
 
+    /// [`NONE`], or the root where the tree is compact, of nodes that take no part.
     pub(super) fn parent(&self, node: u32) -> u32 {
+        if self.is_compact {
+            return self.compact.parent(node);
+        }
         self.nodes[node as usize].parent
     }
 
     pub(super) fn flow(&self, node: u32) -> i64 {
+        if self.is_compact {
+            return self.compact.flow(node);
+        }
         self.nodes[node as usize].flow
     }
 
@@ -119,7 +133,7 @@ impl Tree {
     }
 
     /// Makes `node` the last child of `parent`, which must be on the path to the newest node: building a tree in
-    /// preorder, node by node, until [`Tree::close`] or [`Tree::close_compact`].
+    /// preorder, node by node, until [`Tree::close`].
     pub(super) fn append(&mut self, node: u32, parent: u32, flow: i64) {
         let x = &mut self.nodes[node as usize];
         x.parent = parent;
@@ -147,17 +161,6 @@ impl Tree {
             }
             parent.size += x.size;
         }
-    }
-
-    /// In place of [`Tree::close`]: goes over to sets of bits where the nodes are few enough, and says whether it did.
-    /// Only pivots, potentials and the value are to be asked for from here to [`Tree::settle`].
-    pub(super) fn close_compact(&mut self, cost: impl FnMut(usize, usize) -> f64) -> bool {
-        self.is_compact = self.nodes.len() <= compact::MOST;
-        if self.is_compact {
-            self.compact
-                .read(&self.nodes, self.sources, &self.order, cost);
-        }
-        self.is_compact
     }
 
     /// Brings the arc `source → sink` with the given cost and reduced cost into the basis; returns the units moved
@@ -409,13 +412,25 @@ impl Tree {
         true
     }
 
-    /// Makes the preorder that [`Tree::settle`] has lost.
+    /// Threads a compact tree.
     #[cfg(test)]
-    pub(super) fn rethread(&mut self) {
+    pub(super) fn rethread(&mut self, demand: &[i64]) {
+        if !self.is_compact {
+            return;
+        }
         let root = self.root();
-        let arcs: Vec<(u32, i64)> = self.nodes.iter().map(|x| (x.parent, x.flow)).collect();
-        self.nodes[root as usize].size = 1;
-        self.order.clear();
+        let n = self.sources as usize;
+        let takes_part = |x: u32| (x as usize) < n || demand[x as usize - n] > 0;
+        let arcs: Vec<(u32, i64)> = (0..root)
+            .map(|x| {
+                if takes_part(x) {
+                    (self.parent(x), self.flow(x))
+                } else {
+                    (NONE, 0)
+                }
+            })
+            .collect();
+        self.detach_all();
         let mut stack = vec![root];
         while let Some(x) = stack.pop() {
             if x != root {

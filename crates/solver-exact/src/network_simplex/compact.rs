@@ -4,8 +4,6 @@
 //! of it for branches that nobody foresees. With sets the way up from an end of the entering arc ends where the other
 //! end lies below, moving a subtree is a few bit operations a node, and nothing is threaded.
 
-use super::{NONE, Node};
-
 /// Nodes that fit.
 pub(super) const MOST: usize = 256;
 
@@ -15,9 +13,9 @@ struct Set([u64; MOST / 64]);
 
 impl Set {
     fn of(node: u8) -> Self {
-        let mut set = Self::default();
-        set.0[usize::from(node >> 6)] = 1 << (node & 63);
-        set
+        // Word by word: a set that was written in parts can't be read at once for a while.
+        let word = |k: usize| u64::from(usize::from(node >> 6) == k) << (node & 63);
+        Self(std::array::from_fn(word))
     }
 
     fn has(&self, node: u8) -> bool {
@@ -78,50 +76,84 @@ impl Default for Compact {
 }
 
 impl Compact {
-    /// Becomes the tree of these nodes; `order` lists all that hang in it, each after its parent.
-    pub(super) fn read(
-        &mut self,
-        nodes: &[Node],
-        sources: u32,
-        order: &[u32],
-        mut cost: impl FnMut(usize, usize) -> f64,
-    ) {
-        self.root = (nodes.len() - 1) as u8;
-        self.sources = sources as u8;
-        for (below, at) in self.below[..nodes.len()].iter_mut().zip(0..) {
+    /// Nodes and no arcs: each is the top of a tree of its own.
+    pub(super) fn reset(&mut self, sources: usize, sinks: usize) {
+        let root = sources + sinks;
+        (self.sources, self.root) = (sources as u8, root as u8);
+        // The root is its own parent; nobody climbs beyond it.
+        self.parent[..=root].fill(self.root);
+        self.flow[..=root].fill(0);
+        self.cost[..=root].fill(0.0);
+    }
+
+    /// Hangs `child`, the top of a tree, from a node of another.
+    pub(super) fn hang(&mut self, child: u32, parent: u32, flow: i64, cost: f64) {
+        let at = child as usize;
+        self.parent[at] = parent as u8;
+        self.flow[at] = flow;
+        self.cost[at] = self.signed(child as u8, cost);
+    }
+
+    /// Joins two trees by an arc.
+    pub(super) fn join(&mut self, source: u32, sink: u32, flow: i64, cost: f64) {
+        self.turn_up(sink as u8, source as u8, flow, cost);
+    }
+
+    /// Ends what [`Compact::reset`] began; `takes_part` tells which sinks do.
+    pub(super) fn close(&mut self, takes_part: impl Fn(usize) -> bool) {
+        let n = self.sources;
+        let mut all = Set::of(self.root);
+        for x in 0..self.root {
+            if x >= n && !takes_part(usize::from(x - n)) {
+                continue;
+            }
+            all = all.with(&Set::of(x));
+            if x >= n && self.parent[usize::from(x)] == self.root {
+                // Tops are sources. This sink receives something, and that from below.
+                let from = |at: &u8| self.parent[usize::from(*at)] == x;
+                if let Some(child) = (0..n).find(from) {
+                    self.turn_up(child, self.root, 0, 0.0);
+                }
+            }
+        }
+        for (below, at) in self.below.iter_mut().zip(0..=self.root) {
             *below = Set::of(at);
         }
-        // The root is its own parent; nobody climbs beyond it.
-        self.parent[..nodes.len()].fill(self.root);
-        self.flow[..nodes.len()].fill(0);
-        self.order.clear();
-        self.order.extend(order.iter().map(|&x| x as u8));
-        self.is_ordered = true;
-        for &x in order.iter().rev() {
-            let (at, node) = (x as usize, &nodes[x as usize]);
-            let parent = node.parent as usize;
-            self.parent[at] = parent as u8;
-            self.flow[at] = node.flow;
-            self.below[parent] = self.below[parent].with(&self.below[at]);
-            if parent != usize::from(self.root) {
-                let n = sources as usize;
-                self.cost[at] = if at < n {
-                    cost(at, parent - n)
-                } else {
-                    -cost(parent, at - n)
-                };
+        self.below[usize::from(self.root)] = all;
+        self.sort();
+        for &x in self.order.iter().rev() {
+            let parent = self.parent[usize::from(x)];
+            if parent != self.root {
+                let below = self.below[usize::from(x)];
+                let above = &mut self.below[usize::from(parent)];
+                *above = above.with(&below);
             }
         }
     }
 
-    /// Writes parents and flows back.
-    pub(super) fn write(&self, nodes: &mut [Node]) {
-        for (node, at) in nodes.iter_mut().zip(0..MOST) {
-            if node.parent != NONE {
-                node.parent = u32::from(self.parent[at]);
-                node.flow = self.flow[at];
-            }
+    /// Turns a whole tree to have `x` on top, hung from `parent`.
+    fn turn_up(&mut self, x: u8, parent: u8, flow: i64, cost: f64) {
+        let (mut x, mut above, mut carries) = (x, parent, flow);
+        let mut costs = self.signed(x, cost);
+        while x != self.root {
+            let at = usize::from(x);
+            let up = std::mem::replace(&mut self.parent[at], above);
+            carries = std::mem::replace(&mut self.flow[at], carries);
+            costs = -std::mem::replace(&mut self.cost[at], costs);
+            (x, above) = (up, x);
         }
+    }
+
+    fn signed(&self, child: u8, cost: f64) -> f64 {
+        if child < self.sources { cost } else { -cost }
+    }
+
+    pub(super) fn parent(&self, node: u32) -> u32 {
+        u32::from(self.parent[node as usize])
+    }
+
+    pub(super) fn flow(&self, node: u32) -> i64 {
+        self.flow[node as usize]
     }
 
     /// Σ flow × cost, in units.
@@ -137,7 +169,7 @@ impl Compact {
         (0..n).map(paid).sum::<f64>() - (n..root).map(paid).sum::<f64>()
     }
 
-    /// As [`super::Tree::recompute_potentials`].
+    /// As [`super::tree::Tree::recompute_potentials`].
     pub(super) fn recompute_potentials(&mut self, potential: &mut [f64]) {
         if !self.is_ordered {
             self.sort();
@@ -171,7 +203,7 @@ impl Compact {
         self.is_ordered = true;
     }
 
-    /// As [`super::Tree::pivot`], by the same rule.
+    /// As [`super::tree::Tree::pivot`], by the same rule.
     pub(super) fn pivot(
         &mut self,
         source: u32,
@@ -253,7 +285,7 @@ impl Compact {
     ) -> (u8, i64) {
         let (mut x, mut above, mut by) = (inside, outside, -units);
         // What the arc to the new parent carries and costs.
-        let (mut carries, mut costs) = (units, if inside < self.sources { cost } else { -cost });
+        let (mut carries, mut costs) = (units, self.signed(inside, cost));
         let mut turned = Set::default();
         loop {
             let at = usize::from(x);
