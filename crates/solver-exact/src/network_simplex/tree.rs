@@ -25,8 +25,6 @@ struct Node {
     /// Units on the basic arc between this node and its parent.
     flow: i64,
     parent: u32,
-    /// The previous node in preorder.
-    back: u32,
     /// Nodes in the subtree, this one included.
     size: u32,
     /// The last node of the subtree in preorder.
@@ -37,9 +35,10 @@ struct Node {
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
-    /// The next node of each in preorder (cyclic through the root): apart from the records, because
-    /// potential updates run along it and nothing else.
+    /// The next node of each in preorder (cyclic through the root), and the one before: apart from the records,
+    /// because potential updates run along them and nothing else.
     thread: Vec<u32>,
+    back: Vec<u32>,
     /// Signed potentials: `p_i = f_i` on sources, `p_j = −g_j` on sinks; `c_ij + p_j − p_i = 0` on
     /// basic arcs.
     pub(super) potential: Vec<f64>,
@@ -67,7 +66,6 @@ impl Tree {
         let detached = Node {
             flow: 0,
             parent: NONE,
-            back: root,
             size: 1,
             last: root,
         };
@@ -75,6 +73,8 @@ impl Tree {
         self.nodes.resize(root as usize + 1, detached);
         self.thread.clear();
         self.thread.resize(root as usize + 1, root);
+        self.back.clear();
+        self.back.resize(root as usize + 1, root);
         self.is_compact = false;
         self.order.clear();
     }
@@ -129,7 +129,7 @@ impl Tree {
 
     #[cfg(test)]
     fn previous(&self, node: u32) -> u32 {
-        self.nodes[node as usize].back
+        self.back[node as usize]
     }
 
     /// Makes `node` the last child of `parent`, which must be on the path to the newest node: building a tree in
@@ -147,12 +147,13 @@ impl Tree {
         let mut tail = root;
         for &node in &self.order {
             let x = &mut self.nodes[node as usize];
-            (x.size, x.last, x.back) = (1, node, tail);
+            (x.size, x.last) = (1, node);
+            self.back[node as usize] = tail;
             self.thread[tail as usize] = node;
             tail = node;
         }
         self.thread[tail as usize] = root;
-        self.nodes[root as usize].back = tail;
+        self.back[root as usize] = tail;
         for &node in self.order.iter().rev() {
             let x = self.nodes[node as usize];
             let parent = &mut self.nodes[x.parent as usize];
@@ -244,14 +245,15 @@ impl Tree {
     fn hang(&mut self, inside: u32, outside: u32, leaving: u32, join: u32, units: i64) {
         let nodes = &mut self.nodes[..];
         let thread = &mut self.thread[..];
+        let back = &mut self.back[..];
         let cut = nodes[leaving as usize];
         let total = cut.size;
 
         // Cut the subtree out of the preorder and out of its ancestors.
-        let before = cut.back;
+        let before = back[leaving as usize];
         let after = thread[cut.last as usize];
         thread[before as usize] = after;
-        nodes[after as usize].back = before;
+        back[after as usize] = before;
         let mut x = cut.parent;
         while x != join {
             let node = &mut nodes[x as usize];
@@ -275,7 +277,8 @@ impl Tree {
         let mut tail = first.last;
         let mut child = inside;
         // The former child's old preorder neighbours, subtree size and last node.
-        let (mut child_back, mut child_last, mut child_size) = (first.back, first.last, first.size);
+        let (mut child_last, mut child_size) = (first.last, first.size);
+        let mut child_back = back[inside as usize];
         let mut child_next = thread[first.last as usize];
         let mut flow = first.flow;
         let mut x = first.parent;
@@ -287,18 +290,18 @@ impl Tree {
                 thread[old.last as usize]
             };
             thread[tail as usize] = x;
+            let old_back = std::mem::replace(&mut back[x as usize], tail);
             let node = &mut nodes[x as usize];
-            node.back = tail;
             node.parent = child;
             node.flow = flow;
             node.size = total - child_size;
             tail = child_back;
             if old.last != child_last {
                 thread[child_back as usize] = child_next;
-                nodes[child_next as usize].back = child_back;
+                back[child_next as usize] = child_back;
                 tail = old.last;
             }
-            (child_back, child_last, child_size) = (old.back, old.last, old.size);
+            (child_back, child_last, child_size) = (old_back, old.last, old.size);
             child_next = old_next;
             flow = old.flow;
             child = x;
@@ -315,9 +318,9 @@ impl Tree {
         let follower = thread[outside as usize];
         thread[outside as usize] = inside;
         thread[tail as usize] = follower;
-        nodes[follower as usize].back = tail;
+        back[follower as usize] = tail;
         let top = &mut nodes[inside as usize];
-        top.back = outside;
+        back[inside as usize] = outside;
         top.parent = outside;
         top.flow = units;
         top.size = total;
@@ -348,14 +351,21 @@ impl Tree {
             (x.size as usize, x.last)
         };
         let all = self.nodes[self.root() as usize].size as usize;
-        let (mut x, count, by) = if 2 * size <= all {
-            (top, size, shift)
+        let (mut x, mut y, count, by) = if 2 * size <= all {
+            (top, last, size, shift)
         } else {
-            (self.thread[last as usize], all - size, -shift)
+            let (after, before) = (self.thread[last as usize], self.back[top as usize]);
+            (after, before, all - size, -shift)
         };
-        for _ in 0..count {
+        // From both ends: each step waits for the one before it on its side.
+        for _ in 0..count / 2 {
             self.potential[x as usize] += by;
+            self.potential[y as usize] += by;
             x = self.thread[x as usize];
+            y = self.back[y as usize];
+        }
+        if count % 2 == 1 {
+            self.potential[x as usize] += by;
         }
     }
 
