@@ -205,9 +205,13 @@ pub(crate) struct SolveArgs {
     pub(crate) json: bool,
 }
 
-/// A number, with a rule where there is none.
+/// A number, with a rule where there is none. Only its name stands for infinity, never digits that are too many.
 fn real(text: &str) -> Result<f64, &'static str> {
-    text.parse().map_err(|_| "must be a number")
+    let value: f64 = text.parse().map_err(|_| "must be a number")?;
+    if value.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) {
+        return Err("must be at most 1.797e308, or inf");
+    }
+    Ok(value)
 }
 
 /// A count.

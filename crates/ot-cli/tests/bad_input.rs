@@ -172,6 +172,9 @@ fn bad_files_are_named_with_their_option() {
     cost("text.csv", &["line 2, column 2", "four"]);
     fs::write(at("ragged.csv"), "1,2\n3\n").unwrap();
     cost("ragged.csv", &["line 2"]);
+    // Never the infinity that forbids a pair.
+    fs::write(at("large.csv"), "1,2\n3,1e309\n").unwrap();
+    cost("large.csv", &["line 2, column 2", "1e309", "inf"]);
     fs::write(at("nan.csv"), "1,2\n3,nan\n").unwrap();
     let ran = ot(folder.path(), "solve --cost @nan.csv");
     refused(&ran, Exit::Usage, &["`cost`[1, 1] is NaN"]);
@@ -236,6 +239,9 @@ fn options_that_nobody_can_honour_are_usage_errors() {
     // What no backend takes is said before what this one lacks.
     cost("--gamma-a 0", &["`gamma_a` = 0", "positive"]);
     cost("--gamma-a 1 --gamma-b -1", &["`gamma_b` = -1", "positive"]);
+    // Never the infinity of a hard marginal.
+    cost("--gamma-a 1e309", &["--gamma-a", "'1e309'", "1.797e308"]);
+    cost("--tol -1e309", &["--tol", "'-1e309'", "1.797e308"]);
     cost("--gamma-a nan", &["`gamma_a` = NaN", "positive"]);
     cost("--mass -1", &["`mass` = -1", "positive"]);
     cost("--mass nan", &["`mass` = NaN", "positive"]);

@@ -4,7 +4,8 @@
 //! - Empty lines and lines that begin with `#` are passed over; a byte-order mark too.
 //! - The first line is a header exactly if none of its fields is a number. A field may stand in double
 //!   quotes.
-//! - Numbers are written as in Rust and C (`1`, `-0.5`, `1e-3`, `inf`, `nan`), with a decimal point.
+//! - Numbers are written as in Rust and C (`1`, `-0.5`, `1e-3`, `inf`, `nan`), with a decimal point. One
+//!   beyond double precision, such as `1e309`, is an error and never an infinity.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -42,8 +43,8 @@ pub fn read(path: impl AsRef<Path>) -> Result<Loaded, DataError> {
 /// Reads a table of numbers with its header. Memory is the text's size besides the table's.
 ///
 /// # Errors
-/// A missing file, text that is not UTF-8, a field that is not a number (with line and column), lines
-/// of different lengths, or no numbers at all.
+/// A missing file, text that is not UTF-8, a field that is not a number or one that is too large (with
+/// line and column), lines of different lengths, or no numbers at all.
 pub fn read_table(path: impl AsRef<Path>) -> Result<Table, DataError> {
     let path = path.as_ref();
     let (file, _) = input::open(path)?;
@@ -88,12 +89,20 @@ pub fn read_from(mut source: impl Read, path: impl AsRef<Path>) -> Result<Table,
         }
         let line = || line_of(&text, record.position().map_or(0, |p| p.byte() as usize));
         for (column, field) in fields().enumerate() {
-            let value = field.parse().map_err(|_| DataError::NotANumber {
+            let value: f64 = field.parse().map_err(|_| DataError::NotANumber {
                 path: path.to_owned(),
                 line: line(),
                 column: column + 1,
                 text: excerpt(field),
             })?;
+            if overflowed(field, value) {
+                return Err(DataError::NumberTooLarge {
+                    path: path.to_owned(),
+                    line: line(),
+                    column: column + 1,
+                    text: excerpt(field),
+                });
+            }
             values.push(value);
         }
         let found = record.len();
@@ -164,6 +173,12 @@ fn unquoted(field: &str) -> &str {
     inner.unwrap_or(field)
 }
 
+/// Whether `value` is infinite though its text has digits: an infinity means something of its own, such as
+/// a pair that is forbidden, and only its name stands for it.
+fn overflowed(text: &str, value: f64) -> bool {
+    value.is_infinite() && text.contains(|c: char| c.is_ascii_digit())
+}
+
 /// Whether a line is empty or a comment.
 fn passed_over(line: &str) -> bool {
     let line = line.trim();
@@ -217,6 +232,13 @@ mod tests {
     }
 
     #[test]
+    fn infinity_has_a_name() {
+        let t = table("inf,Infinity,+inf\n-inf,1.7e308,1e-400\n").unwrap();
+        let inf = f64::INFINITY;
+        assert_eq!(t.values, ndarray::arr2(&[[inf; 3], [-inf, 1.7e308, 0.0]]));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_line_and_column() {
         for (text, message) in [
             ("", "t.csv: empty: no numbers in it"),
@@ -240,6 +262,13 @@ mod tests {
             ),
         ] {
             assert_eq!(table(text).unwrap_err(), message);
+        }
+        for number in ["1e309", "-1e400", "+1e309", "\"1e309\""] {
+            let message = format!(
+                "t.csv: line 2, column 2: \"{}\" is beyond double precision, whose largest number is 1.797e308; infinity is written inf",
+                unquoted(number)
+            );
+            assert_eq!(table(&format!("1,2\n3,{number}\n")).unwrap_err(), message);
         }
         // Lines are counted over comments and empty lines, whatever ends them.
         for text in [

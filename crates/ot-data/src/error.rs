@@ -169,6 +169,22 @@ pub enum DataError {
         text: String,
     },
 
+    /// A field of a text file is a number that double precision does not hold.
+    #[error(
+        "{}: line {line}, column {column}: {text:?} is beyond double precision, whose largest number is 1.797e308; infinity is written inf",
+        shown(path)
+    )]
+    NumberTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column of the table, from 1.
+        column: usize,
+        /// The field, at most 40 characters.
+        text: String,
+    },
+
     /// A line of a table has more or fewer fields than the lines before.
     #[error(
         "{}: line {line} has {found} columns, the lines before it {expected}",
@@ -291,6 +307,7 @@ impl DataError {
             | Self::WrongDtype { path, .. }
             | Self::NotAnInteger { path, .. }
             | Self::NotANumber { path, .. }
+            | Self::NumberTooLarge { path, .. }
             | Self::Ragged { path, .. }
             | Self::NotText { path, .. }
             | Self::MissingKey { path, .. }
