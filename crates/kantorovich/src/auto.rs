@@ -21,7 +21,7 @@ const RANKING: [&str; 5] = [
 
 /// Picks a backend for each problem.
 ///
-/// A backend is *eligible* if it runs on this machine, takes **all** options given (an option is never dropped: with
+/// A backend is *eligible* if it runs on this machine, has **all** options given (an option is never dropped: with
 /// a `reg` no exact backend is eligible), and has what the problem needs: its marginal condition, and forbidden
 /// pairs where there are some. Among the eligible ones, the first of these rules that tells two apart decides:
 ///
@@ -39,22 +39,28 @@ const RANKING: [&str; 5] = [
 /// with a `reg` too small for `sinkhorn` the refusal stands unless another entropic backend is there: an exact
 /// answer is not what was asked for. An answer that merely missed its tolerance is an answer.
 ///
+/// After a tolerance that is out of reach only those are asked whose tolerance means the same: an exact backend that
+/// can't be that exact never hands over to an entropic one, whose `tol` is a marginal error and not a gap. Any other
+/// value that a picked backend refuses is an error at once.
+///
 /// [`Solution::solver`] names the backend that answered.
 pub struct Auto {
     candidates: Vec<Candidate>,
     reg_given: bool,
 }
 
-/// A backend that takes the options.
+/// A backend that has the options.
 struct Candidate {
-    solver: Box<dyn Solver>,
+    name: String,
+    /// Or why it refuses a value of one of them.
+    solver: Result<Box<dyn Solver>, Error>,
     capabilities: Capabilities,
     rank: usize,
 }
 
 impl std::fmt::Debug for Auto {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<_> = self.candidates.iter().map(|c| c.solver.name()).collect();
+        let names: Vec<_> = self.candidates.iter().map(|c| &c.name).collect();
         f.debug_tuple("Auto").field(&names).finish()
     }
 }
@@ -63,35 +69,40 @@ impl Auto {
     /// Its name in place of a backend's.
     pub const NAME: &'static str = "auto";
 
-    /// Builds every backend that takes `options`. Error: what the best-ranked one says if none does.
+    /// Builds every backend that has `options`. Error: what the best-ranked one says if none takes them.
     pub(crate) fn new(registry: &Registry, options: &Options) -> Result<Self, Error> {
         let reg_given = options.reg.is_some();
         let mut candidates = Vec::new();
-        let mut refusal: Option<((bool, usize), Error)> = None;
+        let mut lacking: Option<((bool, usize), Error)> = None;
         for factory in registry.iter() {
             let capabilities = factory.capabilities();
             let rank = rank(factory.name());
             match factory.available().and_then(|()| factory.build(options)) {
-                Ok(solver) => candidates.push(Candidate {
+                Err(error @ (Error::UnknownSetting { .. } | Error::Unavailable { .. })) => {
+                    let key = (off_topic(&capabilities, reg_given), rank);
+                    if lacking.as_ref().is_none_or(|(best, _)| key < *best) {
+                        lacking = Some((key, error));
+                    }
+                }
+                solver => candidates.push(Candidate {
+                    name: factory.name().to_owned(),
                     solver,
                     capabilities,
                     rank,
                 }),
-                Err(error) => {
-                    // With a `reg`, the complaint of a backend that has one tells more than "no such setting".
-                    let key = (reg_given && !capabilities.has(Capability::Entropic), rank);
-                    if refusal.as_ref().is_none_or(|(best, _)| key < *best) {
-                        refusal = Some((key, error));
-                    }
-                }
             }
         }
-        if candidates.is_empty() {
+        if candidates.iter().all(|c| c.solver.is_err()) {
+            let best = candidates
+                .into_iter()
+                .min_by_key(|c| (off_topic(&c.capabilities, reg_given), c.rank));
             let none = || Error::Unavailable {
                 backend: Self::NAME.to_owned(),
                 reason: "no backend is compiled in".to_owned(),
             };
-            return Err(refusal.map_or_else(none, |(_, error)| error));
+            // A value that is refused tells more than "no such setting".
+            let refusal = best.and_then(|c| c.solver.err());
+            return Err(refusal.or(lacking.map(|(_, e)| e)).unwrap_or_else(none));
         }
         Ok(Self {
             candidates,
@@ -100,14 +111,14 @@ impl Auto {
     }
 
     /// The backend that would be asked first for `problem`, with its capabilities. Error: the capability that all
-    /// backends lack.
+    /// backends lack, or the value of an option that the preferred one refuses.
     pub fn pick(
         &self,
         problem: &Problem,
         context: &Context,
     ) -> Result<(&str, &Capabilities), Error> {
-        let first = self.in_order(problem, context)?[0];
-        Ok((first.solver.name(), &first.capabilities))
+        let order = self.in_order(problem, context)?;
+        ask(&order, |c, _| Ok((c.name.as_str(), &c.capabilities)))
     }
 
     /// The eligible backends, best first; never empty.
@@ -122,7 +133,7 @@ impl Auto {
             self.capabilities().require(Self::NAME, problem)?;
             let best = self.candidates.iter().min_by_key(|c| c.rank);
             if let Some(best) = best {
-                best.capabilities.require(best.solver.name(), problem)?;
+                best.capabilities.require(&best.name, problem)?;
             }
             return Err(Error::unsupported(Self::NAME, "a capable backend"));
         }
@@ -167,6 +178,11 @@ fn rank(name: &str) -> usize {
     RANKING.iter().position(|r| *r == name).unwrap_or(STRANGER)
 }
 
+/// Whether a complaint of a backend is beside the point: with a `reg`, that of one which has none.
+fn off_topic(has: &Capabilities, reg_given: bool) -> bool {
+    reg_given && !has.has(Capability::Entropic)
+}
+
 /// How many of the context's wishes a backend would ignore.
 fn unmet(has: &Capabilities, context: &Context) -> u8 {
     let warm = context.warm_start.is_some() && !has.has(Capability::WarmStart);
@@ -197,6 +213,41 @@ fn is_refusal(error: &Error) -> bool {
     )
 }
 
+/// Whether its tolerance is about the marginals; the others' is about the gap.
+fn judges_marginals(has: &Capabilities) -> bool {
+    has.has(Capability::Entropic) && !has.has(Capability::Exact)
+}
+
+/// The first answer of `order`, going on to the next backend after a refusal. Error: the first refusal.
+fn ask<'a, R>(
+    order: &[&'a Candidate],
+    mut question: impl FnMut(&'a Candidate, &'a dyn Solver) -> Result<R, Error>,
+) -> Result<R, Error> {
+    let mut first_refusal = None;
+    // The meaning of the tolerance that could not be reached.
+    let mut meant = None;
+    for &candidate in order {
+        let marginals = judges_marginals(&candidate.capabilities);
+        if meant.is_some_and(|meant| meant != marginals) {
+            continue;
+        }
+        let answer = match &candidate.solver {
+            Ok(solver) => question(candidate, solver.as_ref()),
+            Err(error) => Err(error.clone()),
+        };
+        match answer {
+            Err(error) if is_refusal(&error) => {
+                if matches!(error, Error::UnreachableTolerance { .. }) {
+                    meant.get_or_insert(marginals);
+                }
+                first_refusal.get_or_insert(error);
+            }
+            answer => return answer,
+        }
+    }
+    Err(first_refusal.unwrap_or_else(|| Error::unsupported(Auto::NAME, "this problem")))
+}
+
 impl Solver for Auto {
     fn name(&self) -> &str {
         Self::NAME
@@ -208,23 +259,15 @@ impl Solver for Auto {
     }
 
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
-        let mut first_refusal = None;
-        for candidate in self.in_order(problem, context)? {
-            match candidate.solver.solve_with(problem, context) {
-                Err(error) if is_refusal(&error) => {
-                    first_refusal.get_or_insert(error);
-                }
-                answer => return answer,
-            }
-        }
-        Err(first_refusal.unwrap_or_else(|| Error::unsupported(Self::NAME, "this problem")))
+        let order = self.in_order(problem, context)?;
+        ask(&order, |_, solver| solver.solve_with(problem, context))
     }
 
     /// Where one backend is picked for all problems, its own batch is used, and what it refuses goes to the next;
     /// otherwise the problems are solved side by side.
     fn solve_batch(&self, batch: &Batch, context: &mut Context) -> Vec<Result<Solution, Error>> {
-        if let Some(candidate) = self.common_pick(batch, context) {
-            let mut answers = candidate.solver.solve_batch(batch, context);
+        if let Some(solver) = self.common_pick(batch, context) {
+            let mut answers = solver.solve_batch(batch, context);
             for (k, answer) in answers.iter_mut().enumerate() {
                 if answer.as_ref().is_err_and(is_refusal)
                     && let Ok(problem) = batch.problem(k)
@@ -240,8 +283,8 @@ impl Solver for Auto {
 
 impl Auto {
     /// The backend picked for every problem of the batch that is valid and solvable at all, if it is the same.
-    fn common_pick(&self, batch: &Batch, context: &Context) -> Option<&Candidate> {
-        let mut common: Option<&Candidate> = None;
+    fn common_pick(&self, batch: &Batch, context: &Context) -> Option<&dyn Solver> {
+        let mut common: Option<(&Candidate, &dyn Solver)> = None;
         for k in 0..batch.len() {
             let Ok(problem) = batch.problem(k) else {
                 continue;
@@ -249,12 +292,14 @@ impl Auto {
             let Ok(order) = self.in_order(&problem, context) else {
                 continue;
             };
+            // A value that is refused for one problem is that problem's answer.
+            let (picked, solver) = ask(&order, |c, solver| Ok((c, solver))).ok()?;
             match common {
-                Some(c) if !std::ptr::eq(c, order[0]) => return None,
-                _ => common = Some(order[0]),
+                Some((c, _)) if !std::ptr::eq(c, picked) => return None,
+                _ => common = Some((picked, solver)),
             }
         }
-        common
+        common.map(|(_, solver)| solver)
     }
 }
 

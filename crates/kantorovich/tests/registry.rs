@@ -16,6 +16,8 @@ use kantorovich::{CostKind, Ground};
 #[derive(Clone)]
 struct Toy {
     name: &'static str,
+    /// The smallest tolerance that it takes.
+    reaches: f64,
     capabilities: Capabilities,
     refuses: Option<Error>,
     available: bool,
@@ -24,6 +26,7 @@ struct Toy {
 fn toy(name: &'static str, list: &[Capability]) -> Toy {
     Toy {
         name,
+        reaches: 0.0,
         capabilities: Capabilities::of(list),
         refuses: None,
         available: true,
@@ -48,8 +51,11 @@ impl Factory for Toy {
         if self.capabilities.has(Entropic) {
             reader.reg()?;
         }
-        reader.tol()?;
+        let tol = reader.tol()?;
         reader.finish()?;
+        if tol.is_some_and(|tol| tol < self.reaches) {
+            return Err(unreachable(self.name));
+        }
         Ok(Box::new(self.clone()))
     }
     fn available(&self) -> Result<(), Error> {
@@ -200,6 +206,77 @@ fn no_option_is_dropped() {
     let error = registry().auto(&with_reg(-1.0)).unwrap_err().to_string();
     assert_eq!(error, "`reg` = -1: must be positive and finite");
     assert!(Registry::empty().auto(&Options::default()).is_err());
+}
+
+fn unreachable(solver: &str) -> Error {
+    Error::UnreachableTolerance {
+        solver: solver.into(),
+        tol: 1e-13,
+        reachable: 1e-12,
+    }
+}
+
+#[test]
+fn a_tolerance_out_of_reach_never_turns_an_exact_answer_into_an_entropic_one() {
+    let tight = Options {
+        tol: Some(1e-13),
+        ..Options::default()
+    };
+    let simplex = Toy {
+        reaches: 1e-12,
+        ..toy("network-simplex", &[Balanced, Exact])
+    };
+    let native = Registry::empty()
+        .with(toy("sinkhorn", &[Balanced, Entropic, ForbiddenPairs]))
+        .with(simplex.clone());
+    let auto = native.auto(&tight).unwrap();
+    let refused = unreachable("network-simplex");
+    assert_eq!(
+        auto.pick(&small(), &Context::new()).unwrap_err(),
+        refused.clone()
+    );
+    assert_eq!(auto.solve(&small()).unwrap_err(), refused.clone());
+    let both = Batch::Separate(vec![small(), small()]);
+    for answer in auto.solve_batch(&both, &mut Context::new()) {
+        assert_eq!(answer.unwrap_err(), refused.clone());
+    }
+    // The same where only the solve can tell.
+    let late = native.clone().with(Toy {
+        refuses: Some(refused.clone()),
+        ..toy("network-simplex", &[Balanced, Exact])
+    });
+    let auto = late.auto(&tight).unwrap();
+    assert_eq!(auto.solve(&small()).unwrap_err(), refused.clone());
+    // Another exact backend that is better means the same by it.
+    let better = native.clone().with(toy("lp-highs", &[Balanced, Exact]));
+    assert_eq!(picked(&better, &tight, &small()), "lp-highs");
+    // Where the problem leaves nothing but the entropic one, it was not the tolerance that decided.
+    let cost = DenseCost::new(2, 2, vec![0.0, f64::INFINITY, 1.0, 0.0]).unwrap();
+    let masked = small().with_cost(Arc::new(cost)).unwrap();
+    assert_eq!(picked(&native, &tight, &masked), "sinkhorn");
+    // The preferred one is named, though all refuse.
+    let none = Registry::empty()
+        .with(Toy {
+            reaches: 1e-12,
+            ..toy("sinkhorn", &[Balanced, Entropic])
+        })
+        .with(simplex);
+    assert_eq!(none.auto(&tight).unwrap_err(), refused);
+}
+
+#[cfg(all(feature = "network-simplex", feature = "sinkhorn"))]
+#[test]
+fn the_simplex_says_what_it_reaches() {
+    for tol in [5e-13, 1e-40] {
+        let tight = Options {
+            tol: Some(tol),
+            ..Options::default()
+        };
+        let auto = Registry::new().build("auto", &tight).unwrap();
+        let said = auto.solve(&small()).unwrap_err().to_string();
+        let wanted = format!("`tol` = {tol:e}: `network-simplex` reaches 1e-12 at best");
+        assert!(said.starts_with(&wanted), "{said}");
+    }
 }
 
 fn underflow() -> Error {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Error;
+use crate::error::shown;
 use crate::problem::Problem;
 use crate::solver::{Capabilities, Solver};
 
@@ -175,7 +176,8 @@ impl OptionReader {
             .map_err(|_| Error::setting(name, text, rule))
     }
 
-    /// An error for the first option that was set and not read.
+    /// An error for the first option that was set and not read: [`Error::UnknownSetting`], so that who asks many
+    /// backends can tell an option that one lacks from a value that it refuses.
     pub fn finish(self) -> Result<(), Error> {
         let rest = &self.left;
         let fixed = [
@@ -195,12 +197,12 @@ impl OptionReader {
         let Some((name, value)) = unread else {
             return Ok(());
         };
-        let rule = format!(
-            "`{}` has no such setting; it has {}",
-            self.backend,
-            self.known.join(", ")
-        );
-        Err(Error::setting(name, value, rule))
+        Err(Error::UnknownSetting {
+            backend: self.backend,
+            name,
+            value: shown(value),
+            known: self.known.into_iter().map(str::to_owned).collect(),
+        })
     }
 }
 

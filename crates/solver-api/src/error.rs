@@ -100,7 +100,7 @@ pub enum Error {
         /// Its mass.
         mass: f64,
     },
-    /// A parameter is outside of its range, unknown, or can't be read.
+    /// A parameter is outside of its range, or can't be read.
     #[error("`{name}` = {value}: {rule}")]
     InvalidSetting {
         /// The parameter.
@@ -109,6 +109,18 @@ pub enum Error {
         value: String,
         /// The rule.
         rule: String,
+    },
+    /// The backend has no setting of that name.
+    #[error("`{name}` = {value}: `{backend}` has no such setting; it has {}", listed(.known))]
+    UnknownSetting {
+        /// The backend.
+        backend: String,
+        /// The setting asked for.
+        name: String,
+        /// Its value as text.
+        value: String,
+        /// The settings it has.
+        known: Vec<String>,
     },
     /// The tolerance asked for is below what the number type can reach.
     #[error(
@@ -231,9 +243,28 @@ pub(crate) fn number(x: f64) -> String {
     }
 }
 
+/// A value of a setting, as messages show it: numbers are not rows of zeros, and integers keep all digits.
+pub(crate) fn shown(value: impl ToString) -> String {
+    let value = value.to_string();
+    let zeros = value.trim_start_matches('-').starts_with("0.00000");
+    if value.len() > LONGEST || zeros {
+        value.parse().map_or(value, number)
+    } else {
+        value
+    }
+}
+
 /// How long a solver ran, where it counts.
 pub(crate) fn after(iterations: Option<u64>) -> String {
     iterations.map_or(String::new(), |k| format!(" after {k} iterations"))
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 fn list_hint(instead: &[String]) -> String {
@@ -247,16 +278,9 @@ fn list_hint(instead: &[String]) -> String {
 impl Error {
     /// A parameter outside of its range.
     pub fn setting(name: impl Into<String>, value: impl ToString, rule: impl Into<String>) -> Self {
-        let mut value = value.to_string();
-        // A number that would be written with its hundreds of zeros.
-        if value.len() > LONGEST
-            && let Ok(written_out) = value.parse()
-        {
-            value = number(written_out);
-        }
         Self::InvalidSetting {
             name: name.into(),
-            value,
+            value: shown(value),
             rule: rule.into(),
         }
     }
@@ -294,6 +318,8 @@ mod tests {
         assert_eq!(shown(1e308), "`reg` = 1e308: rule");
         assert_eq!(shown(-1e-320), "`reg` = -1e-320: rule");
         assert_eq!(shown(0.25), "`reg` = 0.25: rule");
+        assert_eq!(shown(1e-13), "`reg` = 1e-13: rule");
+        assert_eq!(shown(-2.5e-6), "`reg` = -2.5e-6: rule");
         let error = Error::InvalidWeight {
             argument: "a",
             index: 1,

@@ -2,6 +2,8 @@
 
 use solver_api::Error;
 
+use super::NAME;
+
 /// What can be set. `Settings::default()` is right for nearly everything;
 /// [`NetworkSimplex::new`](super::NetworkSimplex::new) checks.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +45,11 @@ impl Settings {
             ));
         }
         if self.tol < SMALLEST_TOL {
-            let rule = format!("double precision reaches {SMALLEST_TOL:e}, not less");
-            return Err(Error::setting("tol", self.tol, rule));
+            return Err(Error::UnreachableTolerance {
+                solver: NAME.to_owned(),
+                tol: self.tol,
+                reachable: SMALLEST_TOL,
+            });
         }
         Ok(self)
     }
@@ -53,6 +58,19 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tolerance_out_of_reach_says_what_is_reachable() {
+        let settings = Settings {
+            tol: 1e-13,
+            ..Settings::default()
+        };
+        let said = settings.checked().unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "`tol` = 1e-13: `network-simplex` reaches 1e-12 at best on this problem; ask for that or more"
+        );
+    }
 
     #[test]
     fn what_cannot_be_reached_is_refused() {
