@@ -216,6 +216,8 @@ mod tests {
         assert_eq!(names(&["scale"], false).unwrap(), vec![250, 2000]);
         assert_eq!(names(&["scale"], true).unwrap(), vec![250]);
         assert_eq!(names(&["scale-d2-2000"], true).unwrap(), vec![2000]);
+        let twice = ["scale-d2-250", "scale-d2-250", "scale"];
+        assert_eq!(names(&twice, false).unwrap(), vec![250, 2000]);
         let error = names(&["digit"], false).unwrap_err().to_string();
         assert!(
             error.contains("`digit`") && error.contains("scale-d2-250"),

@@ -197,15 +197,20 @@ pub fn run(
     Ok(report)
 }
 
-/// Those that are wanted, in the order in which they are named. `auto` only repeats one of the others and must be asked for.
+/// Those that are wanted, in the order in which they are named first. `auto` only repeats one of the others and must be asked for.
 fn choose(registry: &Registry, wanted: &[String]) -> Result<Vec<Arc<dyn Factory>>, Error> {
     if wanted.is_empty() {
         return Ok(registry.iter().map(Arc::clone).collect());
     }
-    Ok(wanted
-        .iter()
-        .map(|name| registry.get(name))
-        .collect::<Result<_, _>>()?)
+    let mut chosen: Vec<Arc<dyn Factory>> = Vec::new();
+    for name in wanted {
+        let factory = registry.get(name)?;
+        // Named twice, it is still one backend: each of its rows stands in the report once.
+        if !chosen.iter().any(|f| f.name() == factory.name()) {
+            chosen.push(factory);
+        }
+    }
+    Ok(chosen)
 }
 
 fn info(factory: &dyn Factory) -> BackendInfo {
@@ -375,6 +380,14 @@ fn refused(error: &solver_api::Error) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_backend_that_is_named_twice_is_one() {
+        let wanted = ["auto", "auto"].map(str::to_owned);
+        let chosen = choose(&Registry::new(), &wanted).unwrap();
+        let names: Vec<_> = chosen.iter().map(|f| f.name()).collect();
+        assert_eq!(names, ["auto"]);
+    }
 
     #[test]
     fn medians_of_odd_and_even_lists() {
