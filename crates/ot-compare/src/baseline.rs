@@ -3,16 +3,18 @@
 use std::fs;
 use std::path::Path;
 
-use crate::Error;
 use crate::report::{FORMAT, Figures, Outcome, Report, Row};
+use crate::{Args, Error};
 
 /// What a comparison with an earlier report found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Rows in both reports.
     pub compared: usize,
-    /// Rows of the earlier report that this one lacks. Another choice of problems or backends explains them.
+    /// Rows of the earlier report that this one lacks though its backends and problems were asked for.
     pub missing: Vec<String>,
+    /// Rows of the earlier report that this one left out as it was asked to: other backends or problems.
+    pub left_out: usize,
     /// Rows that are worse, each with what is worse.
     pub worse: Vec<String>,
 }
@@ -38,17 +40,30 @@ pub fn read(path: &Path) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// Compares `now` with `before`, row by row. Times and memory are not judged: they differ from machine to machine.
+impl Verdict {
+    /// Whether something was compared, nothing of it is worse, and nothing is gone.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.compared > 0 && self.worse.is_empty() && self.missing.is_empty()
+    }
+}
+
+/// Compares `now`, which is what `asked` gave, with `before`, row by row. Times and memory are not judged: they differ from machine to machine.
 #[must_use]
-pub fn compare(before: &Report, now: &Report) -> Verdict {
+pub fn compare(before: &Report, now: &Report, asked: &Args) -> Verdict {
     let mut verdict = Verdict::default();
     for old_problem in &before.problems {
+        let wanted = old_problem.is_wanted(&asked.problems, asked.quick);
         let new_problem = now.problems.iter().find(|p| p.name == old_problem.name);
         for old in &old_problem.rows {
             let name = format!("{} · {}", old_problem.name, old.label());
             let new = new_problem.and_then(|p| p.rows.iter().find(|r| r.label() == old.label()));
             let Some(new) = new else {
-                verdict.missing.push(name);
+                if wanted && asked.wants_backend(&old.backend) {
+                    verdict.missing.push(name);
+                } else {
+                    verdict.left_out += 1;
+                }
                 continue;
             };
             verdict.compared += 1;
@@ -110,7 +125,7 @@ mod tests {
                 change(figures);
             }
         }
-        compare(&before, &now)
+        compare(&before, &now, &Args::default())
     }
 
     #[test]
@@ -161,17 +176,66 @@ mod tests {
                 message: "reg".into(),
             };
         }
-        assert_eq!(compare(&before, &now).worse.len(), verdict_solved());
-        assert!(compare(&now, &before).worse.is_empty());
+        assert_eq!(
+            compare(&before, &now, &Args::default()).worse.len(),
+            verdict_solved()
+        );
+        assert!(compare(&now, &before, &Args::default()).worse.is_empty());
     }
 
     #[test]
-    fn rows_that_are_gone_are_named() {
+    fn rows_that_are_gone_are_named_and_fail() {
         let before = sample::report();
         let mut now = before.clone();
         now.problems.remove(0);
-        let missing = compare(&before, &now).missing;
-        assert_eq!(missing.len(), before.problems[0].rows.len());
-        assert!(missing[0].starts_with(&before.problems[0].name));
+        let verdict = compare(&before, &now, &Args::default());
+        assert_eq!(verdict.missing.len(), before.problems[0].rows.len());
+        assert!(verdict.missing[0].starts_with(&before.problems[0].name));
+        assert!(verdict.compared > 0 && !verdict.passes());
+
+        // A backend that is not compiled in any more.
+        let mut now = before.clone();
+        for problem in &mut now.problems {
+            problem.rows.retain(|row| row.backend != "sinkhorn");
+        }
+        let verdict = compare(&before, &now, &Args::default());
+        assert!(verdict.missing.iter().all(|row| row.contains("sinkhorn")));
+        assert!(!verdict.missing.is_empty() && !verdict.passes());
+    }
+
+    #[test]
+    fn rows_that_nobody_asked_for_are_counted_only() {
+        let before = sample::report();
+        let first = before.problems[0].name.clone();
+        let mut now = before.clone();
+        now.problems.truncate(1);
+        now.problems[0].rows.retain(|row| row.backend == "sinkhorn");
+        let rows: usize = before.problems.iter().map(|p| p.rows.len()).sum();
+        let narrowed = Args {
+            backends: vec!["sinkhorn".into()],
+            problems: vec![first],
+            ..Args::default()
+        };
+        let verdict = compare(&before, &now, &narrowed);
+        assert_eq!(verdict.left_out, rows - now.problems[0].rows.len());
+        assert!(verdict.missing.is_empty() && verdict.passes());
+        // The same report is a loss where everything was asked for.
+        assert!(!compare(&before, &now, &Args::default()).passes());
+
+        // `--quick` leaves out large problems, and `auto` runs only where it is named.
+        let mut before = sample::report();
+        before.problems[1].n = 2000;
+        before.problems[1].m = 2000;
+        before.problems[0].rows[0].backend = "auto".into();
+        let mut now = before.clone();
+        let large = now.problems.remove(1);
+        now.problems[0].rows.remove(0);
+        let quick = Args {
+            quick: true,
+            ..Args::default()
+        };
+        let verdict = compare(&before, &now, &quick);
+        assert_eq!(verdict.left_out, large.rows.len() + 1);
+        assert!(verdict.passes(), "{verdict:?}");
     }
 }

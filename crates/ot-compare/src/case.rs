@@ -57,7 +57,7 @@ pub fn all(root: &Path) -> Result<Vec<Case>, Error> {
 /// A name that is neither a problem nor a group.
 pub fn select(cases: Vec<Case>, wanted: &[String], quick: bool) -> Result<Vec<Case>, Error> {
     for name in wanted {
-        if !cases.iter().any(|c| c.is(name)) {
+        if !cases.iter().any(|c| c.about.is(name)) {
             let mut known: Vec<String> = cases.iter().map(|c| c.about.group.clone()).collect();
             known.dedup();
             known.extend(cases.iter().map(|c| c.about.name.clone()));
@@ -67,17 +67,21 @@ pub fn select(cases: Vec<Case>, wanted: &[String], quick: bool) -> Result<Vec<Ca
             });
         }
     }
-    let named = |c: &Case| wanted.contains(&c.about.name);
     Ok(cases
         .into_iter()
-        .filter(|c| wanted.is_empty() || wanted.iter().any(|w| c.is(w)))
-        .filter(|c| !quick || named(c) || c.about.n * c.about.m < QUICK_PAIRS)
+        .filter(|c| c.about.is_wanted(wanted, quick))
         .collect())
 }
 
-impl Case {
+impl ProblemReport {
+    /// Whether [`select`] keeps it.
+    pub(crate) fn is_wanted(&self, wanted: &[String], quick: bool) -> bool {
+        let asked = wanted.is_empty() || wanted.iter().any(|name| self.is(name));
+        asked && (!quick || wanted.contains(&self.name) || self.n * self.m < QUICK_PAIRS)
+    }
+
     fn is(&self, name: &str) -> bool {
-        self.about.name == name || self.about.group == name
+        self.name == name || self.group == name
     }
 }
 

@@ -480,11 +480,11 @@ pub(crate) mod sample {
         let report = report();
         let text = serde_json::to_string(&report).expect("numbers and text");
         let again: Report = serde_json::from_str(&text).expect("its own output");
-        let verdict = crate::baseline::compare(&report, &again);
+        let verdict = crate::baseline::compare(&report, &again, &crate::Args::default());
         let rows = report.problems.iter().map(|p| p.rows.len()).sum::<usize>();
         assert_eq!((verdict.compared, verdict.worse.len()), (rows, 0));
         // Numbers may differ in their last bit, so the way back must lose nothing the other way round either.
-        let verdict = crate::baseline::compare(&again, &report);
+        let verdict = crate::baseline::compare(&again, &report, &crate::Args::default());
         assert_eq!((verdict.compared, verdict.worse.len()), (rows, 0));
         assert_eq!(again.setup.command, report.setup.command);
     }

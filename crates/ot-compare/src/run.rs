@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kantorovich::Registry;
+use kantorovich::{Auto, Registry};
 use solver_api::{
     Capability, Certify, Context, Factory, Options, Problem, Reg, Solution, Solver, certify,
 };
@@ -50,6 +50,17 @@ impl Default for Args {
             date: String::new(),
             command: String::new(),
             machine: String::new(),
+        }
+    }
+}
+
+impl Args {
+    /// Whether the rows of this backend are asked for. `auto` only repeats one of the others and must be named.
+    pub(crate) fn wants_backend(&self, name: &str) -> bool {
+        if self.backends.is_empty() {
+            name != Auto::NAME
+        } else {
+            self.backends.iter().any(|wanted| wanted == name)
         }
     }
 }
@@ -197,7 +208,7 @@ pub fn run(
     Ok(report)
 }
 
-/// Those that are wanted, in the order in which they are named first. `auto` only repeats one of the others and must be asked for.
+/// Those that are wanted, in the order in which they are named first.
 fn choose(registry: &Registry, wanted: &[String]) -> Result<Vec<Arc<dyn Factory>>, Error> {
     if wanted.is_empty() {
         return Ok(registry.iter().map(Arc::clone).collect());

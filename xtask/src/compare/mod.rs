@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Print the report as JSON on standard output instead of the table
     #[arg(long)]
     json: bool,
-    /// An earlier report.json: fail where accuracy has become worse
+    /// An earlier report.json: fail where accuracy has become worse, or a row that was asked for is gone
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Threads that a solve may use
@@ -118,7 +118,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             report.setup.total_seconds
         );
     }
-    Ok(before.map_or(ExitCode::SUCCESS, |before| judge(&before, &report)))
+    Ok(before.map_or(ExitCode::SUCCESS, |before| judge(&before, &report, &wanted)))
 }
 
 /// Writes both files and returns the JSON.
@@ -135,24 +135,29 @@ fn write(report: &Report, folder: &PathBuf) -> Result<String, Box<dyn std::error
     Ok(json)
 }
 
-/// Prints what has become worse than in the baseline, and fails if anything has, or if nothing could be compared.
-fn judge(before: &Report, now: &Report) -> ExitCode {
-    let verdict = baseline::compare(before, now);
-    if !verdict.missing.is_empty() {
+/// Prints what has become worse than in the baseline or is gone, and fails if anything is, or if nothing could be
+/// compared.
+fn judge(before: &Report, now: &Report, asked: &ot_compare::Args) -> ExitCode {
+    let verdict = baseline::compare(before, now, asked);
+    if verdict.left_out > 0 {
         eprintln!(
-            "baseline: {} rows were not run this time",
-            verdict.missing.len()
+            "baseline: {} rows of other backends or problems were left out",
+            verdict.left_out
         );
+    }
+    for line in &verdict.missing {
+        eprintln!("missing: {line}");
     }
     for line in &verdict.worse {
         eprintln!("worse: {line}");
     }
     eprintln!(
-        "baseline: {} rows compared, {} worse",
+        "baseline: {} rows compared, {} worse, {} missing",
         verdict.compared,
-        verdict.worse.len()
+        verdict.worse.len(),
+        verdict.missing.len()
     );
-    if verdict.compared > 0 && verdict.worse.is_empty() {
+    if verdict.passes() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
