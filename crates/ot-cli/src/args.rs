@@ -179,7 +179,7 @@ pub(crate) struct SolveArgs {
         allow_negative_numbers = true, value_parser = whole::<usize>)]
     pub(crate) threads: Option<usize>,
 
-    /// A further setting of the backend; may be repeated
+    /// A setting of the backend that has no option of its own here; may be repeated
     #[arg(
         long,
         value_name = "KEY=VALUE",

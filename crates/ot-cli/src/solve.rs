@@ -241,6 +241,17 @@ fn lacks(registry: &Registry, args: &SolveArgs, option: &str, capability: Capabi
     )
 }
 
+/// Settings that have an option of their own: no backend reads them from `--set`.
+const OWN_OPTIONS: [&str; 7] = [
+    "reg",
+    "reg-rel",
+    "tol",
+    "max-iter",
+    "time-limit",
+    "seed",
+    "threads",
+];
+
 fn options(args: &SolveArgs) -> Result<Options, Failure> {
     let mut options = Options {
         reg: match (args.reg, args.reg_rel) {
@@ -260,6 +271,11 @@ fn options(args: &SolveArgs) -> Result<Options, Failure> {
                 format!("`{pair}` must be KEY=VALUE"),
             ));
         };
+        let hyphened = key.replace('_', "-");
+        if OWN_OPTIONS.contains(&hyphened.as_str()) {
+            let rule = format!("`{key}` has an option of its own: use `--{hyphened}`");
+            return Err(Failure::option("set", rule));
+        }
         let earlier = options.set.insert(key.to_owned(), value.to_owned());
         if earlier.is_some() {
             return Err(Failure::option("set", format!("`{key}` is given twice")));

@@ -263,6 +263,14 @@ fn options_that_nobody_can_honour_are_usage_errors() {
     cost("--seed 1", &["`seed` = 1", "no such setting"]);
     cost("--set colour=red", &["`colour` = red"]);
     cost("--set colour", &["--set", "KEY=VALUE"]);
+    cost("--set tol=1e-5", &["--set: `tol`", "use `--tol`"]);
+    cost("--set reg=1", &["use `--reg`"]);
+    cost("--set reg_rel=1", &["use `--reg-rel`"]);
+    cost("--set max_iter=5", &["use `--max-iter`"]);
+    cost("--set max-iter=5", &["use `--max-iter`"]);
+    cost("--set seed=1", &["use `--seed`"]);
+    cost("--set threads=1", &["use `--threads`"]);
+    cost("--set time_limit=1", &["use `--time-limit`"]);
     cost("--set k=1 --set k=2", &["--set", "twice"]);
     cost("--max-iter 0", &["`max_iter` = 0"]);
     cost("--threads 0", &["`threads` = 0"]);

@@ -76,6 +76,11 @@ pub struct Options {
     pub set: BTreeMap<String, String>,
 }
 
+/// Whether a setting has a field of [`Options`], and so none of its `set`.
+fn is_field(name: &str) -> bool {
+    ["reg", "reg_rel", "tol", "max_iter", "seed"].contains(&name)
+}
+
 /// A setting of a backend, for `ot backends` and help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingSpec {
@@ -180,6 +185,11 @@ impl OptionReader {
     /// backends can tell an option that one lacks from a value that it refuses.
     pub fn finish(self) -> Result<(), Error> {
         let rest = &self.left;
+        // "No such setting; it has `tol`" would contradict itself.
+        if let Some((name, value)) = rest.set.iter().find(|(k, _)| is_field(k)) {
+            let rule = "is a field of `Options` of its own, and no key of `set`";
+            return Err(Error::setting(name, value, rule));
+        }
         let fixed = [
             match rest.reg {
                 Some(Reg::Relative(r)) => ("reg_rel", Some(r.to_string())),
@@ -223,6 +233,14 @@ mod tests {
         assert_eq!(
             error,
             "`precision` = f32: `sinkhorn` has no such setting; it has tol"
+        );
+        // The same name in the wrong place.
+        options.set.insert("tol".into(), "1e-5".into());
+        let mut reader = OptionReader::new("sinkhorn", &options);
+        assert_eq!(reader.tol().unwrap(), Some(1e-9));
+        assert_eq!(
+            reader.finish().unwrap_err().to_string(),
+            "`tol` = 1e-5: is a field of `Options` of its own, and no key of `set`"
         );
         let mut reader = OptionReader::new(
             "x",
