@@ -101,11 +101,28 @@ fn type_name(name: &str) -> Result<String, String> {
         Some(_) if name.starts_with("solver-") => Err(format!(
             "`{name}`: leave out `solver-`, it is added to the crate's name"
         )),
+        Some(kind) if is_used(&kind) => Err(format!(
+            "`{name}`: the new crate's code uses the name `{kind}` for something else; choose another"
+        )),
         Some(kind) => Ok(kind),
         None => Err(format!(
             "`{name}`: a name is lower-case letters and digits, begins with a letter, and its words are joined by single hyphens"
         )),
     }
+}
+
+/// Whether the templates' code has that name already: a type `Box` or `Self` would not compile there. Keywords as such
+/// do no harm, since no name is used without an ending or a capital.
+fn is_used(kind: &str) -> bool {
+    let code = ROOMS.iter().filter(|(place, _)| place.ends_with(".rs"));
+    code.flat_map(|(_, template)| template.lines())
+        .filter(|line| !line.trim_start().starts_with("//"))
+        // Where the new name goes, none stands yet.
+        .map(|line| line.replace("{{Type}}", ""))
+        .any(|line| {
+            let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            words.any(|word| word == kind)
+        })
 }
 
 /// The files that exist and must know of the new crate, as they will read.

@@ -56,6 +56,27 @@ fn names_become_types_or_are_refused() {
     }
 }
 
+/// Each of these was tried: the crate of a refused one does not compile, that of `fn` does.
+#[test]
+fn names_that_would_not_compile_are_refused() {
+    for bad in [
+        "self",
+        "box",
+        "vec",
+        "result",
+        "settings",
+        "solver",
+        "setting-spec",
+    ] {
+        let said = type_name(bad).expect_err(bad);
+        assert!(said.contains("choose another"), "{said}");
+    }
+    // Keywords become `Fn` and `solver_fn`.
+    for good in ["fn", "type", "match", "async", "impl"] {
+        assert!(type_name(good).is_ok(), "{good}");
+    }
+}
+
 /// Whether a list of imports is in order depends on the type's name.
 #[test]
 fn every_room_is_formatted_whatever_the_name() {
