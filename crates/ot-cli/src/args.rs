@@ -41,7 +41,8 @@ Arrays are .npy, .npz (one array, or FILE.npz:KEY) or .csv, in double or single 
 Metrics: sqeuclidean, euclidean, cityblock, chebyshev, minkowski:P, cosine, arc (positions in turns), and
 log1p, atan, asinh, atanh:S, power:P of the Euclidean distance.
 Exit status: 0 solved to tolerance; 2 bad input or usage; 3 an answer that did not reach its tolerance,
-printed all the same; 4 infeasible.";
+printed all the same; 4 infeasible. Ctrl-C ends a solve with the answer so far, status 3; a second one ends
+the program.";
 
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("costs").args(["cost", "x", "grid"]).required(true))]

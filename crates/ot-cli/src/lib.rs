@@ -19,12 +19,17 @@
 //! | 2 ([`Exit::Usage`]) | nothing | one line: the option or argument, the value and the rule |
 //! | 3 ([`Exit::NotConverged`]) | the report, as for 0 | nothing |
 //! | 4 ([`Exit::Infeasible`]) | nothing | one line: the set of sources that proves it |
+//! | 130, 143 | nothing | nothing: SIGINT (Ctrl-C) or SIGTERM ended it |
+//!
+//! On Unix the first of these signals during a solve that can be interrupted cancels it, with status 3 and the
+//! termination `cancelled`; a second one, or one at any other time, ends the process. No half-written file is left.
 #![forbid(unsafe_code)]
 
 mod args;
 mod backends;
 mod exit;
 mod input;
+mod interrupt;
 mod memory;
 mod output;
 mod progress;
@@ -48,9 +53,10 @@ pub use peak_alloc::PeakAlloc;
 /// The command over the arguments and streams of the process: what a binary's `main` returns.
 ///
 /// `extra_bytes` is reported where [`PeakAlloc`] is the binary's global allocator. A progress bar is drawn where
-/// standard error is a terminal.
+/// standard error is a terminal. On Unix, SIGINT and SIGTERM are handled as the crate's page says.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
+    interrupt::listen();
     let cli = Cli::new(registry)
         .memory(&PeakAlloc)
         .progress(io::stderr().is_terminal());

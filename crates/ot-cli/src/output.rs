@@ -8,6 +8,7 @@ use ot_data::{DataError, npy, npz};
 
 use crate::args::SolveArgs;
 use crate::exit::Failure;
+use crate::interrupt::{self, Held};
 
 /// Where to write, checked before the solve: a wrong folder must not cost an hour of work.
 pub(crate) struct Outputs {
@@ -64,11 +65,21 @@ impl Outputs {
                 write_potentials(path, &solution.potentials)
             })?);
         }
-        parts.into_iter().try_for_each(Part::keep)
+        keep_all(parts)
     }
 }
 
-/// A file that is written beside its place, and put there once everything is written. Dropped, it leaves no trace.
+/// Puts all files in their places. A signal finds all of them there, or none.
+fn keep_all(mut parts: Vec<Part<'_>>) -> Result<(), Failure> {
+    let mut held = interrupt::hold();
+    let kept = parts.iter_mut().try_for_each(|part| part.keep(&mut held));
+    // Before the parts, which hold for themselves what is left of them.
+    drop(held);
+    kept
+}
+
+/// A file that is written beside its place, and put there once everything is written. Dropped, it leaves no trace, nor
+/// if a signal ends the process.
 struct Part<'a> {
     option: &'static str,
     path: &'a Path,
@@ -99,7 +110,7 @@ impl<'a> Part<'a> {
         Ok(part)
     }
 
-    fn keep(mut self) -> Result<(), Failure> {
+    fn keep(&mut self, held: &mut Held) -> Result<(), Failure> {
         if let Some(beside) = &self.beside {
             fs::rename(beside, self.path).map_err(|e| {
                 Failure::option(
@@ -107,6 +118,7 @@ impl<'a> Part<'a> {
                     format!("{}: cannot write: {e}", self.path.display()),
                 )
             })?;
+            held.forget(beside);
             self.beside = None;
         }
         Ok(())
@@ -118,6 +130,7 @@ impl Drop for Part<'_> {
         if let Some(beside) = &self.beside {
             // Nothing more can be done about a file that can't be removed.
             let _ = fs::remove_file(beside);
+            interrupt::hold().forget(beside);
         }
     }
 }
@@ -131,11 +144,14 @@ fn beside(path: &Path) -> Option<PathBuf> {
     name.push(path.file_name()?);
     name.push(format!(".{}.part", std::process::id()));
     let beside = path.with_file_name(name);
+    let mut held = interrupt::hold();
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(&beside);
     made.ok()?;
+    held.add(&beside);
+    drop(held);
     if let Ok(about) = fs::metadata(path) {
         // A file that is replaced keeps its permissions, where the system lets us.
         let _ = fs::set_permissions(&beside, about.permissions());
@@ -173,6 +189,8 @@ fn check_writable(option: &str, path: &Path) -> Result<(), Failure> {
         // Opening a pipe or a device may have effects; the answer will be the first to do so.
         return Ok(());
     }
+    // What exists may be a link to a pipe, which opens in its own time: no signal may wait for that.
+    let _held = existing.is_err().then(interrupt::hold);
     let opened = OpenOptions::new()
         .write(true)
         .create(true)
@@ -254,10 +272,8 @@ mod tests {
         };
         drop(Part::write("plan-out", &path, whole).unwrap());
         assert_eq!((fs::read(&path).unwrap(), names()), (b"old".to_vec(), 1));
-        Part::write("plan-out", &path, whole)
-            .unwrap()
-            .keep()
-            .unwrap();
+        let part = Part::write("plan-out", &path, whole).unwrap();
+        keep_all(vec![part]).unwrap();
         assert_eq!((fs::read(&path).unwrap(), names()), (b"new".to_vec(), 1));
     }
 }

@@ -14,6 +14,7 @@ use crate::Cli;
 use crate::args::SolveArgs;
 use crate::exit::{Exit, Failure};
 use crate::input::Inputs;
+use crate::interrupt::{self, Solving};
 use crate::memory::{self, Meter};
 use crate::output::Outputs;
 use crate::progress::Line;
@@ -69,9 +70,14 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
     if let Some(line) = &line {
         context = context.observed(line.observer());
     }
+    context = context.cancelled_by(interrupt::token());
     let pool = context.clone();
+    // Others don't heed the token: there the first signal ends the process.
+    let heeds = capabilities.has(Capability::Interruptible);
+    let solving = heeds.then(Solving::begin);
     let solution =
         on_a_fresh_thread(|| pool.install(|| chosen.solver().solve_with(&problem, &mut context)));
+    drop(solving);
     drop(line);
     let solution = solution?.map_err(hint)?;
     let measured = Measured {

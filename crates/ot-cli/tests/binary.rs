@@ -149,3 +149,142 @@ fn a_closed_pipe_ends_quietly() {
     assert_eq!(stderr_of(&output), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+/// What a signal does: the tests send it as a shell would.
+#[cfg(unix)]
+mod signals {
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    #[cfg(feature = "sinkhorn")]
+    use super::{Value, npy};
+    use super::{folder, stderr_of};
+
+    fn spawn(folder: &Path, args: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_ot"))
+            .current_dir(folder)
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn send(signal: &str, child: &Child) {
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn is_part(name: &str) -> bool {
+        Path::new(name).extension().is_some_and(|e| e == "part")
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let name = |e: std::io::Result<std::fs::DirEntry>| e.unwrap().file_name();
+        entries.map(|e| name(e).into_string().unwrap()).collect()
+    }
+
+    /// Waits until the plan is written and the potentials wait for a reader of their pipe.
+    fn wait_for_part(folder: &Path) {
+        let begun = Instant::now();
+        while !names(folder).iter().any(|name| is_part(name)) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no part");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// An answer that Sinkhorn never reaches: the entry that must be zero falls as 1/k.
+    #[cfg(feature = "sinkhorn")]
+    fn endless(folder: &Path) -> [&'static str; 10] {
+        npy(
+            &folder.join("endless.npy"),
+            &[2, 2],
+            &[0.0, f64::INFINITY, 0.0, 0.0],
+        );
+        [
+            "solve",
+            "--cost",
+            "endless.npy",
+            "--backend",
+            "sinkhorn",
+            "--tol",
+            "1e-11",
+            "--max-iter",
+            "1000000000000000",
+            "--json",
+        ]
+    }
+
+    #[cfg(feature = "sinkhorn")]
+    #[test]
+    fn the_first_one_during_a_solve_gives_the_answer_so_far() {
+        let folder = folder();
+        let args = endless(folder.path());
+        let output = [100, 300, 1000, 3000, 10_000].into_iter().find_map(|wait| {
+            let child = spawn(folder.path(), &args);
+            std::thread::sleep(Duration::from_millis(wait));
+            send("-INT", &child);
+            let output = child.wait_with_output().unwrap();
+            // Too early: it ended before it solved anything.
+            (output.status.code() != Some(130) && output.status.code().is_some()).then_some(output)
+        });
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", stderr_of(&output));
+        assert_eq!(stderr_of(&output), "");
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(json["termination"], "cancelled");
+        assert_eq!(json["converged"], false);
+    }
+
+    #[test]
+    fn one_while_files_are_written_leaves_none() {
+        let folder = folder();
+        let pipe = folder.path().join("fg.npz");
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let before = names(folder.path()).len();
+        let writing = ["solve", "--cost", "cost.npy", "--plan-out", "p.npy"];
+        let writing = [&writing[..], &["--potentials-out", "fg.npz"]].concat();
+        for (signal, status) in [("-INT", 130), ("-TERM", 143)] {
+            let child = spawn(folder.path(), &writing);
+            wait_for_part(folder.path());
+            send(signal, &child);
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(status), "{}", stderr_of(&output));
+            assert_eq!((output.stdout, output.stderr), (vec![], vec![]));
+            assert_eq!(names(folder.path()).len(), before, "{signal}");
+        }
+    }
+
+    #[cfg(feature = "sinkhorn")]
+    #[test]
+    fn a_second_one_ends_what_the_first_one_left() {
+        let folder = folder();
+        let pipe = folder.path().join("fg.npz");
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let args = ["--plan-out", "p.npy", "--potentials-out", "fg.npz"];
+        let args = [&endless(folder.path())[..], &args].concat();
+        let before = names(folder.path()).len();
+        let mut child = spawn(folder.path(), &args);
+        // Until the first one has fallen into the solve, which then goes on to its files.
+        let begun = Instant::now();
+        while !names(folder.path()).iter().any(|name| is_part(name)) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no part");
+            if child.try_wait().unwrap().is_some() {
+                child = spawn(folder.path(), &args);
+            }
+            std::thread::sleep(Duration::from_millis(500));
+            send("-INT", &child);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        send("-INT", &child);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", stderr_of(&output));
+        assert_eq!(output.stdout, b"");
+        assert_eq!(names(folder.path()).len(), before);
+    }
+}
