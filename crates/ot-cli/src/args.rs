@@ -55,7 +55,7 @@ pub(crate) struct SolveArgs {
     #[arg(long, value_name = "FILE", help_heading = "Problem")]
     pub(crate) b: Option<PathBuf>,
 
-    /// The n×m cost matrix; +inf forbids a pair
+    /// The n×m cost matrix; inf forbids a pair (a huge number in its place would cost the others their digits)
     #[arg(long, value_name = "FILE", help_heading = "Problem", conflicts_with_all = ["y", "metric", "lazy"])]
     pub(crate) cost: Option<PathBuf>,
 
