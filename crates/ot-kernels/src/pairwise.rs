@@ -6,7 +6,9 @@
 //! entry later. (`Minkowski` takes powers from the standard library, which is one function per machine.)
 //!
 //! The squared Euclidean distance is a sum of squared differences, not ‖x‖² + ‖y‖² − 2⟨x, y⟩: it is exactly 0
-//! for equal points and relatively accurate (d·2⁻⁵³) for close ones.
+//! for equal points and relatively accurate (d·2⁻⁵³) for close ones. Squares and their sum must stay in the range of
+//! the number type: the caller scales points of another size. `Minkowski` needs no such care, because the power that
+//! would have to be safe depends on p: a sum that leaves the range is taken again, in units of its largest term.
 
 use crate::dispatch::{Isa, isa};
 use crate::simd::{Backend, Elem, Kernel, Lanes, Scalar, run};
@@ -17,13 +19,13 @@ use crate::simd::{Backend, Elem, Kernel, Lanes, Scalar, run};
 pub enum Metric {
     /// `Σ_k (x_k − y_k)²`
     SqEuclidean,
-    /// `√(Σ_k (x_k − y_k)²)`
+    /// `√(Σ_k (x_k − y_k)²)`; the squares must neither underflow nor overflow.
     Euclidean,
     /// `Σ_k |x_k − y_k|`
     L1,
     /// `max_k |x_k − y_k|`
     Chebyshev,
-    /// `(Σ_k |x_k − y_k|^p)^(1/p)`, p > 0.
+    /// `(Σ_k |x_k − y_k|^p)^(1/p)`, p > 0; right wherever it can be represented itself.
     Minkowski(f64),
     /// `1 − ⟨x, y⟩ / (‖x‖·‖y‖)`, clamped to [0, 2]; 0 between two zero vectors, 1 between a zero vector and
     /// another. Equal points may differ from 0 by 2⁻⁵².
@@ -101,6 +103,14 @@ impl<T: Elem> PackedPoints<T> {
 trait Fold: Copy {
     /// Whether `finish` reads the norms.
     const NORMS: bool = false;
+    /// Whether a sum may leave the range in which all terms count, so that `again` is to be asked.
+    const MAY_LEAVE: bool = false;
+
+    /// The distance from the coordinates once more, where `sum` has left that range.
+    #[inline(always)]
+    fn again<T: Elem>(self, _sum: T, _pairs: impl Iterator<Item = (T, T)> + Clone) -> Option<T> {
+        None
+    }
 
     /// # Safety
     /// The instruction set of `V` is available.
@@ -170,6 +180,27 @@ impl Fold for Chebyshev {
 struct Minkowski(f64);
 
 impl Fold for Minkowski {
+    const MAY_LEAVE: bool = true;
+    #[inline(always)]
+    fn again<T: Elem>(self, sum: T, pairs: impl Iterator<Item = (T, T)> + Clone) -> Option<T> {
+        // Above this, a term that is no normal number is rounding beside the sum.
+        let least = if size_of::<T>() == size_of::<f64>() {
+            f64::MIN_POSITIVE / f64::EPSILON
+        } else {
+            f64::from(f32::MIN_POSITIVE / f32::EPSILON)
+        };
+        if least <= sum.into() && sum < T::INFINITY {
+            return None;
+        }
+        let differences = pairs.map(|(x, y)| x.minus(y).magnitude().into());
+        let largest = differences.clone().fold(0.0_f64, f64::max);
+        // Equal points; or a difference that overflows, as the distance then does.
+        if largest == 0.0 || largest == f64::INFINITY {
+            return Some(T::from_f64(largest));
+        }
+        let sum: f64 = differences.map(|t| (t / largest).powf(self.0)).sum();
+        Some(T::from_f64(largest * sum.powf(1.0 / self.0)))
+    }
     #[inline(always)]
     unsafe fn step<V: Lanes>(self, sum: V, x: V, y: V) -> V {
         // SAFETY: the caller's promise.
@@ -261,6 +292,11 @@ fn entry_of<T: Elem, F: Fold>(fold: F, x: &[T], y: &[T]) -> T {
         } else {
             (T::ZERO, T::ZERO)
         };
+        if F::MAY_LEAVE
+            && let Some(distance) = fold.again(sum.0, x.iter().copied().zip(y.iter().copied()))
+        {
+            return distance;
+        }
         fold.finish(sum, Scalar(norm_x), Scalar(norm_y)).0
     }
 }
@@ -299,14 +335,16 @@ impl<T: Elem, F: Fold> Kernel for Block<'_, T, F> {
         let mut at = first / group * group;
         while at < last {
             let panel = &self.y.panels[at / width * width * dim..][..width * dim];
-            let panel = panel[at % width..].as_ptr();
+            let points = &panel[at % width..];
+            let panel = points.as_ptr();
             for (x, out) in self
                 .x
                 .chunks_exact(dim)
                 .zip(self.out.chunks_exact_mut(self.columns))
             {
                 // SAFETY: the panel holds `dim` rows of `width` coordinates, and at % width + group ≤ width;
-                // norms are padded to whole panels; whole groups are stored only where `out` has them.
+                // norms are padded to whole panels; arrays of PANEL_BYTES / 4 elements
+                // hold a group; whole groups are stored only where `out` has them.
                 unsafe {
                     let mut sums = [<T::V<B>>::splat(T::ZERO); Q];
                     for (k, &x) in x.iter().enumerate() {
@@ -316,10 +354,33 @@ impl<T: Elem, F: Fold> Kernel for Block<'_, T, F> {
                             sums[q] = self.fold.step(sums[q], x, y);
                         }
                     }
+                    // What was summed, for folds that may have to sum again.
+                    let mut summed = [T::ZERO; PANEL_BYTES / 4];
+                    if F::MAY_LEAVE {
+                        for q in 0..Q {
+                            sums[q].store(summed.as_mut_ptr().add(q * lanes));
+                        }
+                    }
                     let norm_x = <T::V<B>>::splat(if F::NORMS { norm(x) } else { T::ZERO });
                     for q in 0..Q {
                         let norm_y = <T::V<B>>::load(self.y.norms.as_ptr().add(at + q * lanes));
                         sums[q] = self.fold.finish(sums[q], norm_x, norm_y);
+                    }
+                    if F::MAY_LEAVE {
+                        let mut distances = [T::ZERO; PANEL_BYTES / 4];
+                        for q in 0..Q {
+                            sums[q].store(distances.as_mut_ptr().add(q * lanes));
+                        }
+                        for lane in 0..group {
+                            let y = (0..dim).map(|k| points[k * width + lane]);
+                            let pairs = x.iter().copied().zip(y);
+                            if let Some(d) = self.fold.again(summed[lane], pairs) {
+                                distances[lane] = d;
+                            }
+                        }
+                        for q in 0..Q {
+                            sums[q] = <T::V<B>>::load(distances.as_ptr().add(q * lanes));
+                        }
                     }
                     if first <= at && at + group <= last {
                         let out = out.as_mut_ptr().add(at - first);

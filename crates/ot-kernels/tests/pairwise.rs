@@ -118,3 +118,40 @@ fn cosine_without_a_direction() {
     assert_eq!(entry(Metric::Cosine, &[1.0, 0.0], &[-1.0, 0.0]), 2.0);
     assert_eq!(entry(Metric::Cosine, &[1.0_f32, 0.0], &[0.0, 1.0]), 1.0);
 }
+
+/// Along one axis every power gives the same distance, and ‖t·(1, …, 1)‖ₚ = t·d^(1/p): at any scale that the number
+/// type has, on every path.
+#[test]
+fn minkowski_at_any_scale() {
+    fn check<T: Elem>(exponents: std::ops::Range<i32>, tolerance: f64) {
+        let m = 70;
+        for p in [1.5, 3.0, 40.0, 1000.0] {
+            for scale in exponents.clone().step_by(5).map(|k| 10_f64.powi(k)) {
+                for d in [1, 3] {
+                    let number = |x: f64| T::from_f64(x * scale);
+                    let x = vec![number(0.0); d];
+                    // Equal points, and distances of very different size in one row.
+                    let size = |j: usize| [0.0, 1.0, 0.5, 1e-3, 7.0][j % 5] * (1.0 + j as f64);
+                    let y: Vec<T> = (0..m * d).map(|k| number(size(k / d))).collect();
+                    let packed = PackedPoints::new(&y, d);
+                    let exact = |j: usize| {
+                        let t: f64 = y[j * d].into();
+                        t * (d as f64).powf(1.0 / p)
+                    };
+                    for isa in Isa::available() {
+                        let mut out = vec![T::INFINITY; m];
+                        row_with(isa, Metric::Minkowski(p), &x, &packed, 0, &mut out);
+                        for (j, &found) in out.iter().enumerate() {
+                            let same = entry(Metric::Minkowski(p), &x, &y[j * d..][..d]);
+                            assert!(found == same, "{isa:?} p {p} {scale:e} {j}");
+                            let off = (found.into() - exact(j)).abs();
+                            assert!(off <= tolerance * exact(j), "{isa:?} p {p} {scale:e} {j}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    check::<f64>(-300..300, 1e-12);
+    check::<f32>(-30..35, 1e-5);
+}
