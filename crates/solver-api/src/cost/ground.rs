@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ot_kernels::pairwise::{self, Metric};
 
+use super::scale::Scale;
 use crate::Error;
 
 /// A function h of the Euclidean distance.
@@ -155,7 +156,25 @@ impl Ground {
     /// If the dimensions differ.
     #[must_use]
     pub fn between(&self, x: &[f64], y: &[f64]) -> f64 {
-        self.of(pairwise::entry(self.metric(), x, y))
+        self.of(self.distance(x, y))
+    }
+
+    /// The distance of two points, also where the squares of a Euclidean one are out of range.
+    fn distance(&self, x: &[f64], y: &[f64]) -> f64 {
+        let distance = pairwise::entry(self.metric(), x, y);
+        // A distance within the range of squares has lost nothing to underflow: see `Scale::of`.
+        if self.metric() != Metric::Euclidean || (distance > 0.0 && Scale::of(distance).is_none()) {
+            return distance;
+        }
+        let differences = || x.iter().zip(y).map(|(x, y)| (x - y).abs());
+        let largest = differences().fold(0.0, f64::max);
+        match Scale::of(largest) {
+            Some(scale) if largest.is_finite() => {
+                let squares = differences().map(|t| (t * scale.there) * (t * scale.there));
+                squares.fold(0.0, |sum, t| sum + t).sqrt() * scale.back
+            }
+            _ => distance,
+        }
     }
 
     /// The distance that the cost is a function of.

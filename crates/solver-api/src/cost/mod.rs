@@ -4,6 +4,7 @@ mod dense;
 mod grid;
 mod ground;
 mod points;
+mod scale;
 mod sparse;
 
 use std::fmt::Debug;

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use ndarray::ArrayView2;
-use ot_kernels::pairwise::{self, PackedPoints};
+use ot_kernels::pairwise::{self, Metric, PackedPoints};
 use rayon::prelude::*;
 
+use super::scale::{Scale, extents};
 use super::{Cost, CostKind, CostRange, Ground, LARGEST};
 use crate::Error;
 
@@ -21,10 +22,11 @@ pub struct PointCost {
     dim: usize,
     x: Arc<[f64]>,
     y: Arc<[f64]>,
-    // What the kernels read: unit vectors for the cosine (norms of 1e±200 would overflow), the points
-    // themselves otherwise.
+    // What the kernels read: unit vectors for the cosine (norms of 1e±200 would overflow), scaled points where the
+    // squares of Euclidean distances would leave the range of f64, the points themselves otherwise.
     x_rows: Arc<[f64]>,
     y_packed: Arc<PackedPoints<f64>>,
+    scale: Option<Scale>,
     ground: Ground,
     range: OnceLock<CostRange>,
 }
@@ -32,8 +34,9 @@ pub struct PointCost {
 impl PointCost {
     /// `x` holds n points and `y` m points of dimension `dim`, row-major.
     ///
-    /// Coordinates must be finite, differences must not overflow, the cosine refuses the origin, `arc` wants
-    /// `dim` = 1, and `atanh:S` refuses an S that a distance reaches (a bounding box decides where it can;
+    /// Coordinates must be finite, the largest cost must be within 1e300, the cosine refuses the origin, `arc` wants
+    /// `dim` = 1, points that differ must not all be at a cost below the normal numbers of f64 (squared distances
+    /// of points 1e-170 apart are 1e-340, which is no number but 0), and `atanh:S` refuses an S that a distance reaches (a bounding box decides where it can;
     /// otherwise, and for closures, all pairs are computed once).
     pub fn new(
         x: impl Into<Arc<[f64]>>,
@@ -49,8 +52,16 @@ impl PointCost {
             let expected = "`arc` takes positions in turns, one number a point".to_owned();
             return Err(Error::shape("x", &[n, dim], expected));
         }
-        let x_rows = prepared("x", &x, dim, &ground)?;
-        let y_rows = prepared("y", &y, dim, &ground)?;
+        let extents = extents([&x, &y], dim);
+        let spread = extents.iter().copied().fold(0.0, f64::max);
+        let scale = (ground.metric() == Metric::Euclidean)
+            .then(|| Scale::of(spread))
+            .flatten();
+        let rows = |argument, points: &Arc<[f64]>| match scale {
+            Some(scale) => Ok(scaled(points, &extents, scale)),
+            None => prepared(argument, points, dim, &ground),
+        };
+        let (x_rows, y_rows) = (rows("x", &x)?, rows("y", &y)?);
         let y_packed = Arc::new(PackedPoints::new(&y_rows, dim));
         let cost = Self {
             n,
@@ -60,10 +71,11 @@ impl PointCost {
             y,
             x_rows,
             y_packed,
+            scale,
             ground,
             range: OnceLock::new(),
         };
-        cost.check_reach()?;
+        cost.check_reach(&extents)?;
         Ok(cost)
     }
 
@@ -105,8 +117,9 @@ impl PointCost {
         &self.ground
     }
 
-    /// No distance may overflow, or reach the pole of atanh, or be NaN by a closure's fault.
-    fn check_reach(&self) -> Result<(), Error> {
+    /// No distance may overflow, or reach the pole of atanh, or be NaN by a closure's fault. `extents` is the
+    /// corner-to-corner vector of the box around both clouds, which bounds every difference.
+    fn check_reach(&self, extents: &[f64]) -> Result<(), Error> {
         if matches!(self.ground, Ground::OfDistance(..)) {
             let range = super::validate(self)?;
             // Just made, so nobody can have set it before.
@@ -116,31 +129,20 @@ impl PointCost {
         if matches!(self.ground, Ground::Cosine | Ground::Arc) {
             return Ok(());
         }
-        // The corner-to-corner vector of the box around both clouds bounds every difference.
         let zero = vec![0.0; self.dim];
-        let mut extent = vec![0.0; self.dim];
-        for k in 0..self.dim {
-            let column = || {
-                let of = |p: &'_ Arc<[f64]>| {
-                    p.iter()
-                        .skip(k)
-                        .step_by(self.dim)
-                        .copied()
-                        .collect::<Vec<_>>()
-                };
-                of(&self.x).into_iter().chain(of(&self.y))
-            };
-            extent[k] =
-                column().fold(f64::NEG_INFINITY, f64::max) - column().fold(f64::INFINITY, f64::min);
+        let bound = self.ground.between(extents, &zero);
+        // A cost as small as the differences themselves is a distance, and has their digits.
+        let spread = Ground::Chebyshev.between(extents, &zero);
+        if bound < f64::MIN_POSITIVE && bound < spread {
+            let rule = "the ground cost underflows over this whole range; rescale the points";
+            return Err(self.refused(rule));
         }
-        let bound = self.ground.between(&extent, &zero);
         if bound <= LARGEST {
             return Ok(());
         }
-        if let Ground::Atanh(s) = self.ground {
-            if !Ground::Euclidean.between(&extent, &zero).is_finite() {
-                return Err(self.overflow());
-            }
+        if let Ground::Atanh(s) = self.ground
+            && Ground::Euclidean.between(extents, &zero).is_finite()
+        {
             let mut row = vec![0.0; self.m];
             for i in 0..self.n {
                 self.row(i, &mut row);
@@ -151,20 +153,38 @@ impl PointCost {
             }
             return Ok(());
         }
-        Err(self.overflow())
+        Err(self.refused("the ground cost over this range overflows; rescale the points"))
     }
 
-    fn overflow(&self) -> Error {
-        let at = (0..self.x.len()).max_by(|&i, &k| self.x[i].abs().total_cmp(&self.x[k].abs()));
-        let at = at.unwrap_or(0);
+    /// The error that names the largest coordinate.
+    fn refused(&self, rule: &'static str) -> Error {
+        let largest = |argument, points: &[f64]| {
+            let at = (0..points.len()).max_by(|&i, &k| points[i].abs().total_cmp(&points[k].abs()));
+            let at = at.unwrap_or(0);
+            (argument, at, points[at])
+        };
+        let (x, y) = (largest("x", &self.x), largest("y", &self.y));
+        let (argument, at, value) = if y.2.abs() > x.2.abs() { y } else { x };
         Error::InvalidPoint {
-            argument: "x",
+            argument,
             row: at / self.dim,
             col: at % self.dim,
-            value: self.x[at],
-            rule: "the ground cost over this range overflows; rescale the points",
+            value,
+            rule,
         }
     }
+}
+
+/// The points in units in which squares of differences are normal numbers. A coordinate that all points share adds
+/// nothing to any distance: it is left out, because it may lie too far from the others to be scaled with them. (One
+/// that they do not share is within 2⁵⁴ times its extent, and so stays finite.)
+fn scaled(points: &[f64], extents: &[f64], scale: Scale) -> Arc<[f64]> {
+    let of_axis = |(&v, &extent): (&f64, &f64)| if extent == 0.0 { 0.0 } else { v * scale.there };
+    points
+        .iter()
+        .zip(extents.iter().cycle())
+        .map(of_axis)
+        .collect()
 }
 
 fn count(argument: &'static str, points: &[f64], dim: usize) -> Result<usize, Error> {
@@ -238,13 +258,17 @@ impl Cost for PointCost {
             cols.len(),
             out,
         );
+        if let Some(scale) = self.scale {
+            out.iter_mut().for_each(|d| *d *= scale.back);
+        }
         if !self.ground.is_metric() {
             out.iter_mut().for_each(|c| *c = self.ground.of(*c));
         }
     }
 
     fn entry(&self, i: usize, j: usize) -> f64 {
-        if matches!(self.ground, Ground::Cosine) {
+        // What the kernels read is packed; only unchanged points are at hand one by one.
+        if self.scale.is_some() || matches!(self.ground, Ground::Cosine) {
             let mut entry = [0.0];
             self.block(i..i + 1, j..j + 1, &mut entry);
             return entry[0];
@@ -313,5 +337,152 @@ mod tests {
         assert!(build(&[0.0], &[2.0], 1, Ground::Atanh(2.0)).is_err());
         assert!(build(&[0.0], &[2.0], 1, Ground::Atanh(2.1)).is_ok());
         assert!(build(&[0.0], &[1.0], 1, Ground::of_distance("nan", |_| f64::NAN)).is_err());
+    }
+    type OfDistance = fn(f64) -> f64;
+
+    /// Every ground of a distance, as a function of the Euclidean distance in one dimension, with the largest distance
+    /// it takes.
+    fn grounds() -> Vec<(Ground, OfDistance, f64)> {
+        vec![
+            (Ground::Euclidean, |d| d, 1e300),
+            (Ground::Cityblock, |d| d, 1e300),
+            (Ground::Chebyshev, |d| d, 1e300),
+            (Ground::Minkowski(1.0), |d| d, 1e300),
+            (Ground::Minkowski(3.0), |d| d, 1e300),
+            (Ground::Minkowski(100.0), |d| d, 1e300),
+            (Ground::Log1p, f64::ln_1p, 1e300),
+            (Ground::Atan, f64::atan, 1e300),
+            (Ground::Asinh, f64::asinh, 1e300),
+            (Ground::Atanh(3e302), |d| (d / 3e302).atanh(), 1e300),
+            (Ground::Power(0.5), f64::sqrt, 1e300),
+            (Ground::Power(1.0), |d| d, 1e300),
+            (Ground::Power(1.5), |d| d.powf(1.5), 1e199),
+            (Ground::SqEuclidean, |d| d * d, 1e149),
+            (Ground::of_distance("half", |d| 0.5 * d), |d| 0.5 * d, 1e300),
+        ]
+    }
+
+    /// `cost` by every accessor against `exact`.
+    fn agrees(cost: &PointCost, exact: impl Fn(usize, usize) -> f64, tolerance: f64, name: &str) {
+        let (n, m) = cost.shape();
+        let mut all = vec![f64::NAN; n * m];
+        cost.block(0..n, 0..m, &mut all);
+        let dense = super::super::DenseCost::materialize(cost).unwrap();
+        let (mut row, mut narrow) = (vec![f64::NAN; m], vec![f32::NAN; m]);
+        let mut range = CostRange::EMPTY;
+        for i in 0..n {
+            cost.row(i, &mut row);
+            cost.row_f32(i, &mut narrow);
+            for j in 0..m {
+                let (found, wanted) = (cost.entry(i, j), exact(i, j));
+                assert!(
+                    (found - wanted).abs() <= tolerance * wanted,
+                    "{name} [{i}, {j}]: {found:e} ≠ {wanted:e}"
+                );
+                let mut one = [f64::NAN];
+                cost.block(i..i + 1, j..j + 1, &mut one);
+                let others = [row[j], all[i * m + j], one[0], dense.entry(i, j)];
+                assert_eq!(others, [found; 4], "{name} [{i}, {j}]");
+                assert_eq!(narrow[j], found as f32, "{name} [{i}, {j}]");
+                range.include(found);
+            }
+        }
+        assert_eq!(cost.range(), range, "{name}");
+    }
+
+    #[test]
+    fn distances_on_a_line_at_any_scale() {
+        for (ground, h, most) in grounds() {
+            for exponent in (-300..=298).step_by(2) {
+                let scale = 10_f64.powi(exponent);
+                let farthest = 5.0 * scale;
+                // Below the normal numbers there is nothing to compare with: that is refused, see below.
+                if farthest > most || h(0.5 * scale) < f64::MIN_POSITIVE {
+                    continue;
+                }
+                let name = format!("{ground} at {scale:e}");
+                let of = |p: &[f64]| p.iter().map(|v| v * scale).collect::<Vec<_>>();
+                let (x, y) = (of(&[0.0, 1.0, -2.0]), of(&[1.5, 1.0, 3.0, 0.0]));
+                let cost = PointCost::new(x.clone(), y.clone(), 1, ground.clone()).unwrap();
+                agrees(&cost, |i, j| h((x[i] - y[j]).abs()), 1e-13, &name);
+                let direct = |i: usize, j: usize| ground.between(&x[i..=i], &y[j..=j]);
+                agrees(&cost, direct, 0.0, &name);
+                // The reviewer's two points.
+                let pair = PointCost::new(vec![0.0], vec![scale], 1, ground.clone()).unwrap();
+                agrees(&pair, |_, _| h(scale), 1e-13, &name);
+            }
+        }
+    }
+
+    #[test]
+    fn clouds_that_were_single_precision() {
+        for exponent in [-44, -30, -3, 4, 30, 37] {
+            let narrow = |v: f32| f64::from(v * 10_f32.powi(exponent));
+            let (x, y) = ([0.0, 1.25].map(narrow), [1.0, -0.5, 0.75].map(narrow));
+            for ground in [Ground::Euclidean, Ground::Minkowski(9.0)] {
+                let cost = PointCost::new(x, y, 1, ground.clone()).unwrap();
+                let name = format!("{ground} at 1e{exponent}");
+                agrees(&cost, |i, j| (x[i] - y[j]).abs(), 1e-13, &name);
+            }
+        }
+    }
+
+    #[test]
+    fn clouds_in_space_at_any_scale_are_the_cloud_at_scale_one() {
+        let x: Vec<f64> = (0..15).map(|k| (k as f64 * 0.731).sin()).collect();
+        let y: Vec<f64> = (0..21).map(|k| (k as f64 * 1.37).cos()).collect();
+        for ground in [
+            Ground::Euclidean,
+            Ground::Cityblock,
+            Ground::Chebyshev,
+            Ground::Minkowski(3.0),
+            Ground::Minkowski(50.0),
+        ] {
+            let unit = PointCost::new(x.clone(), y.clone(), 3, ground.clone()).unwrap();
+            for exponent in (-990..=990).step_by(15) {
+                let scale = 2_f64.powi(exponent);
+                let of = |p: &[f64]| p.iter().map(|v| v * scale).collect::<Vec<_>>();
+                let cost = PointCost::new(of(&x), of(&y), 3, ground.clone()).unwrap();
+                let name = format!("{ground} at {scale:e}");
+                // A root of a sum as small as 1e-290 loses two digits.
+                agrees(&cost, |i, j| scale * unit.entry(i, j), 1e-13, &name);
+                if ground.metric() == Metric::Euclidean {
+                    // Powers of two change no bit.
+                    agrees(&cost, |i, j| scale * unit.entry(i, j), 0.0, &name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_coordinate_may_be_of_any_size() {
+        for far in [1e9, 1e200, -1e300] {
+            let (x, y) = (vec![far, 0.0], vec![far, 3e-200, far, 4e-170]);
+            let cost = PointCost::new(x, y, 2, Ground::Euclidean).unwrap();
+            agrees(&cost, |_, j| [3e-200, 4e-170][j], 1e-15, "shared");
+        }
+        // Far from the origin, differences are what the numbers leave of them.
+        let cost = PointCost::new(vec![1e9], vec![1e9 + 0.5], 1, Ground::Euclidean).unwrap();
+        assert_eq!(cost.entry(0, 0), 0.5);
+    }
+
+    #[test]
+    fn costs_that_no_number_can_tell_are_refused() {
+        let of = |x: f64, ground| PointCost::new(vec![0.0, 0.0], vec![x, 0.0], 1, ground);
+        let refused = |result: Result<PointCost, Error>, word: &str| {
+            let said = result.err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(said.contains(word) && said.contains('y'), "{said}");
+        };
+        refused(of(1e-170, Ground::SqEuclidean), "underflows");
+        refused(of(1e-170, Ground::Power(2.0)), "underflows");
+        refused(of(1e-170, Ground::Atanh(1e200)), "underflows");
+        refused(of(1e160, Ground::SqEuclidean), "overflows");
+        refused(of(2e300, Ground::Euclidean), "overflows");
+        // Beside larger ones they are rounding; and equal points are at distance 0.
+        let (x, y) = (vec![0.0], vec![1e-170, 1.0]);
+        assert!(PointCost::new(x, y, 1, Ground::SqEuclidean).is_ok());
+        assert!(of(0.0, Ground::SqEuclidean).is_ok());
+        // Subnormal distances are all there is of them.
+        assert_eq!(of(1e-310, Ground::Euclidean).unwrap().entry(0, 0), 1e-310);
     }
 }
