@@ -38,6 +38,8 @@ pub(super) fn answer(
     }
     if subject.has(Capability::Entropic) {
         entropic::form(subject, name, problem, s, &measured)?;
+    } else if subject.has(Capability::Exact) && s.reg != 0.0 {
+        return Err(format!("{name}: an exact answer reports reg = {}", s.reg));
     }
     if subject.has(Capability::Exact) {
         optimal(subject, name, problem, s, bracket)?;
