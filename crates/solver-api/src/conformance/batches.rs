@@ -31,11 +31,20 @@ pub(super) fn section(suite: &mut Suite<'_>) {
         warm,
     );
     suite.check(
+        "a warm start is looked at",
+        &[Balanced, WarmStart],
+        warm_counts,
+    );
+    suite.check(
         "a useless warm start does no harm",
         &[Balanced],
         useless_warm,
     );
 }
+
+/// Problems whose iterations are counted, and how many each must need on average for the counts to tell something.
+const STARTS: u64 = 3;
+const MANY: u64 = 8;
 
 fn same(
     subject: &Subject<'_>,
@@ -200,6 +209,53 @@ fn warm(subject: &Subject<'_>) -> Verdict {
     {
         return Err(format!(
             "from its own potentials it took {again} iterations, cold {cold}"
+        ));
+    }
+    Ok(())
+}
+
+/// A solver that counts its iterations tells whether it looks at a warm start. From the potentials of its own answer
+/// an entropic one has fewer to do. A simplex may have more, where its own start is the better one, but not as many
+/// as from nowhere in every problem, from good potentials and from bad ones alike.
+fn warm_counts(subject: &Subject<'_>) -> Verdict {
+    let size = subject.expect.max_size;
+    let mut counts = Vec::new();
+    for seed in 351..351 + STARTS {
+        let problem = generic(seed, size, size, 1.0)?;
+        let solver = subject.solver(&problem)?;
+        let cold = subject.run("cold", solver.as_ref(), &problem, &mut Context::default())?;
+        let mut random = Random::new(seed);
+        let bad = Potentials::new(random.vec(size, -0.5, 0.5), random.vec(size, -0.5, 0.5));
+        let from = |potentials: &Potentials| {
+            let mut context = Context::new().warm(potentials.clone());
+            let warm = subject.run("warm", solver.as_ref(), &problem, &mut context)?;
+            Ok::<_, String>(warm.convergence.iterations)
+        };
+        let found = (
+            cold.convergence.iterations,
+            from(&cold.potentials)?,
+            from(&bad)?,
+        );
+        let (Some(cold), Some(good), Some(bad)) = found else {
+            return Ok(());
+        };
+        counts.push([cold, good, bad]);
+    }
+    let [cold, good] = [0, 1].map(|k| counts.iter().map(|c| c[k]).sum::<u64>());
+    if cold < MANY * STARTS {
+        return Ok(());
+    }
+    if subject.has(Capability::Entropic) && good >= cold {
+        return Err(format!(
+            "from its own potentials it took {good} iterations, cold {cold}"
+        ));
+    }
+    let same = counts
+        .iter()
+        .all(|[cold, good, bad]| cold == good && cold == bad);
+    if subject.has(Capability::Deterministic) && same {
+        return Err(format!(
+            "cold, from its own potentials and from random ones it took as many iterations: {counts:?}"
         ));
     }
     Ok(())
