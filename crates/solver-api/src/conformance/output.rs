@@ -9,8 +9,8 @@ use super::cases::{generic, text};
 use super::subject::Subject;
 use super::{Suite, Verdict, verify};
 use crate::{
-    CancelToken, Capability, Certify, Context, DenseCost, Error, Marginals, Measure, Problem,
-    Progress, Solution, Termination,
+    Batch, CancelToken, Capability, Certify, Context, DenseCost, Error, Marginals, Measure,
+    Problem, Progress, Solution, Termination,
 };
 
 pub(super) fn section(suite: &mut Suite<'_>) {
@@ -135,25 +135,33 @@ fn partial(subject: &Subject<'_>) -> Verdict {
 }
 
 fn one_iteration(subject: &Subject<'_>) -> Verdict {
-    let problem = generic(12, 9, 10, 1.0)?;
-    let mut options = subject.options(subject.reg(&problem));
-    options.max_iter = Some(1);
-    let solver = subject.make(&options)?;
-    let s = solver
-        .solve(&problem)
-        .map_err(|e| format!("max_iter = 1 is an error, not an answer: {e}"))?;
-    match s.convergence.iterations {
-        Some(0 | 1) => {}
-        Some(more) => return Err(format!("max_iter = 1: did {more} iterations")),
-        None => return Err("max_iter = 1: the iterations are not counted".to_owned()),
+    let size = subject.expect.max_size;
+    // A small one may be solved within the limit.
+    for problem in [generic(12, 9, 10, 1.0)?, generic(18, size, size, 1.0)?] {
+        let mut options = subject.options(subject.reg(&problem));
+        options.max_iter = Some(1);
+        let solver = subject.make(&options)?;
+        let s = solver
+            .solve(&problem)
+            .map_err(|e| format!("max_iter = 1 is an error, not an answer: {e}"))?;
+        let limited = s.convergence.termination == Termination::IterationLimit;
+        match s.convergence.iterations {
+            Some(0) if limited => {
+                return Err("max_iter = 1: stopped by it, but counts no iteration".to_owned());
+            }
+            Some(0 | 1) => {}
+            Some(more) => return Err(format!("max_iter = 1: did {more} iterations")),
+            None => return Err("max_iter = 1: the iterations are not counted".to_owned()),
+        }
+        unfinished(
+            subject,
+            "max_iter = 1",
+            &problem,
+            s,
+            Termination::IterationLimit,
+        )?;
     }
-    unfinished(
-        subject,
-        "max_iter = 1",
-        &problem,
-        s,
-        Termination::IterationLimit,
-    )
+    Ok(())
 }
 
 /// Either a full answer, or one that says `termination`, is refused by `require_converged`, and is honest.
@@ -184,20 +192,38 @@ pub(super) fn unfinished(
 }
 
 fn without_certificate(subject: &Subject<'_>) -> Verdict {
-    let problem = generic(13, 5, 5, 1.0)?;
-    let solver = subject.solver(&problem)?;
-    let mut context = Context::new().certified(Certify::Off);
-    let s = solver
-        .solve_with(&problem, &mut context)
-        .map_err(|e| format!("refused: {e}"))?;
-    let with = subject.solve("with a certificate", &problem)?;
-    subject.expect_value(
-        "without",
-        "transport_cost",
-        s.transport_cost,
-        with.transport_cost,
-        subject.slack(&problem),
-    )
+    let size = subject.expect.max_size;
+    let (small, large) = (generic(13, 5, 5, 1.0)?, generic(17, size, size, 1.0)?);
+    for problem in [&small, &large] {
+        let solver = subject.solver(problem)?;
+        let mut context = Context::new().certified(Certify::Off);
+        let s = solver
+            .solve_with(problem, &mut context)
+            .map_err(|e| format!("refused: {e}"))?;
+        uncertified("switched off", &s)?;
+        let with = subject.solve("with a certificate", problem)?;
+        subject.expect_value(
+            "without",
+            "transport_cost",
+            s.transport_cost,
+            with.transport_cost,
+            subject.slack(problem),
+        )?;
+        let batch = Batch::Separate(vec![problem.clone(), problem.clone()]);
+        for answer in solver.solve_batch(&batch, &mut context) {
+            let answer = answer.map_err(|e| format!("refused in a batch: {e}"))?;
+            uncertified("switched off for a batch", &answer)?;
+        }
+    }
+    Ok(())
+}
+
+/// Only a bracket that comes for free may be there.
+fn uncertified(name: &str, s: &Solution) -> Verdict {
+    if s.certificate.is_some() && s.certify_time > Duration::ZERO {
+        return Err(format!("{name}: a certificate was computed all the same"));
+    }
+    Ok(())
 }
 
 fn deadline(subject: &Subject<'_>) -> Verdict {
@@ -208,7 +234,7 @@ fn deadline(subject: &Subject<'_>) -> Verdict {
         .solver(&problem)?
         .solve_with(&problem, &mut context)
         .map_err(|e| format!("a deadline is an error, not an answer: {e}"))?;
-    unfinished(
+    stopped(
         subject,
         "deadline in the past",
         &problem,
@@ -227,13 +253,56 @@ fn cancelled(subject: &Subject<'_>) -> Verdict {
         .solver(&problem)?
         .solve_with(&problem, &mut context)
         .map_err(|e| format!("a cancellation is an error, not an answer: {e}"))?;
-    unfinished(
+    stopped(
         subject,
         "cancelled before the start",
         &problem,
         s,
         Termination::Cancelled,
     )
+}
+
+/// An answer to a solve that had to stop from its start on. A full one is excused only where the solver makes no check
+/// above its tolerance: the same call that tells the observer tells the solver to stop.
+fn stopped(
+    subject: &Subject<'_>,
+    name: &str,
+    problem: &Problem,
+    s: Solution,
+    termination: Termination,
+) -> Verdict {
+    if s.convergence.converged() && makes_unmet_checks(subject, problem)? {
+        return Err(format!(
+            "{name}: solved in full, though it makes checks above its tolerance, at which it must stop"
+        ));
+    }
+    unfinished(subject, name, problem, s, termination)
+}
+
+/// Whether a solve that nobody disturbs makes a check above its tolerance.
+fn makes_unmet_checks(subject: &Subject<'_>, problem: &Problem) -> Result<bool, String> {
+    let unmet = Arc::new(AtomicBool::new(false));
+    let watch = {
+        let unmet = Arc::clone(&unmet);
+        move |p: &Progress| {
+            unmet.fetch_or(p.error > p.tol, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        }
+    };
+    let solver = subject.solver(problem)?;
+    let mut context = Context::new().observed(watch);
+    subject.run("undisturbed", solver.as_ref(), problem, &mut context)?;
+    Ok(unmet.load(Ordering::Relaxed))
+}
+
+/// The iterations reported are no fewer than the solver had done at a check.
+pub(super) fn counted(name: &str, s: &Solution, seen: u64) -> Verdict {
+    match s.convergence.iterations {
+        Some(count) if count < seen => Err(format!(
+            "{name}: reports {count} iterations, but had done {seen} at its last check"
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn observer(subject: &Subject<'_>) -> Verdict {
@@ -268,6 +337,7 @@ fn observer(subject: &Subject<'_>) -> Verdict {
     if s.convergence.history.is_empty() {
         return Err("the history that was asked for is empty".to_owned());
     }
+    counted("observed", &s, last.load(Ordering::Relaxed))?;
     // Break at the first check: a solver that was not done there must stop.
     let unmet = Arc::new(AtomicBool::new(false));
     let breaker = {

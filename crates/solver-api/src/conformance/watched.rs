@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cases::{generic, text};
-use super::output::unfinished;
+use super::output::{counted, unfinished};
 use super::subject::{Subject, rounding};
 use super::{Suite, Verdict, oracle};
 use crate::{Batch, Capability, Certify, Context, Problem, Progress, Termination};
@@ -128,11 +128,12 @@ fn all_seen(subject: &Subject<'_>) -> Verdict {
                 let name = format!("problem {k} of the batch");
                 let problem = text(batch.problem(k))?;
                 let answer = answer.map_err(|e| format!("{name}: refused: {e}"))?;
-                subject.converged(&name, &problem, answer)?;
+                let answer = subject.converged(&name, &problem, answer)?;
                 let own = || seen.iter().filter(|p| p.problem == k);
-                if own().next().is_none() {
+                let Some(last) = own().map(|p| p.iteration).max() else {
                     return Err(format!("{name}: the observer never saw it"));
-                }
+                };
+                counted(&name, &answer, last)?;
                 if !own().is_sorted_by_key(|p| p.iteration) {
                     return Err(format!("{name}: its checks came out of order"));
                 }
