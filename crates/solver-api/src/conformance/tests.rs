@@ -37,6 +37,12 @@ enum Fault {
     BracketTooHigh,
     RelaxedLowerTooHigh,
     RelaxedUpperTooLow,
+    IgnoresDeadline,
+    IgnoresToken,
+    DropsWarmStart,
+    AlwaysCertifies,
+    ReportsReg,
+    CountsNothing,
 }
 
 /// Exact, by the suite's own oracle.
@@ -130,9 +136,13 @@ impl Solver for Exact {
         let outcome = Outcome {
             plan: DensePlan::new(n, m, best.plan)?.into(),
             potentials: Potentials::new(best.f, best.g),
-            reg: 0.0,
+            reg: if self.fault == Fault::ReportsReg {
+                1.0
+            } else {
+                0.0
+            },
             termination,
-            iterations: Some(1),
+            iterations: Some(u64::from(self.fault != Fault::CountsNothing)),
             history: if context.keep_history {
                 vec![crate::Check {
                     iteration: 1,
@@ -269,6 +279,17 @@ impl Solver for Entropic {
         let started = Instant::now();
         self.capabilities().require(self.name(), problem)?;
         check_feasible(problem)?;
+        let mut spoilt = context.clone();
+        match self.fault {
+            Fault::IgnoresDeadline => spoilt = spoilt.time_limit(Duration::MAX),
+            Fault::IgnoresToken => spoilt = spoilt.cancelled_by(&CancelToken::new()),
+            Fault::DropsWarmStart => spoilt.warm_start = None,
+            Fault::AlwaysCertifies if spoilt.certify == Certify::Off => {
+                spoilt.certify = Certify::AtEnd;
+            }
+            _ => {}
+        }
+        let context = &spoilt;
         let (n, m) = problem.shape();
         let costs = oracle::matrix(problem);
         let (a, b) = (problem.a().weights(), problem.b().weights());
@@ -443,6 +464,8 @@ fn wrong_exact_solvers_are_caught() {
         (Fault::StopsBatch, "answers to"),
         (Fault::MixesIndices, "never saw it"),
         (Fault::OneStopStopsAll, "beside one that was stopped"),
+        (Fault::ReportsReg, "reports reg = 1"),
+        (Fault::CountsNothing, "reports 0 iterations"),
     ] {
         caught(&check(exact(fault), &expect_exact().cases(4)), fault, word);
     }
@@ -461,6 +484,16 @@ fn wrong_entropic_solvers_are_caught() {
         (Fault::RelaxedLowerTooHigh, "a planted relaxed optimum"),
         (Fault::RelaxedUpperTooLow, "a planted relaxed optimum"),
         (Fault::TrustsWarmStart, "a useless warm start does no harm"),
+        (
+            Fault::IgnoresDeadline,
+            "deadline in the past: solved in full",
+        ),
+        (
+            Fault::IgnoresToken,
+            "cancelled before the start: solved in full",
+        ),
+        (Fault::DropsWarmStart, "a warm start is looked at"),
+        (Fault::AlwaysCertifies, "a certificate was computed"),
     ] {
         caught(
             &check(entropic(fault), &expect_entropic().cases(4)),
