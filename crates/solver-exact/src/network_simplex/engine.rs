@@ -125,6 +125,7 @@ pub(super) struct Workspace {
     entropic: Entropic,
     placed: Placement,
     found: Vec<(f64, u32)>,
+    reduced: Vec<f64>,
     /// Whether the start put mass on forbidden pairs.
     stranded: bool,
 }
@@ -147,7 +148,7 @@ impl Workspace {
     /// Solves one problem; plan and potentials are then read from the workspace.
     pub(super) fn solve(&mut self, instance: &Instance<'_>, check: &mut Check<'_>) -> Outcome {
         let (n, m) = (instance.supply.len(), instance.demand.len());
-        let by_rows = n * m <= instance.in_cache && instance.warm.is_none();
+        let by_rows = n * m <= instance.in_cache;
         self.units.assign(instance.supply, instance.demand);
         self.tree.reset(n, m);
         self.buffer.clear();
@@ -274,7 +275,10 @@ impl Workspace {
         let (n, m) = (instance.supply.len(), instance.demand.len());
         self.placed.begin(&self.units.supply, &self.units.demand);
         let sinks = &mut self.tree.potential[n..n + m];
-        if self.entropic.run(instance, sinks, &mut self.buffer) {
+        let (buffer, entropic) = (&mut self.buffer, &mut self.entropic);
+        let warm = instance.warm.is_some()
+            && entropic.run_warm(instance, sinks, buffer, &mut self.reduced);
+        if warm || entropic.run(instance, sinks, buffer) {
             self.entropic.place(instance, &mut self.placed);
         }
     }

@@ -520,3 +520,38 @@ fn a_start_that_is_stopped_stops_soon_and_has_a_plan() {
         }
     }
 }
+
+#[test]
+fn potentials_nearly_right_save_pivots_and_wrong_ones_cost_nothing() {
+    let mut rng = Pcg64::seed_from_u64(12);
+    let n = 90;
+    let (x, y): (Vec<f64>, Vec<f64>) = (0..2 * n)
+        .map(|_| (rng.random::<f64>(), rng.random::<f64>()))
+        .unzip();
+    let c: Vec<f64> = (0..n * n)
+        .map(|k| (x[k / n] - x[n + k % n]).powi(2) + (y[k / n] - y[n + k % n]).powi(2))
+        .collect();
+    let mut weights = || {
+        let w: Vec<f64> = (0..n).map(|_| rng.random_range(0.1..1.0)).collect();
+        let total: f64 = w.iter().sum();
+        w.iter().map(|w| w / total).collect::<Vec<f64>>()
+    };
+    let (a, b) = (weights(), weights());
+    let cold = solve(&a, &b, &c);
+    let near: Vec<f64> = cold
+        .g
+        .iter()
+        .zip(0..)
+        .map(|(g, k)| g + 1e-4 * f64::from(k % 3))
+        .collect();
+    let wrong: Vec<f64> = (0..n)
+        .map(|k| if k % 2 == 0 { 1e6 } else { -3.0 })
+        .collect();
+    let warm = solve_warm(&a, &b, &c, Some(&near));
+    let misled = solve_warm(&a, &b, &c, Some(&wrong));
+    assert!(2 * warm.outcome.pivots < cold.outcome.pivots);
+    assert!(misled.outcome.pivots <= 2 * cold.outcome.pivots);
+    for other in [&warm, &misled] {
+        assert!((other.value - cold.value).abs() < 1e-14);
+    }
+}
