@@ -425,16 +425,17 @@ impl Run<'_, '_> {
         }
     }
 
-    /// One pivot, and whether the run must end after it.
+    /// One pivot, and whether the run must end after it; or the end before it, where no pivot is left. (Pricing goes on
+    /// after the last one: the basis may be optimal.)
     fn bring_in(&mut self, source: u32, sink: u32, cost: f64, reduced: f64) -> Option<Status> {
+        if self.pivots >= self.max_pivots {
+            return Some(Status::IterationLimit);
+        }
         let units = self.tree.pivot(source, sink, cost, reduced);
         self.pivots += 1;
         self.value += reduced * (units as f64 * self.unit);
         if self.stop_at_zero && self.value <= 0.5 * self.unit {
             return Some(Status::Optimal);
-        }
-        if self.pivots >= self.max_pivots {
-            return Some(Status::IterationLimit);
         }
         (self.pivots.is_multiple_of(CHECK_EVERY) && !self.check()).then_some(Status::Stopped)
     }

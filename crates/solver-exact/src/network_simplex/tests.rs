@@ -407,6 +407,34 @@ fn limits_leave_a_feasible_plan() {
 }
 
 #[test]
+fn as_many_pivots_as_it_takes_are_enough() {
+    let mut rng = Pcg64::seed_from_u64(42);
+    for _ in 0..40 {
+        let (n, m) = (rng.random_range(2..12), rng.random_range(2..12));
+        let c = points(n, m, 2, &mut rng, false);
+        let (a, b) = (weights(n, &mut rng), weights(m, &mut rng));
+        for in_cache in [0, IN_CACHE] {
+            let mut problem = Instance {
+                in_cache,
+                ..instance(&a, &b, &c)
+            };
+            let taken = solve_instance(&problem).outcome.pivots;
+            problem.max_pivots = taken.max(1);
+            let enough = solve_instance(&problem).outcome;
+            assert_eq!((enough.status, enough.pivots), (Status::Optimal, taken));
+            if taken > 1 {
+                problem.max_pivots = taken - 1;
+                let short = solve_instance(&problem).outcome;
+                assert_eq!(
+                    (short.status, short.pivots),
+                    (Status::IterationLimit, taken - 1)
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn brackets_at_checks_hold_and_close() {
     let mut rng = Pcg64::seed_from_u64(10);
     for in_cache in [0, IN_CACHE] {
