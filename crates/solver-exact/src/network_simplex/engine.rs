@@ -12,7 +12,8 @@ use super::start::{Placement, Start};
 use super::tree::Tree;
 use super::warm::Smoothing;
 
-/// The share of the mass that may be stuck on forbidden pairs before a problem counts as infeasible.
+/// The share of the mass that may be stuck on forbidden pairs before a problem counts as infeasible: far above what
+/// the check of feasibility and the rounding to units let pass.
 const STRANDED: f64 = 1e-9;
 
 /// Entries of a cost up to which a problem starts from entropic duals over all of it: 4 MB, and half as much again
@@ -418,8 +419,8 @@ impl Workspace {
         if outcome.status != Status::Optimal {
             return false;
         }
-        let feasible = self.drop_forbidden(&instance.cost);
         self.tree.potential = duals;
+        let feasible = self.drop_forbidden(&instance.cost);
         self.lists.reset(n, ROOM.min(m));
         if !feasible {
             outcome.status = Status::Infeasible;
@@ -427,8 +428,8 @@ impl Workspace {
         feasible
     }
 
-    /// Cuts the forbidden arcs left in the basis. What they still carry must be no more than the
-    /// masses' own rounding; it is taken off both ends.
+    /// Cuts the forbidden arcs left in the basis. What they still carry is taken off both ends; `false` where that is
+    /// more than the masses' own rounding.
     fn drop_forbidden(&mut self, cost: &CostView<'_>) -> bool {
         let mut arcs = Vec::new();
         let mut carried = 0;
@@ -453,10 +454,29 @@ impl Workspace {
             self.units.supply[i] -= units;
             self.units.demand[j] -= units;
             if !self.tree.detach(node) {
-                return false;
+                self.feed(j, cost);
             }
         }
         true
+    }
+
+    /// Finds a place for a sink that lives on a forbidden arc alone. Its mass is rounding, but an arc that carries
+    /// none may not hang it up: one unit comes along its cheapest allowed pair. Without such a pair it leaves the tree.
+    fn feed(&mut self, j: usize, cost: &CostView<'_>) {
+        let n = self.tree.sources();
+        let sink = (n + j) as u32;
+        self.tree.detach_children(sink);
+        let price = |i: usize| cost.entry(i, j);
+        let allowed = (0..n).filter(|&i| price(i) < f64::INFINITY);
+        if let Some(i) = allowed.min_by(|&i, &k| price(i).total_cmp(&price(k))) {
+            self.units.supply[i] += 1;
+            self.units.demand[j] = 1;
+            self.tree.rehang(sink, i as u32, 1);
+        } else {
+            self.units.demand[j] = 0;
+            self.tree.remove(sink);
+            self.tree.potential[sink as usize] = f64::INFINITY;
+        }
     }
 
     fn phase(
@@ -554,7 +574,7 @@ impl Workspace {
         self.tree.potential[i]
     }
 
-    /// g of a column; `−∞` where it takes no part.
+    /// g of a column; `−∞` where it takes no part, or has lost its mass for want of an allowed pair.
     pub(super) fn g(&self, j: usize) -> f64 {
         -self.tree.potential[self.tree.sources() + j]
     }

@@ -192,11 +192,15 @@ pub(super) fn lower_bound(
         };
         total = sum;
     };
+    // What has no allowed pair is skipped: its mass is rounding, or the problem would be infeasible.
     for (i, &a) in a.iter().enumerate() {
-        add(a * cost.row(i, buffer).min(sinks));
+        let least = cost.row(i, buffer).min(sinks);
+        if least < f64::INFINITY {
+            add(a * least);
+        }
     }
     for (&b, &p) in b.iter().zip(sinks) {
-        if b > 0.0 {
+        if b > 0.0 && p < f64::INFINITY {
             add(-b * p);
         }
     }

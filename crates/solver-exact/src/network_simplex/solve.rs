@@ -147,14 +147,16 @@ impl NetworkSimplex {
             potentials.f[source(i)] = workspace.f(i) + low;
         }
         for j in (0..b.len()).filter(|&j| b[j] > 0.0) {
-            potentials.g[column(j)] = workspace.g(j);
+            let g = workspace.g(j);
+            // A weight without an allowed pair, so small that the check of feasibility let it pass: any potential will do.
+            potentials.g[column(j)] = if g == f64::NEG_INFINITY { 0.0 } else { g };
         }
         let plan = Plan::Sparse(SparsePlan::from_triples(n, m, triples)?);
         let mut termination = match outcome.status {
             Status::Optimal => Termination::Optimal,
             Status::IterationLimit => Termination::IterationLimit,
             Status::Stopped => stopped.unwrap_or(Termination::Cancelled),
-            // The maximum flow above has settled this: only rounding at its tolerance comes here.
+            // The maximum flow above has settled this: nothing comes here.
             Status::Infeasible => Termination::NumericalFailure,
         };
         let mut certificate = None;

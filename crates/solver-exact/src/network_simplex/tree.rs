@@ -422,6 +422,43 @@ impl Tree {
         true
     }
 
+    /// Hangs the children of a sink, which all have arcs without flow and so are sources, from the root.
+    pub(super) fn detach_children(&mut self, sink: u32) {
+        let root = self.root();
+        loop {
+            let child = self.next(sink);
+            if child == root || self.parent(child) != sink {
+                return;
+            }
+            self.hang(child, root, child, root, 0);
+        }
+    }
+
+    /// Moves a leaf below `parent`, by an arc that carries `units`.
+    pub(super) fn rehang(&mut self, leaf: u32, parent: u32, units: i64) {
+        self.hang(leaf, parent, leaf, self.root(), units);
+    }
+
+    /// Takes a leaf out of the tree.
+    pub(super) fn remove(&mut self, leaf: u32) {
+        let cut = self.nodes[leaf as usize];
+        let after = self.thread[leaf as usize];
+        let before = self.back[leaf as usize];
+        self.thread[before as usize] = after;
+        self.back[after as usize] = before;
+        let mut x = cut.parent;
+        while x != NONE {
+            let node = &mut self.nodes[x as usize];
+            node.size -= 1;
+            if node.last == leaf {
+                node.last = before;
+            }
+            x = node.parent;
+        }
+        let node = &mut self.nodes[leaf as usize];
+        (node.parent, node.flow) = (NONE, 0);
+    }
+
     /// Threads a compact tree.
     #[cfg(test)]
     pub(super) fn rethread(&mut self, demand: &[i64]) {
