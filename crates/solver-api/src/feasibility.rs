@@ -56,7 +56,7 @@ impl fmt::Display for Infeasible {
 
 /// Unrouted mass, relative to the whole, from which a problem counts as infeasible: far above the rounding of
 /// 10⁶ weights, far below any tolerance on masses.
-const UNROUTED: f64 = 1e-11;
+pub(crate) const UNROUTED: f64 = 1e-11;
 
 /// Checks that a plan over the allowed pairs exists. O(1) where every pair is allowed; otherwise a maximum flow,
 /// O(n·m) a phase.

@@ -8,7 +8,7 @@
 use ot_kernels::reduce::{RoundedRow, rounded_row};
 
 use crate::cost::{Cost, row_of};
-use crate::feasibility::may_forbid;
+use crate::feasibility::{UNROUTED, may_forbid};
 use crate::flow::Routing;
 use crate::lanes::dot;
 use crate::plan::{Plan, PlanRow, SparsePlan};
@@ -297,8 +297,9 @@ fn round_on_allowed(
         .iter()
         .map(|&(i, j, t)| t * cost.entry(i as usize, j as usize))
         .sum::<f64>();
-    // What is left beyond rounding has no allowed way: there is no feasible plan near this one.
-    if unrouted > 1e-11 * problem.mass() {
+    // What is left beyond rounding has no allowed way: there is no feasible plan near this one. (Twice what the check of
+    // feasibility lets pass: that much may be left here by as much rounding again.)
+    if unrouted > 2.0 * UNROUTED * problem.mass() {
         transport_cost = f64::INFINITY;
     }
     let remainder = if changes.is_empty() {

@@ -69,12 +69,12 @@ impl Potentials {
             sums[c as usize][2] += w;
         }
         for (j, &c) in of_target.iter().enumerate().filter(|(j, _)| b[*j] > 0.0) {
-            sums[c as usize][1] += self.g[j] * (b[j] / mass);
+            let w = b[j] / mass;
+            sums[c as usize][1] += self.g[j] * w;
+            sums[c as usize][2] += w;
         }
-        let shift: Vec<f64> = sums
-            .iter()
-            .map(|[f, g, mass]| (g - f) / (2.0 * mass))
-            .collect();
+        // By the mass of both sides: those of a component whose mass is rounding may differ by any factor.
+        let shift: Vec<f64> = sums.iter().map(|[f, g, masses]| (g - f) / masses).collect();
         let of = |c: u32| shift[c as usize];
         let usable = |s: f64| if s.is_finite() { s } else { 0.0 };
         self.f
@@ -357,6 +357,16 @@ mod tests {
             .map(|&i| 0.5 * ((soft.f[i] - cost[3 * i + 1]) / 0.5).exp())
             .sum();
         assert!((soft.g[1] + 0.5 * lse.ln()).abs() < 1e-14);
+    }
+
+    #[test]
+    fn components_of_unequal_masses_keep_their_size() {
+        let inf = f64::INFINITY;
+        let cost = [0.0, inf, inf, 0.5];
+        let problem = Problem::from_slices(&[1.0, 1e-21], &[1.0, 1e-12], &cost).unwrap();
+        let mut p = Potentials::new(vec![0.0, 0.0], vec![0.0, 0.5]);
+        p.settle(&problem, 0.0);
+        assert!(p.f[1].abs() <= 0.5 && (p.f[1] + p.g[1] - 0.5).abs() < 1e-15);
     }
 
     #[test]

@@ -63,9 +63,8 @@ impl Scale {
 impl Network {
     /// Time and memory O(allowed pairs).
     pub(super) fn new(problem: &Problem) -> Self {
-        let positive = |w: &[f64]| -> Vec<usize> { (0..w.len()).filter(|&k| w[k] > 0.0).collect() };
         let (a, b) = (problem.a().weights(), problem.b().weights());
-        let (sources, targets) = (positive(a), positive(b));
+        let (sources, targets) = with_partners(problem);
         let mass = problem.mass();
         let partial = matches!(problem.marginals(), Marginals::Partial { .. });
         // Nobody moves more than the whole mass: twice that keeps large weights off their limit, and beside it the
@@ -184,9 +183,43 @@ impl Network {
     }
 }
 
+/// Sources and targets of positive weight that have an allowed pair with one another. A weight without any is rounding,
+/// or it stays where it is: the problem would be infeasible. To the libraries an empty sum that is not zero is an error,
+/// however little is missing.
+fn with_partners(problem: &Problem) -> (Vec<usize>, Vec<usize>) {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let positive = |w: &[f64]| -> Vec<usize> { (0..w.len()).filter(|&k| w[k] > 0.0).collect() };
+    let (mut sources, mut targets) = (positive(a), positive(b));
+    if problem.cost().range().forbidden == 0 {
+        return (sources, targets);
+    }
+    let mut reached = vec![false; b.len()];
+    let mut scratch = vec![0.0; b.len()];
+    sources.retain(|&i| {
+        let mut reaches = false;
+        visit_allowed(problem.cost(), i, &mut scratch, |j, _| {
+            reaches |= b[j] > 0.0;
+            reached[j] = true;
+        });
+        reaches
+    });
+    targets.retain(|&j| reached[j]);
+    (sources, targets)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_without_an_allowed_pair_are_left_out() {
+        let inf = f64::INFINITY;
+        let cost = [1.0, inf, inf, inf];
+        let problem = Problem::from_slices(&[1.0, 1e-13], &[1.0, 1e-13], &cost).unwrap();
+        let network = Network::new(&problem);
+        assert_eq!((network.supply.len(), network.demand.len()), (1, 1));
+        assert_eq!(network.row_start, [0, 1]);
+    }
 
     #[test]
     fn only_positive_weights_and_allowed_pairs_become_arcs() {
