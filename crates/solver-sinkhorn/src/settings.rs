@@ -10,7 +10,8 @@ pub struct Settings {
     #[doc(alias("epsilon", "blur", "lambda"))]
     pub reg: Reg,
     /// The larger of the two marginal L1 errors over the mass at which the solve ends. Default (`None`):
-    /// [`DEFAULT_TOL`], or [`DEFAULT_TOL_F32`] with an f32 kernel.
+    /// [`DEFAULT_TOL`], or [`DEFAULT_TOL_F32`] with an f32 kernel; where rounding in large exponents is in the way of
+    /// that, what is reachable up to [`LARGEST_DEFAULT_TOL`].
     #[doc(alias("stopThr", "threshold"))]
     pub tol: Option<f64>,
     /// Iterations (a row and a column update each). Default: 100 000, which is minutes at n = 1000 and therefore a
@@ -34,6 +35,8 @@ pub struct Settings {
 
 /// The default of `tol` with an f64 kernel: tighter than the 1e-8 to which values are compared.
 pub const DEFAULT_TOL: f64 = 1e-9;
+/// No default is larger than this: costs that are larger yet beside `reg` are refused.
+pub const LARGEST_DEFAULT_TOL: f64 = 1e-6;
 /// The default of `tol` with an f32 kernel.
 pub const DEFAULT_TOL_F32: f64 = 1e-6;
 /// An f32 kernel is off by 2⁻²⁴ = 6e-8 relative in every entry, and so may be the marginals of the plan.
@@ -62,13 +65,23 @@ impl Settings {
         }
     }
 
-    /// The tolerance in force.
+    /// The tolerance asked for, or its default.
     #[must_use]
     pub fn tol(&self) -> f64 {
         self.tol.unwrap_or(match self.precision {
             Precision::F32 => DEFAULT_TOL_F32,
             Precision::F64 => DEFAULT_TOL,
         })
+    }
+
+    /// The tolerance in force on a problem on which `reachable` is the smallest that works.
+    pub(crate) fn tol_beside(&self, reachable: f64) -> f64 {
+        let tol = self.tol();
+        if self.tol.is_none() && reachable <= LARGEST_DEFAULT_TOL {
+            tol.max(reachable)
+        } else {
+            tol
+        }
     }
 
     /// An error that names the first setting outside of its range.

@@ -100,14 +100,20 @@ impl Sinkhorn {
         vectors: &mut Vectors,
     ) -> Result<Solution, Error> {
         let limits = self.limits(kernel.noise()).map_err(|too_narrow| {
-            // Where a regularization that surely works would reach the tolerance, it is this one that is to blame.
+            // Where a regularization that surely works would reach the tolerance, it is this one that is to blame; and
+            // so it is where nobody asked for a tolerance.
             let reason = "rounding in exponents this large moves the marginals".to_owned();
-            match kernel.refusal(problem.cost(), support, reason) {
-                refusal @ Error::KernelUnderflow { safe_reg, .. }
-                    if 2.0 * kernel.noise() * kernel.reg < self.settings.tol() * safe_reg =>
-                {
-                    refusal
-                }
+            let (tol, reg) = (self.settings.tol(), kernel.reg);
+            let reached = |safe_reg: f64| 2.0 * kernel.noise() * reg < tol * safe_reg;
+            match kernel.refusal(problem.cost(), support, reason.clone()) {
+                refusal @ Error::KernelUnderflow { safe_reg, .. } if reached(safe_reg) => refusal,
+                _ if self.settings.tol.is_none() => Error::KernelUnderflow {
+                    solver: NAME.to_owned(),
+                    reg,
+                    // Half of the tolerance is for what does not change with it.
+                    safe_reg: 4.0 * kernel.noise() / tol * reg,
+                    reason,
+                },
                 _ => too_narrow,
             }
         })?;
@@ -190,12 +196,13 @@ impl Sinkhorn {
 
     /// Where to stop, given how much of the true error the measured one may miss.
     pub(crate) fn limits(&self, noise: f64) -> Result<Limits, Error> {
-        let tol = self.settings.tol();
-        if tol < 2.0 * noise {
+        let reachable = 2.0 * noise;
+        let tol = self.settings.tol_beside(reachable);
+        if tol < reachable {
             return Err(Error::UnreachableTolerance {
                 solver: NAME.to_owned(),
                 tol,
-                reachable: 2.0 * noise,
+                reachable,
             });
         }
         Ok(Limits {
@@ -217,7 +224,7 @@ impl Sinkhorn {
     ) -> Result<Solution, Error> {
         let seen = &mut solution.convergence;
         let error = seen.source_error.max(seen.target_error);
-        let within = error <= self.settings.tol();
+        let within = error <= self.settings.tol_beside(2.0 * kernel.noise());
         if !within && kernel.lost > 0 && (seen.converged() || !error.is_finite()) {
             let reason = format!(
                 "{} kernel entries underflow, which leaves the plan with a marginal error of {error:e}",

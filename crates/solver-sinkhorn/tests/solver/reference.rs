@@ -297,6 +297,39 @@ fn what_it_lacks_is_named() {
 }
 
 #[test]
+fn nobody_is_refused_a_tolerance_that_nobody_asked_for() {
+    let default = |reg: f64| Sinkhorn::new(Settings::with_reg(Reg::Absolute(reg))).unwrap();
+    // One row or one column: any reg gives the same plan, and rounding is all there is to the marginals.
+    let row = Problem::from_slices(&[1.0], &[0.3, 0.2, 0.5], &[1.0, 2.0, 0.7]).unwrap();
+    let square =
+        Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &[4e6, 4e6 + 1.0, 4e6 + 2.0, 4e6]).unwrap();
+    for (problem, reg) in [
+        (&row, 3e-7),
+        (&row.transposed().unwrap(), 3e-7),
+        (&square, 1.0),
+    ] {
+        let solution = default(reg).solve(problem).unwrap();
+        let seen = &solution.convergence;
+        assert!(
+            seen.converged() && seen.source_error.max(seen.target_error) < 1e-7,
+            "{seen:?}"
+        );
+        // Who asks is told.
+        let error = solver(Reg::Absolute(reg), 1e-9).solve(problem).unwrap_err();
+        assert!(
+            matches!(error, Error::UnreachableTolerance { .. }),
+            "{error}"
+        );
+    }
+    // Beyond any sensible default the refusal says which reg would do.
+    let error = default(1e-11).solve(&row).unwrap_err();
+    let Error::KernelUnderflow { safe_reg, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(solver(Reg::Absolute(safe_reg), 1e-9).solve(&row).is_ok());
+}
+
+#[test]
 fn blocks_of_allowed_pairs_are_solved_apart() {
     let inf = f64::INFINITY;
     let cost = [0.0, 1.0, inf, 2.0, 0.5, inf, inf, inf, 3.0];
