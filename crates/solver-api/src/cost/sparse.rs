@@ -22,8 +22,12 @@ impl SparseCost {
         m: usize,
         mut triples: Vec<(usize, usize, f64)>,
     ) -> Result<Self, Error> {
-        if n == 0 || m == 0 || m > u32::MAX as usize {
+        if n == 0 || m == 0 {
             let rule = "a cost needs at least one row and one column".to_owned();
+            return Err(Error::shape("cost", &[n, m], rule));
+        }
+        if n.max(m) > u32::MAX as usize {
+            let rule = "rows and columns are counted in 32 bits".to_owned();
             return Err(Error::shape("cost", &[n, m], rule));
         }
         for &(row, col, value) in &triples {
@@ -161,6 +165,8 @@ mod tests {
     fn duplicates_and_strays_are_refused() {
         assert!(SparseCost::from_triples(1, 1, vec![(0, 0, 1.0), (0, 0, 2.0)]).is_err());
         assert!(SparseCost::from_triples(1, 1, vec![(0, 1, 1.0)]).is_err());
+        assert!(SparseCost::from_triples(usize::MAX, 2, vec![(0, 1, 1.0)]).is_err());
+        assert!(SparseCost::from_triples(2, usize::MAX, vec![(0, 1, 1.0)]).is_err());
         assert!(SparseCost::from_triples(1, 1, vec![(0, 0, f64::NAN)]).is_err());
     }
 }
