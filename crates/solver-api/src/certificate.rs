@@ -5,13 +5,17 @@
 
 use crate::cost::row_of;
 use crate::measure;
-use crate::plan::Plan;
+use crate::plan::{Plan, is_sound};
 use crate::problem::{Marginals, Problem};
 use crate::rounding::{harden_rows, round_measured};
 use crate::rows::fold_rows;
 use crate::transform::{
     Potentials, both_c_transforms, c_transform_to_source, c_transform_to_target,
 };
+use crate::{assert_len, assert_shape};
+
+/// What the ends of a bracket err by, relative to the terms that they are sums of.
+const ROUNDING: f64 = 1e-12;
 
 /// lower ≤ optimum ≤ upper, in the caller's units.
 ///
@@ -25,7 +29,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// upper − lower ≥ 0 up to rounding.
+    /// upper − lower: not negative, unless one of them is wrong.
     #[must_use]
     pub fn gap(&self) -> f64 {
         self.upper - self.lower
@@ -38,6 +42,23 @@ impl Certificate {
         if scale > 0.0 { self.gap() / scale } else { 0.0 }
     }
 
+    /// The bracket with its ends in order where they cross by rounding alone: by no more than 1e-12 of `terms`, which
+    /// says what the terms of their sums come to in absolute value ([`Potentials::terms`]). The lower end then comes
+    /// down. Ends that cross by more stay: one of them is wrong, and that must be seen.
+    #[must_use]
+    pub fn ordered(self, terms: impl FnOnce() -> f64) -> Self {
+        let Self { lower, upper } = self;
+        let crosses = lower > upper;
+        Self {
+            lower: if crosses && lower - upper <= ROUNDING * terms() {
+                upper
+            } else {
+                lower
+            },
+            upper,
+        }
+    }
+
     /// Whether `value` lies in the bracket, widened by `slack`.
     #[must_use]
     pub fn contains(&self, value: f64, slack: f64) -> bool {
@@ -46,9 +67,14 @@ impl Certificate {
 }
 
 /// The bracket from a plan and potentials. Balanced: three passes over the cost and three over the plan, O(n + m)
-/// memory.
+/// memory. A plan with entries that are negative or not finite proves no upper bound.
+///
+/// # Panics
+/// If the plan or the potentials have other shapes than the problem.
 #[must_use]
 pub fn certify(problem: &Problem, plan: &Plan, potentials: &Potentials) -> Certificate {
+    assert_shape("plan", plan.shape(), problem.shape());
+    potentials.assert_fits(problem);
     let sent = match problem.marginals() {
         Marginals::Relaxed { .. } => Vec::new(),
         _ => plan.marginals().0,
@@ -65,7 +91,7 @@ pub(crate) fn certify_measured(
     sent: &[f64],
     received: Option<&[f64]>,
 ) -> Certificate {
-    match problem.marginals() {
+    let bracket = match problem.marginals() {
         Marginals::Balanced => Certificate {
             lower: balanced_lower(problem, potentials),
             upper: round_measured(problem, plan, sent, received).transport_cost,
@@ -78,7 +104,8 @@ pub(crate) fn certify_measured(
             lower: relaxed_lower(problem, potentials, gamma_a, gamma_b),
             upper: relaxed_value(problem, plan, gamma_a, gamma_b),
         },
-    }
+    };
+    bracket.ordered(|| potentials.terms(problem))
 }
 
 /// Σ potential·weight over positive weights, skipping +∞.
@@ -101,8 +128,12 @@ pub(crate) fn usable(potential: &[f64]) -> Vec<f64> {
 }
 
 /// ⟨f, a⟩ + ⟨g, b⟩ of a hard-feasible pair: the better of the transforms started from f and from g.
+///
+/// # Panics
+/// If the potentials have other lengths than the problem's weights.
 #[must_use]
 pub fn balanced_lower(problem: &Problem, potentials: &Potentials) -> f64 {
+    potentials.assert_fits(problem);
     let (a, b) = (problem.a().weights(), problem.b().weights());
     let cost = problem.cost();
     let in_a = |i: usize| a[i] > 0.0;
@@ -229,7 +260,7 @@ fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> 
                 let row_cost = row_of(cost, i, costs);
                 plan.row(i, scratch).visit(|j, p| {
                     if b[j] > 0.0 {
-                        sound &= p >= 0.0;
+                        sound &= is_sound(p);
                         let p = x[i] * p * y[j];
                         sent += p;
                         paid += p * row_cost[j];
@@ -290,8 +321,12 @@ fn cheapest_sources(problem: &Problem, cols: &[f64]) -> Vec<(usize, usize, f64)>
 }
 
 /// Generalized KL(p ‖ q) = Σ p log(p/q) − Σp + Σq; +∞ where p > 0 = q.
+///
+/// # Panics
+/// If the lengths differ.
 #[must_use]
 pub fn kl(p: &[f64], q: &[f64]) -> f64 {
+    assert_len("q", q.len(), p.len(), "entries of `p`");
     let terms: Vec<f64> = p
         .iter()
         .zip(q)
@@ -339,6 +374,51 @@ mod tests {
     }
 
     #[test]
+    fn ends_that_cross_by_rounding_are_put_in_order() {
+        let crossed = |by: f64| Certificate {
+            lower: 1.0 + by,
+            upper: 1.0,
+        };
+        assert_eq!(crossed(1e-15).ordered(|| 2.0).gap(), 0.0);
+        assert_eq!(crossed(1e-9).ordered(|| 2.0), crossed(1e-9));
+        assert_eq!(crossed(-0.5).ordered(|| 2.0), crossed(-0.5));
+        // Thirds and sevenths: whichever way the sums are rounded.
+        for k in 1..200_u32 {
+            let weight = |j: u32| 1.0 / f64::from(j);
+            let (a, b) = ([weight(k), weight(k + 1)], [weight(k + 1), weight(k)]);
+            let cost = [0.1 * weight(k), 0.3, 0.7, 0.2 * weight(3)];
+            let problem = Problem::from_slices(&a, &b, &cost).unwrap();
+            let plan = DensePlan::new(2, 2, vec![a[1], a[0] - a[1], 0.0, a[1]]).unwrap();
+            let best = Potentials::new(vec![cost[1] - cost[3], 0.0], vec![0.0, cost[3]]);
+            assert!(certify(&problem, &plan.into(), &best).gap() >= 0.0);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "`plan` is 1×1, but the problem is 2×2")]
+    fn a_plan_of_another_shape_is_named() {
+        let problem = Problem::from_slices(&[1.0; 2], &[1.0; 2], &[1.0; 4]).unwrap();
+        let plan = DensePlan::new(1, 1, vec![1.0]).unwrap();
+        let _ = certify(
+            &problem,
+            &plan.into(),
+            &Potentials::new(vec![0.0; 2], vec![0.0; 2]),
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "`g` has 1 entries, but there are 2 targets")]
+    fn potentials_of_another_length_are_named() {
+        let problem = Problem::from_slices(&[1.0; 2], &[1.0; 2], &[1.0; 4]).unwrap();
+        let plan = DensePlan::new(2, 2, vec![0.5; 4]).unwrap();
+        let _ = certify(
+            &problem,
+            &plan.into(),
+            &Potentials::new(vec![0.0; 2], vec![0.0]),
+        );
+    }
+
+    #[test]
     fn relaxed_bracket_closes_on_one_pair() {
         // min over p of p·c + γa KL(p|a) + γb KL(p|b): p = (a^γa b^γb e^{−c})^{1/(γa+γb)}.
         let (a, b, c, ga, gb) = (2.0, 0.5, 0.3, 0.7, 1.9);
@@ -383,10 +463,17 @@ mod tests {
         let cost = Arc::new(DenseCost::new(1, 2, vec![1.0, 2.0]).unwrap());
         let (a, b) = (Measure::uniform(1).unwrap(), Measure::uniform(2).unwrap());
         let problem = Problem::relaxed(a, b, cost, 0.5, 0.5).unwrap();
-        for bad in [f64::NAN, -0.3] {
-            let plan = Plan::from(DensePlan::new(1, 2, vec![0.4, bad]).unwrap());
+        for bad in [f64::NAN, -0.3, f64::INFINITY] {
+            let plan = Plan::from(DensePlan::from_solver(1, 2, vec![0.4, bad]).unwrap());
             let bracket = certify(&problem, &plan, &Potentials::new(vec![0.0], vec![0.0; 2]));
             assert_eq!(bracket.upper, 1.0);
+        }
+        let problem = Problem::from_slices(&[1.0, 1.0], &[1.0, 1.0], &[0.0, 1.0, 1.0, 0.0]);
+        for bad in [f64::NAN, -0.3, f64::INFINITY] {
+            let plan = DensePlan::from_solver(2, 2, vec![bad, 0.0, 0.0, 0.0]).unwrap();
+            let zero = Potentials::new(vec![0.0; 2], vec![0.0; 2]);
+            let bracket = certify(problem.as_ref().unwrap(), &plan.into(), &zero);
+            assert_eq!(bracket.upper, f64::INFINITY);
         }
     }
 

@@ -47,6 +47,16 @@ pub enum Error {
         /// The rule.
         rule: &'static str,
     },
+    /// An entry of a plan is NaN, infinite or negative.
+    #[error("`plan`[{row}, {col}] is {}: entries must be finite and not negative", number(*.value))]
+    InvalidPlan {
+        /// Row (source index).
+        row: usize,
+        /// Column (target index).
+        col: usize,
+        /// The offending value.
+        value: f64,
+    },
     /// A coordinate is not finite, or a point is not one the ground metric is defined for.
     #[error("`{argument}`[{row}, {col}] is {}: {rule}", number(*.value))]
     InvalidPoint {
@@ -306,6 +316,24 @@ impl Error {
             expected,
         }
     }
+}
+
+/// Panics unless `argument` has the problem's shape: where what a caller puts together can't fit.
+#[track_caller]
+pub(crate) fn assert_shape(argument: &str, (rows, cols): (usize, usize), (n, m): (usize, usize)) {
+    assert!(
+        (rows, cols) == (n, m),
+        "`{argument}` is {rows}×{cols}, but the problem is {n}×{m}"
+    );
+}
+
+/// Panics unless `argument` has as many entries as there are `of` what it belongs to.
+#[track_caller]
+pub(crate) fn assert_len(argument: &str, len: usize, wanted: usize, of: &str) {
+    assert!(
+        len == wanted,
+        "`{argument}` has {len} entries, but there are {wanted} {of}"
+    );
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub use cost::{
 };
 pub use environment::check_environment;
 pub use error::Error;
+pub(crate) use error::{assert_len, assert_shape};
 pub use feasibility::{Infeasible, check_feasible};
 pub use measure::{Measure, Precision};
 pub use plan::{DensePlan, ImplicitPlan, Plan, PlanRow, SparsePlan};

@@ -83,6 +83,11 @@ impl PlanRow<'_> {
     }
 }
 
+/// Whether this may be the entry of a plan: a finite number that is not negative.
+pub(crate) fn is_sound(p: f64) -> bool {
+    (0.0..f64::INFINITY).contains(&p)
+}
+
 impl PlanRow<'_> {
     /// Whether nothing is stored.
     pub(crate) fn is_empty(self) -> bool {
@@ -90,10 +95,10 @@ impl PlanRow<'_> {
         values.is_empty()
     }
 
-    /// Whether every entry is a number that is not negative. One pass without branches.
+    /// Whether every entry is sound. One pass without branches.
     pub(crate) fn is_sound(self) -> bool {
         let (Self::Dense(values) | Self::Sparse(_, values)) = self;
-        values.iter().fold(true, |sound, &p| sound & (p >= 0.0))
+        values.iter().fold(true, |sound, &p| sound & is_sound(p))
     }
 
     /// Σ_j P_ij C_ij for row `i` of `cost`; a sparse row asks for its own entries only.
@@ -107,11 +112,46 @@ impl PlanRow<'_> {
                 .sum(),
         }
     }
+
+    /// [`PlanRow::price_of`], and [`PlanRow::is_sound`]: for a sparse row in the same loop.
+    pub(crate) fn price_and_check(
+        self,
+        cost: &dyn Cost,
+        i: usize,
+        scratch: &mut [f64],
+    ) -> (f64, bool) {
+        match self {
+            Self::Dense(_) => (self.price_of(cost, i, scratch), self.is_sound()),
+            Self::Sparse(cols, values) => {
+                let mut sound = true;
+                let prices = cols.iter().zip(values).map(|(&j, &p)| {
+                    sound &= is_sound(p);
+                    paid(p, cost.entry(i, j as usize))
+                });
+                (prices.sum(), sound)
+            }
+        }
+    }
 }
 
 impl DensePlan {
-    /// `data` holds n·m entries, row-major.
+    /// `data` holds n·m entries, row-major: finite, and not negative.
     pub fn new(n: usize, m: usize, data: Vec<f64>) -> Result<Self, Error> {
+        let plan = Self::from_solver(n, m, data)?;
+        if let Some(at) = plan.data.iter().position(|&p| !is_sound(p)) {
+            return Err(Error::InvalidPlan {
+                row: at / m,
+                col: at % m,
+                value: plan.data[at],
+            });
+        }
+        Ok(plan)
+    }
+
+    /// [`DensePlan::new`] for what a solver computed, whose entries are not looked at here:
+    /// [`Solution::assemble`](crate::Solution::assemble) does, and where one is NaN, infinite or negative it ends as
+    /// [`NumericalFailure`](crate::Termination::NumericalFailure).
+    pub fn from_solver(n: usize, m: usize, data: Vec<f64>) -> Result<Self, Error> {
         if n.checked_mul(m) != Some(data.len()) {
             return Err(Error::shape(
                 "plan",
@@ -283,8 +323,16 @@ impl Plan {
     }
 
     /// ⟨P, C⟩ over the non-zeros of the plan.
+    ///
+    /// # Panics
+    /// If the cost has another shape than the plan.
     #[must_use]
     pub fn transport_cost(&self, cost: &dyn Cost) -> f64 {
+        let ((n, m), (rows, cols)) = (self.shape(), cost.shape());
+        assert!(
+            (n, m) == (rows, cols),
+            "`cost` is {rows}×{cols}, but the plan is {n}×{m}"
+        );
         let m = self.shape().1;
         let prices = self.each_row(
             || self.cost_scratch(m),
@@ -462,5 +510,20 @@ mod tests {
             SparsePlan::from_triples(1, 2, vec![(0, 1, 0.5), (0, 1, 0.25), (0, 0, 0.0)]).unwrap();
         assert_eq!(plan.row_entries(0), ([1].as_slice(), [0.75].as_slice()));
         assert!(SparsePlan::from_triples(1, 2, vec![(0, 2, 1.0)]).is_err());
+        assert!(SparsePlan::from_triples(usize::MAX, 2, vec![]).is_err());
+    }
+
+    #[test]
+    fn entries_that_are_none_are_refused() {
+        for bad in [f64::NAN, f64::INFINITY, -1e-300] {
+            let refused = |error: Error| matches!(error, Error::InvalidPlan { row: 1, col: 0, value } if value.to_bits() == bad.to_bits());
+            assert!(refused(
+                DensePlan::new(2, 2, vec![0.5, 0.0, bad, 0.5]).unwrap_err()
+            ));
+            let triples = vec![(0, 0, 0.5), (1, 0, bad)];
+            assert!(refused(
+                SparsePlan::from_triples(2, 2, triples).unwrap_err()
+            ));
+        }
     }
 }

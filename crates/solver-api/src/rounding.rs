@@ -11,10 +11,10 @@ use crate::cost::{Cost, row_of};
 use crate::feasibility::{UNROUTED, may_forbid};
 use crate::flow::Routing;
 use crate::lanes::dot;
-use crate::plan::{Plan, PlanRow, SparsePlan};
+use crate::plan::{Plan, PlanRow, SparsePlan, is_sound};
 use crate::problem::{Marginals, Problem};
 use crate::rows::{add_up, fold_rows};
-use crate::{Error, measure};
+use crate::{Error, assert_shape, measure};
 
 /// A feasible plan diag(x) P diag(y)·factor + remainder, in terms of the plan it was rounded from.
 #[derive(Debug, Clone)]
@@ -50,6 +50,11 @@ impl RoundedPlan {
     /// The rounded plan as a sparse one: for plans that are themselves sparse, or small.
     pub fn to_sparse(&self, plan: &Plan) -> Result<SparsePlan, Error> {
         let (n, m) = plan.shape();
+        if (self.row_scale.len(), self.col_scale.len()) != (n, m) {
+            let (rows, cols) = (self.row_scale.len(), self.col_scale.len());
+            let expected = format!("what was rounded is {rows}×{cols}");
+            return Err(Error::shape("plan", &[n, m], expected));
+        }
         let mut triples = Vec::new();
         plan.for_each_above(0.0, |i, j, p| {
             triples.push((
@@ -69,14 +74,22 @@ impl RoundedPlan {
             }
             Remainder::Changes(changes) => triples.extend_from_slice(changes),
         }
-        SparsePlan::from_triples(n, m, triples)
+        // What is taken back may be more than is there, by rounding.
+        let mut rounded = SparsePlan::sum_of(n, m, triples);
+        rounded.clip();
+        Ok(rounded)
     }
 }
 
 /// Rounds `plan` to the marginal condition of a balanced or partial problem. Three streaming passes over the plan
-/// and one over the cost, O(n + m) memory; with forbidden pairs, a flow for what is left.
+/// and one over the cost, O(n + m) memory; with forbidden pairs, a flow for what is left. A plan with entries that are
+/// negative or not finite costs +∞.
+///
+/// # Panics
+/// If the plan has another shape than the problem.
 #[must_use]
 pub fn round(problem: &Problem, plan: &Plan) -> RoundedPlan {
+    assert_shape("plan", plan.shape(), problem.shape());
     round_measured(problem, plan, &plan.marginals().0, None)
 }
 
@@ -139,9 +152,10 @@ fn missed(mass: f64, sent: impl Iterator<Item = f64>) -> f64 {
     (mass - measure::sum(&sent.collect::<Vec<_>>())).max(0.0)
 }
 
-/// Whether a row that was to be scaled down to `want` sends more, beyond rounding.
+/// Whether a row that was to be scaled down to `want` sends more, beyond rounding, or what is no number.
 fn exceeds(sent: f64, want: f64) -> bool {
-    sent > want * (1.0 + 1e-9)
+    let within = sent <= want * (1.0 + 1e-9);
+    !within
 }
 
 /// What one chunk of rows of [`round_by_product`] comes to.
@@ -259,7 +273,7 @@ fn round_on_allowed(
         |(out, scratch, costs): &mut (Vec<[f64; 3]>, _, _), i| {
             let (mut sent, mut paid, mut sound) = (0.0, 0.0, true);
             let mut pay = |j: usize, p: f64, c: f64| {
-                sound &= p >= 0.0;
+                sound &= is_sound(p);
                 let p = row_scale[i] * p * col_scale[j];
                 sent += p;
                 // Mass that scaling took off a forbidden pair costs nothing there, not 0 · ∞.
@@ -411,8 +425,8 @@ mod tests {
         let inf = f64::INFINITY;
         for cost in [[0.0, 1.0, 1.0, 0.0], [0.0, 1.0, inf, 0.0]] {
             let problem = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &cost).unwrap();
-            for bad in [f64::NAN, -0.5] {
-                let plan = DensePlan::new(2, 2, vec![0.5, bad, 0.0, 0.5]).unwrap();
+            for bad in [f64::NAN, -0.5, inf] {
+                let plan = DensePlan::from_solver(2, 2, vec![0.5, bad, 0.0, 0.5]).unwrap();
                 let rounded = round(&problem, &Plan::from(plan));
                 assert_eq!(rounded.transport_cost, inf);
             }

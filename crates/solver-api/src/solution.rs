@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::problem::{Marginals, Problem};
 use crate::rows::fold_rows;
 use crate::transform::Potentials;
-use crate::{Certificate, Error};
+use crate::{Certificate, Error, assert_shape};
 
 /// Why a solver stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,7 +151,11 @@ pub struct Solution {
 
 impl Solution {
     /// Completes an outcome: settles the potentials, measures marginals and values in one pass over the plan, and
-    /// certifies if `context` says so. `started` is when the solve began.
+    /// certifies if `context` says so. `started` is when the solve began. Where a number is not finite, or an entry of
+    /// the plan negative, a success becomes a [`Termination::NumericalFailure`].
+    ///
+    /// # Panics
+    /// If plan or potentials have other shapes than the problem.
     #[must_use]
     pub fn assemble(
         solver: &str,
@@ -166,6 +170,9 @@ impl Solution {
     /// [`Solution::assemble`] without the pass over the plan: the solver has measured it. Where the objective needs
     /// more than marginals and cost (a plan of a regularized problem that is not implicit), the pass is made all the
     /// same.
+    ///
+    /// # Panics
+    /// If plan, potentials or `measured` have other shapes than the problem.
     #[must_use]
     pub fn assemble_measured(
         solver: &str,
@@ -195,11 +202,16 @@ impl Solution {
             history,
             certificate,
         } = outcome;
+        assert_shape("plan", plan.shape(), problem.shape());
+        if let Some(measured) = &measured {
+            let lengths = (measured.sent.len(), measured.received.len());
+            assert_shape("measured", lengths, problem.shape());
+        }
         potentials.settle(problem, reg);
         // For P = r s exp(…) the entropy follows from the marginals; any other plan needs its logarithms.
         let from_logs = reg > 0.0 && !matches!(plan, Plan::Implicit(_));
-        let (measured, logs) = match measured {
-            Some(measured) if !from_logs => (measured, 0.0),
+        let (measured, logs, sound) = match measured {
+            Some(measured) if !from_logs => (measured, 0.0, true),
             _ => stream(problem, &plan, from_logs),
         };
         let values = Values::of(
@@ -209,7 +221,7 @@ impl Solution {
             reg,
             from_logs.then_some(logs),
         );
-        if !(values.transport_cost.is_finite() && values.mass.is_finite())
+        if !(sound && values.transport_cost.is_finite() && values.mass.is_finite())
             && termination.is_success()
         {
             termination = Termination::NumericalFailure;
@@ -218,7 +230,10 @@ impl Solution {
         let solve_time = started.elapsed().saturating_sub(known);
         let begun = Instant::now();
         let (certificate, certify_time) = match (certificate, context.certify) {
-            (Some((bracket, time)), _) => (Some(bracket), time),
+            (Some((bracket, time)), _) => {
+                let bracket = bracket.ordered(|| potentials.terms(problem));
+                (Some(bracket), time)
+            }
             (None, Certify::Off) => (None, Duration::ZERO),
             (None, _) => {
                 let bracket = certify_measured(
@@ -277,7 +292,6 @@ struct Values {
 }
 
 /// What a chunk of rows comes to.
-#[derive(Default)]
 struct Part {
     /// Σ_j P_ij, Σ_j P_ij C_ij and Σ_j P_ij log(P_ij / a_i b_j) of each row.
     sent: Vec<f64>,
@@ -286,13 +300,31 @@ struct Part {
     received: Vec<f64>,
     scratch: Vec<f64>,
     costs: Vec<f64>,
+    /// Whether no entry is negative, infinite or NaN.
+    sound: bool,
 }
 
-/// One pass over the plan: marginals, cost, and Σ P log(P / a⊗b) if `with_logs`.
-fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64) {
+impl Default for Part {
+    fn default() -> Self {
+        Self {
+            sent: Vec::new(),
+            paid: Vec::new(),
+            logs: Vec::new(),
+            received: Vec::new(),
+            scratch: Vec::new(),
+            costs: Vec::new(),
+            sound: true,
+        }
+    }
+}
+
+/// One pass over the plan: marginals, cost, Σ P log(P / a⊗b) if `with_logs`, and whether all entries are sound. (Those
+/// of an implicit plan are not negative, and what is infinite shows in the sums.)
+fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64, bool) {
     let (a, b) = (problem.a().weights(), problem.b().weights());
     let (n, m) = plan.shape();
     let cost = problem.cost();
+    let is_implicit = matches!(plan, Plan::Implicit(_));
     let parts = fold_rows(
         n,
         plan.entries_per_row(),
@@ -314,7 +346,13 @@ fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64) {
                 part.logs.push(logs);
             }
             part.sent.push(row.sum());
-            part.paid.push(row.price_of(cost, i, &mut part.costs));
+            part.paid.push(if is_implicit {
+                row.price_of(cost, i, &mut part.costs)
+            } else {
+                let (paid, sound) = row.price_and_check(cost, i, &mut part.costs);
+                part.sound &= sound;
+                paid
+            });
         },
     );
     let mut parts = parts.into_iter();
@@ -323,6 +361,7 @@ fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64) {
         all.sent.extend(part.sent);
         all.paid.extend(part.paid);
         all.logs.extend(part.logs);
+        all.sound &= part.sound;
         let received = all.received.iter_mut().zip(&part.received);
         received.for_each(|(c, p)| *c += p);
     }
@@ -331,7 +370,7 @@ fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64) {
         received: all.received,
         transport_cost: measure::sum(&all.paid),
     };
-    (measured, measure::sum(&all.logs))
+    (measured, measure::sum(&all.logs), all.sound)
 }
 
 impl Values {
@@ -453,6 +492,46 @@ fn relative_entropy(
         _ => {
             let cross = logs.unwrap_or(from_potentials);
             cross - mass + problem.a().mass() * problem.b().mass()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{DensePlan, SparsePlan};
+
+    #[test]
+    fn a_plan_that_is_none_is_a_failure() {
+        let problem =
+            Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &[0.0, 1.0, 1.0, 0.0]).unwrap();
+        let end = |plan: Plan, certify: Certify| {
+            let outcome = Outcome {
+                plan,
+                potentials: Potentials::new(vec![0.0; 2], vec![0.0; 2]),
+                reg: 0.0,
+                termination: Termination::Optimal,
+                iterations: None,
+                history: vec![],
+                certificate: None,
+            };
+            let mut context = Context::default();
+            context.certify = certify;
+            let solution = Solution::assemble("toy", &problem, outcome, Instant::now(), &context);
+            solution.convergence.termination
+        };
+        let dense = |p: f64| DensePlan::from_solver(2, 2, vec![0.5, p, 0.0, 0.5]).unwrap();
+        let sparse = |p: f64| SparsePlan::sum_of(2, 2, vec![(0, 0, 0.5), (0, 1, p), (1, 1, 0.5)]);
+        for certify in [Certify::Off, Certify::AtEnd] {
+            for (p, wanted) in [
+                (0.0, Termination::Optimal),
+                (-1e-3, Termination::NumericalFailure),
+                (f64::NAN, Termination::NumericalFailure),
+                (f64::INFINITY, Termination::NumericalFailure),
+            ] {
+                assert_eq!(end(dense(p).into(), certify), wanted);
+                assert_eq!(end(sparse(p).into(), certify), wanted);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use ot_kernels::min_plus::{least_along_rows, least_down_columns};
 
+use crate::assert_shape;
 use crate::certificate::{paired, usable};
 use crate::cost::{Cost, row_of};
 use crate::problem::Problem;
@@ -16,9 +17,16 @@ const ENTRIES: usize = 1 << 16;
 /// [`balanced_lower`](crate::certificate::balanced_lower) of each of `columns`, balanced problems that all have the
 /// cost `cost`, to the same bits. Two passes over the cost for a block of problems, 8·n·m flops a problem, on the
 /// calling thread.
+///
+/// # Panics
+/// If a problem or its potentials have another shape than the cost.
 #[must_use]
 pub fn balanced_lower_bounds(cost: &dyn Cost, columns: &[(&Problem, &Potentials)]) -> Vec<f64> {
     let (n, m) = cost.shape();
+    for (problem, start) in columns {
+        assert_shape("cost", (n, m), problem.shape());
+        start.assert_fits(problem);
+    }
     let mut room = Room::default();
     let (mut f, mut g) = (Vec::new(), Lines::default());
     let [mut g_of_f, mut f_of_g, mut g_again, mut f_again] = [(); 4].map(|()| Vec::new());

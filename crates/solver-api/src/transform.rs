@@ -1,11 +1,11 @@
 //! Potentials and their (soft) c-transforms.
 
-use crate::Error;
+use crate::{Error, assert_len};
 use ot_kernels::pricing::row_min;
 use ot_kernels::reduce::{both_minima, col_min_update};
 
 use crate::cost::{Cost, CostKind, DenseData, row_of};
-use crate::feasibility::components;
+use crate::feasibility::{UNROUTED, components, may_forbid};
 use crate::problem::{Marginals, Problem};
 use crate::rows::fold_rows;
 
@@ -48,9 +48,48 @@ impl Potentials {
         Ok(())
     }
 
+    /// Σ|f|a + Σ|g|b + |λ|·mass without what is infinite: what the terms of a certificate's sums come to in absolute
+    /// value. Where pairs are forbidden, a part of the mass that is larger than rounding may lack an allowed way
+    /// ([`check_feasible`](crate::check_feasible)), and the dual is paid for it: that counts by as much more.
+    ///
+    /// # Panics
+    /// If the lengths are not those of the problem's weights.
+    #[must_use]
+    pub fn terms(&self, problem: &Problem) -> f64 {
+        self.assert_fits(problem);
+        let mass = problem.mass();
+        let part = if may_forbid(problem.cost()) && problem.cost().range().forbidden > 0 {
+            UNROUTED / 1e-12 * mass
+        } else {
+            0.0
+        };
+        let side = |p: &[f64], w: &[f64]| {
+            let (mut sum, mut most) = (0.0, 0.0_f64);
+            for (p, &w) in p.iter().zip(w).filter(|(p, w)| **w > 0.0 && p.is_finite()) {
+                sum += p.abs() * w;
+                most = most.max(p.abs());
+            }
+            sum + most * part
+        };
+        let (a, b) = (problem.a().weights(), problem.b().weights());
+        side(&self.f, a) + side(&self.g, b) + self.lambda.abs() * mass
+    }
+
+    /// Panics unless there is an entry for each of the problem's weights.
+    #[track_caller]
+    pub(crate) fn assert_fits(&self, problem: &Problem) {
+        let (n, m) = problem.shape();
+        assert_len("f", self.f.len(), n, "sources");
+        assert_len("g", self.g.len(), m, "targets");
+    }
+
     /// Centres balanced potentials and extends all to zero-weight entries: hard c-transforms for `reg` = 0,
     /// soft ones otherwise. O(n·m) where there are zero weights or forbidden pairs, else O(n + m).
+    ///
+    /// # Panics
+    /// If the lengths are not those of the problem's weights.
     pub fn settle(&mut self, problem: &Problem, reg: f64) {
+        self.assert_fits(problem);
         if problem.marginals() == Marginals::Balanced {
             self.centre(problem);
         }
@@ -132,6 +171,9 @@ fn replace_zero(potential: &mut [f64], extended: Option<Vec<f64>>, weights: &[f6
 
 /// g_j = min_i (C_ij − f_i) over the sources that `uses` accepts and whose f is finite; +∞ where no such source
 /// may reach j. One streaming pass.
+///
+/// # Panics
+/// If `f` does not have an entry for each row of the cost.
 #[must_use]
 pub fn c_transform_to_target(
     cost: &dyn Cost,
@@ -139,6 +181,7 @@ pub fn c_transform_to_target(
     uses: impl Fn(usize) -> bool + Sync,
 ) -> Vec<f64> {
     let (n, m) = cost.shape();
+    assert_len("f", f.len(), n, "rows of the cost");
     let parts = fold_rows(
         n,
         m,
@@ -166,6 +209,9 @@ pub fn c_transform_to_target(
 
 /// f_i = min_j (C_ij − g_j) over the targets that `uses` accepts and whose g is finite; +∞ where i may reach
 /// none of them. One streaming pass.
+///
+/// # Panics
+/// If `g` does not have an entry for each column of the cost.
 #[must_use]
 pub fn c_transform_to_source(
     cost: &dyn Cost,
@@ -173,6 +219,7 @@ pub fn c_transform_to_source(
     uses: impl Fn(usize) -> bool + Sync,
 ) -> Vec<f64> {
     let (n, m) = cost.shape();
+    assert_len("g", g.len(), m, "columns of the cost");
     // −g, and +∞ for a target that is not used: it loses every comparison.
     let signed: Vec<f64> = g
         .iter()
@@ -357,6 +404,13 @@ mod tests {
             .map(|&i| 0.5 * ((soft.f[i] - cost[3 * i + 1]) / 0.5).exp())
             .sum();
         assert!((soft.g[1] + 0.5 * lse.ln()).abs() < 1e-14);
+    }
+
+    #[test]
+    #[should_panic(expected = "`g` has 1 entries, but there are 2 columns of the cost")]
+    fn potentials_of_another_length_are_named() {
+        let cost = crate::DenseCost::new(2, 2, vec![0.0; 4]).unwrap();
+        let _ = c_transform_to_source(&cost, &[0.0], |_| true);
     }
 
     #[test]

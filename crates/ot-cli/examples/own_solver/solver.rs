@@ -99,7 +99,7 @@ impl Solver for Configured {
         let (n, m) = problem.shape();
         let outcome = Outcome {
             potentials: state.potentials(),
-            plan: Plan::from(DensePlan::new(n, m, state.flow)?),
+            plan: Plan::from(DensePlan::from_solver(n, m, state.flow)?),
             reg: 0.0,
             termination,
             iterations: Some(iterations),

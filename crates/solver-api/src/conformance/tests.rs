@@ -134,7 +134,7 @@ impl Solver for Exact {
             termination = why;
         }
         let outcome = Outcome {
-            plan: DensePlan::new(n, m, best.plan)?.into(),
+            plan: DensePlan::from_solver(n, m, best.plan)?.into(),
             potentials: Potentials::new(best.f, best.g),
             reg: if self.fault == Fault::ReportsReg {
                 1.0

@@ -1,22 +1,31 @@
 //! Making and reading sparse plans.
 
-use super::SparsePlan;
+use super::{SparsePlan, is_sound};
 use crate::Error;
 
 impl SparsePlan {
-    /// From triples (row, column, mass) in any order; duplicates add up, zeros are dropped.
-    pub fn from_triples(
-        n: usize,
-        m: usize,
-        mut triples: Vec<(u32, u32, f64)>,
-    ) -> Result<Self, Error> {
-        if let Some(&(i, j, _)) = triples
-            .iter()
-            .find(|t| t.0 as usize >= n || t.1 as usize >= m)
-        {
+    /// From triples (row, column, mass) in any order, each mass finite and not negative; duplicates add up, zeros are
+    /// dropped.
+    pub fn from_triples(n: usize, m: usize, triples: Vec<(u32, u32, f64)>) -> Result<Self, Error> {
+        let outside = |t: &(u32, u32, f64)| t.0 as usize >= n || t.1 as usize >= m;
+        let bad = triples.iter().find(|t| outside(t) || !is_sound(t.2));
+        if let Some(&(i, j, value)) = bad.filter(|t| !outside(t)) {
+            let (row, col) = (i as usize, j as usize);
+            return Err(Error::InvalidPlan { row, col, value });
+        }
+        if let Some((i, j, _)) = bad {
             let expected = format!("the entry ({i}, {j}) lies outside of it");
             return Err(Error::shape("plan", &[n, m], expected));
         }
+        if n > u32::MAX as usize {
+            let expected = "its rows are counted in 32 bits".to_owned();
+            return Err(Error::shape("plan", &[n, m], expected));
+        }
+        Ok(Self::sum_of(n, m, triples))
+    }
+
+    /// [`SparsePlan::from_triples`] of triples that lie inside and may take mass back.
+    pub(crate) fn sum_of(n: usize, m: usize, mut triples: Vec<(u32, u32, f64)>) -> Self {
         triples.retain(|t| t.2 != 0.0);
         // Counted into their rows from the last to the first, then sorted by column within each: rows of a plan are
         // short.
@@ -48,13 +57,18 @@ impl SparsePlan {
         if twice {
             add_up(&mut row_start, &mut cols, &mut values);
         }
-        Ok(Self {
+        Self {
             n,
             m,
             row_start,
             cols,
             values,
-        })
+        }
+    }
+
+    /// Entries below zero become zero.
+    pub(crate) fn clip(&mut self) {
+        self.values.iter_mut().for_each(|p| *p = p.max(0.0));
     }
 
     /// Columns and values of row `i`.
@@ -132,7 +146,7 @@ mod tests {
                 given[i as usize][j as usize] |= p != 0;
             }
             let triples = triples.iter().map(|&(i, j, p)| (i, j, f64::from(p))).collect();
-            let plan = SparsePlan::from_triples(4, 30, triples)?;
+            let plan = SparsePlan::sum_of(4, 30, triples);
             for i in 0..4 {
                 let (cols, values) = plan.row_entries(i);
                 prop_assert!(cols.windows(2).all(|pair| pair[0] < pair[1]));
