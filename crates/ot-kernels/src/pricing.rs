@@ -8,8 +8,10 @@
 //! The loops are written once, over fixed-size lanes, and compiled for each [`Isa`]; costs stored as
 //! `f32` are widened in registers, never into a second array.
 
+mod collect;
 mod entering;
 
+pub use collect::{row_collect, row_collect_with};
 pub use entering::{
     first_entering, first_entering_with, row_entering, row_entering_with, row_min, row_min_with,
 };
@@ -145,52 +147,6 @@ kernel! {
     /// `(c_j + p_j − shift) + tol·(|c_j| + |p_j| + |shift|)`: negative where a pair violates dual
     /// feasibility beyond `tol` of its own magnitude. 8 (4) + 8 bytes and 8 flops per entry.
     row_price, row_price_with = row_price_body<T>(c: &[T], p: &[f64], shift: f64, tol: f64) -> f64
-}
-
-#[inline(always)]
-fn collect_body<T: Entry>(
-    c: &[T],
-    p: &[f64],
-    shift: f64,
-    tol: f64,
-    below: f64,
-    out: &mut Vec<(f64, u32)>,
-) -> usize {
-    const STEP: usize = 16;
-    let len = c.len().min(p.len());
-    let before = out.len();
-    let mut j = 0;
-    while j + STEP <= len {
-        let cc = &c[j..j + STEP];
-        let pp = &p[j..j + STEP];
-        let mut keys = [0.0; STEP];
-        for l in 0..STEP {
-            keys[l] = relaxed_key(cc[l].wide(), pp[l], shift, tol);
-        }
-        if min_of(&keys) < below {
-            for (l, &key) in keys.iter().enumerate() {
-                if key < below {
-                    out.push((key, (j + l) as u32));
-                }
-            }
-        }
-        j += STEP;
-    }
-    for j in j..len {
-        let key = relaxed_key(c[j].wide(), p[j], shift, tol);
-        if key < below {
-            out.push((key, j as u32));
-        }
-    }
-    out.len() - before
-}
-
-kernel! {
-    /// Appends `(key, column)` for every column whose key of [`row_price`] is under `below`; returns how
-    /// many there were. Same traffic as [`row_price`].
-    row_collect, row_collect_with = collect_body<T>(
-        c: &[T], p: &[f64], shift: f64, tol: f64, below: f64, out: &mut Vec<(f64, u32)>
-    ) -> usize
 }
 
 #[inline(always)]
