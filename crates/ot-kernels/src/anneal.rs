@@ -281,10 +281,20 @@ unsafe fn row_sums<B: Backend>(p: &Annealing, i: usize) -> B::S {
     unsafe {
         let k = p.kernel.as_ptr().add(i * m);
         let mut sums = [B::S::splat(0.0); 16];
+        // Rows of padding are zeros: half of the last register may be left out.
+        let half = lanes / 2;
         for j in (0..m).step_by(lanes) {
             let v = B::S::load(p.v.as_ptr().add(j));
-            for r in 0..lanes {
+            for r in 0..half {
                 sums[r] = B::S::load(k.add(r * m + j)).fma(v, sums[r]);
+            }
+        }
+        if i + half < p.sources {
+            for j in (0..m).step_by(lanes) {
+                let v = B::S::load(p.v.as_ptr().add(j));
+                for r in half..lanes {
+                    sums[r] = B::S::load(k.add(r * m + j)).fma(v, sums[r]);
+                }
             }
         }
         B::S::sum_rows(&sums)
@@ -324,14 +334,21 @@ unsafe fn scale_rows<B: Backend>(
 #[inline(always)]
 unsafe fn add_rows<B: Backend>(p: &mut Annealing, i: usize, weights: &[f32; 16]) {
     let (m, lanes) = (p.stride, B::S::N);
+    let half = lanes / 2;
+    let both = i + half < p.sources;
     // SAFETY: as in `row_sums`.
     unsafe {
         let k = p.kernel.as_ptr().add(i * m);
         for j in (0..m).step_by(lanes) {
             // Two sums: one would wait for itself.
             let mut t = [B::S::load(p.t.as_ptr().add(j)), B::S::splat(0.0)];
-            for r in 0..lanes {
+            for r in 0..half {
                 t[r % 2] = B::S::load(k.add(r * m + j)).fma(B::S::splat(weights[r]), t[r % 2]);
+            }
+            if both {
+                for r in half..lanes {
+                    t[r % 2] = B::S::load(k.add(r * m + j)).fma(B::S::splat(weights[r]), t[r % 2]);
+                }
             }
             t[0].add(t[1]).store(p.t.as_mut_ptr().add(j));
         }
