@@ -20,6 +20,9 @@ const STRANDED: f64 = 1e-9;
 /// in single precision, which the caches hold. Measured: beyond, the grouped start takes less time and memory.
 pub(super) const IN_CACHE: usize = 1 << 19;
 
+/// Sources at which given potentials are judged.
+const SAMPLE: usize = 256;
+
 /// Larger problems of this many sources and targets start from the duals of a grouped one.
 const GROUP_FROM: usize = 200;
 
@@ -168,7 +171,12 @@ impl Workspace {
         }
         self.temperature = 0.0;
         let mut watch = Watch::new(check);
-        let warm = !by_rows && (instance.warm.is_some() || self.group(instance, &mut watch));
+        let given = instance.warm.is_some() && (by_rows || self.is_promising(instance, &mut watch));
+        let instance = &Instance {
+            warm: instance.warm.filter(|_| given),
+            ..*instance
+        };
+        let warm = !by_rows && (given || self.group(instance, &mut watch));
         if by_rows {
             self.place_by_entropy(instance);
         } else if warm {
@@ -208,6 +216,36 @@ impl Workspace {
         };
         self.phase(instance.cost, pivots, &mut outcome, check);
         outcome
+    }
+
+    /// Whether given potentials are better than none: whether their dual value is the higher one, by a sample of the
+    /// sources. If they are not, they are taken away.
+    fn is_promising(&mut self, instance: &Instance<'_>, watch: &mut Watch<'_, '_>) -> bool {
+        let (n, m) = (instance.supply.len(), instance.demand.len());
+        let sinks = &mut self.tree.potential[n..n + m];
+        let none = &mut self.reduced;
+        none.clear();
+        none.extend(sinks.iter().map(|p| if p.is_finite() { 0.0 } else { *p }));
+        let (mut gained, mut mass) = (0.0, 0.0);
+        for i in (0..n).step_by(n.div_ceil(SAMPLE)) {
+            if !watch.goes_on(m) {
+                break;
+            }
+            let row = instance.cost.row(i, &mut self.buffer);
+            let gain = row.min(sinks) - row.min(none);
+            if gain.is_finite() {
+                gained += instance.supply[i] * gain;
+                mass += instance.supply[i];
+            }
+        }
+        let live = || sinks.iter().zip(instance.demand).filter(|x| *x.1 > 0.0);
+        let lost: f64 = live().map(|(p, b)| p * b).sum();
+        let total: f64 = live().map(|(_, b)| b).sum();
+        let promising = gained / mass > lost / total;
+        if !promising {
+            sinks.copy_from_slice(none);
+        }
+        promising
     }
 
     /// Starting duals from the grouped problem, where the problem is large enough and nobody stops the start.

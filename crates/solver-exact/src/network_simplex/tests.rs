@@ -629,11 +629,19 @@ fn potentials_nearly_right_save_pivots_and_wrong_ones_cost_nothing() {
     let wrong: Vec<f64> = (0..n)
         .map(|k| if k % 2 == 0 { 1e6 } else { -3.0 })
         .collect();
-    let warm = solve_warm(&a, &b, &c, Some(&near));
-    let misled = solve_warm(&a, &b, &c, Some(&wrong));
-    assert!(2 * warm.outcome.pivots < cold.outcome.pivots);
-    assert!(misled.outcome.pivots <= 2 * cold.outcome.pivots);
-    for other in [&warm, &misled] {
-        assert!((other.value - cold.value).abs() < 1e-14);
+    for in_cache in [IN_CACHE, 0] {
+        let from = |g: Option<&[f64]>| {
+            solve_instance(&Instance {
+                warm: g,
+                in_cache,
+                ..instance(&a, &b, &c)
+            })
+        };
+        let (none, warm, misled) = (from(None), from(Some(&near)), from(Some(&wrong)));
+        assert!(2 * warm.outcome.pivots < none.outcome.pivots);
+        assert!(misled.outcome.pivots <= 2 * none.outcome.pivots);
+        for other in [&none, &warm, &misled] {
+            assert!((other.value - cold.value).abs() < 1e-14);
+        }
     }
 }
