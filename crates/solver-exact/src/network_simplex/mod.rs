@@ -13,7 +13,7 @@
 //! | pivots until no pair violates dual feasibility: row by row in the caches, beyond on lists first | `pricing.rs`, `lists.rs` |
 //! | the tree itself, without arcs; of a small problem, as sets of bits | `tree.rs`, `compact.rs` |
 //! | how costs are read | `cost.rs` |
-//! | all of it in order | `engine.rs` |
+//! | all of it in order; the ways to start, mass on forbidden pairs, the caller's check meanwhile | `engine.rs`; `engine/` |
 //! | from and to the vocabulary of `solver-api` | `solve.rs`, `settings.rs`, `factory.rs` |
 //!
 //! Only the tree, the units and the last sweep decide about correctness; everything before is there to
