@@ -1,6 +1,7 @@
 //! Lower bounds of many balanced problems with one cost: their c-transforms as min-plus products, for which a row of
 //! the cost is read once for a block of problems.
 
+use ot_kernels::aligned::Aligned;
 use ot_kernels::min_plus::{least_along_rows, least_down_columns};
 
 use crate::assert_shape;
@@ -28,25 +29,27 @@ pub fn balanced_lower_bounds(cost: &dyn Cost, columns: &[(&Problem, &Potentials)
         start.assert_fits(problem);
     }
     let mut room = Room::default();
-    let (mut f, mut g) = (Vec::new(), Lines::default());
+    let (mut f, mut g) = (Vec::new(), Aligned::<f64>::default());
     let [mut g_of_f, mut f_of_g, mut g_again, mut f_again] = [(); 4].map(|()| Vec::new());
     let mut bounds = Vec::with_capacity(columns.len());
     for block in columns.chunks(TOGETHER) {
         f.clear();
-        g.clear(block.len() * m);
-        for (problem, start) in block {
+        g.stretch(block.len() * m);
+        for ((problem, start), g) in block.iter().zip(g.chunks_exact_mut(m)) {
             f.extend(part(&usable(&start.f), problem.a().weights()));
-            g.extend(part(&usable(&start.g), problem.b().weights()));
+            fill(g, part(&usable(&start.g), problem.b().weights()));
         }
-        room.both(cost, &f, g.all(), &mut g_of_f, &mut f_of_g);
+        room.both(cost, &f, &g, &mut g_of_f, &mut f_of_g);
         f.clear();
-        g.clear(block.len() * m);
         for (k, (problem, _)) in block.iter().enumerate() {
             let (rows, cols) = (k * n..(k + 1) * n, k * m..(k + 1) * m);
             f.extend(part(&f_of_g[rows], problem.a().weights()));
-            g.extend(part(&g_of_f[cols], problem.b().weights()));
+            fill(
+                &mut g[cols.clone()],
+                part(&g_of_f[cols], problem.b().weights()),
+            );
         }
-        room.both(cost, &f, g.all(), &mut g_again, &mut f_again);
+        room.both(cost, &f, &g, &mut g_again, &mut f_again);
         for (k, (problem, _)) in block.iter().enumerate() {
             let (a, b) = (problem.a().weights(), problem.b().weights());
             let (rows, cols) = (k * n..(k + 1) * n, k * m..(k + 1) * m);
@@ -70,35 +73,15 @@ fn part<'a>(potential: &'a [f64], weights: &'a [f64]) -> impl Iterator<Item = f6
     })
 }
 
-/// Numbers from the start of a cache line on: a register of 64 bytes that straddles two lines takes two loads.
-#[derive(Default)]
-struct Lines {
-    room: Vec<f64>,
-    start: usize,
-}
-
-impl Lines {
-    /// Nothing, and room for `len` numbers.
-    fn clear(&mut self, len: usize) {
-        self.room.clear();
-        self.room.reserve(len + 8);
-        self.start = self.room.as_ptr().align_offset(64).min(8);
-        self.room.resize(self.start, 0.0);
-    }
-
-    fn extend(&mut self, numbers: impl Iterator<Item = f64>) {
-        self.room.extend(numbers);
-    }
-
-    fn all(&self) -> &[f64] {
-        &self.room[self.start..]
-    }
+fn fill(to: &mut [f64], from: impl Iterator<Item = f64>) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = from);
 }
 
 /// Room for a block of rows.
 #[derive(Default)]
 struct Room {
-    rows: Lines,
+    /// From the start of a cache line on: a register of 64 bytes that straddles two lines takes two loads.
+    rows: Aligned<f64>,
     /// A row of the cost.
     row: Vec<f64>,
     f: Vec<f64>,
@@ -127,15 +110,13 @@ impl Room {
                 self.f.extend_from_slice(&f[first..first + r]);
             }
             self.along.resize(f.len() / n * r, 0.0);
-            self.rows.clear(r * m);
+            self.rows.stretch(r * m);
             self.row.resize(m, 0.0);
-            for i in first..first + r {
-                let row = row_of(cost, i, &mut self.row);
-                self.rows.extend(row.iter().copied());
+            for (i, to) in (first..).zip(self.rows.chunks_exact_mut(m)) {
+                to.copy_from_slice(row_of(cost, i, &mut self.row));
             }
-            let rows = self.rows.all();
-            least_down_columns(rows, m, &self.f, to_target);
-            least_along_rows(rows, m, g, &mut self.along);
+            least_down_columns(&self.rows, m, &self.f, to_target);
+            least_along_rows(&self.rows, m, g, &mut self.along);
             let parts = to_source
                 .chunks_exact_mut(n)
                 .zip(self.along.chunks_exact(r));
