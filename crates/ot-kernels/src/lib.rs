@@ -23,6 +23,7 @@
 //! | | Gibbs row exp((f_i + g_j − C_ij)/ε) | 8 read, 8 written, g in cache | 33 |
 //! | [`kernel_product`] | K v, scaling of rows and Kᵀ u in one read of K | 8 (K in f32: 4), and as many again from the second-level cache | 4 |
 //! | | K v or Kᵀ u alone | 8 (K in f32: 4) | 2 |
+//! | | Kᵀ diag(w) K v in one read of K | 8 (K in f32: 4), and as many again from the second-level cache | 4 |
 //! | [`gemm`] | K V and Kᵀ U for a batch of B vectors | 8/B of K, cached | 2 B |
 //! | [`min_plus`] | least C_ij − g_j of each row, C_ij − f_i of each column, for a batch of B vectors | 8/B of C, cached | 2 B |
 //! | [`pairwise`] | distances in d dimensions: entry, row, block | 8 d of packed points in cache, 8 written | 3 d |
@@ -34,6 +35,7 @@
 //! | | compensated sum, dot | 8, 16 | 8, 11 |
 //! | | L1 distance, scan | 16, 8 | 3 |
 //! | [`scaling`] | scalings from sums, marginal error and extremes | 16 to 24 (in f32: half) | 1 to 4 |
+//! | [`soft`] | a row of an entropic plan in f32, stored; its entropy sums | 8 read, 4 written, g in cache | 20 |
 //! | `simd` | the registers that kernels are written against | | |
 
 pub mod aligned;
@@ -48,6 +50,7 @@ pub mod pricing;
 pub mod reduce;
 pub mod scaling;
 mod simd;
+pub mod soft;
 
 pub use dispatch::{Isa, isa};
 pub use simd::Elem;

@@ -1,0 +1,75 @@
+//! Times and work of paths: `cargo run --release -p ot-entropic --example path -- N`.
+use ot_entropic::dual::Dual;
+use ot_entropic::path::{Path, follow};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use std::time::Instant;
+
+fn main() {
+    let n: usize = std::env::args()
+        .nth(1)
+        .map_or(2000, |s| s.parse().expect("a number"));
+    let verbose = std::env::args().nth(2).is_some();
+    for d in [2, 16] {
+        for random in [false, true] {
+            let mut rng = Pcg64::seed_from_u64(1);
+            let mut points = || -> Vec<f64> { (0..n * d).map(|_| rng.random::<f64>()).collect() };
+            let (x, y) = (points(), points());
+            let mut weights = || -> Vec<f64> {
+                let w: Vec<f64> = (0..n)
+                    .map(|_| {
+                        if random {
+                            rng.random::<f64>() + 1e-3
+                        } else {
+                            1.0
+                        }
+                    })
+                    .collect();
+                let s: f64 = w.iter().sum();
+                w.iter().map(|w| w / s).collect()
+            };
+            let (a, b) = (weights(), weights());
+            let mut cost = vec![0.0; n * n];
+            for i in 0..n {
+                for j in 0..n {
+                    cost[i * n + j] = (0..d).map(|k| (x[i * d + k] - y[j * d + k]).powi(2)).sum();
+                }
+            }
+            let max = cost.iter().fold(0.0_f64, |t, c| t.max(*c));
+            let min = cost.iter().fold(f64::INFINITY, |t, c| t.min(*c));
+            for rel in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6] {
+                let dual = Dual {
+                    cost: &cost,
+                    a: &a,
+                    b: &b,
+                    gamma_a: f64::INFINITY,
+                    gamma_b: f64::INFINITY,
+                };
+                let path = Path {
+                    reg: rel * max,
+                    tol: 1e-9,
+                    spread: max - min,
+                    threads: 1,
+                };
+                let t = Instant::now();
+                let (point, end, work) = follow(dual, path, None, &mut |s| {
+                    if verbose {
+                        println!(
+                            "   eps {:.2e} err {:.2e} step {} t {:.4}",
+                            s.eps / max,
+                            s.error,
+                            s.steps,
+                            t.elapsed().as_secs_f64()
+                        );
+                    }
+                    true
+                });
+                println!(
+                    "d {d} random {random} reg {rel:e}: {:.3} s err {:.1e} {end:?} {work:?}",
+                    t.elapsed().as_secs_f64(),
+                    point.error()
+                );
+            }
+        }
+    }
+}

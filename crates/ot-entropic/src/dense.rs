@@ -1,0 +1,317 @@
+//! The plan as a matrix in f32: the first phase of a path, while most pairs still carry mass.
+
+use ot_kernels::exp::gibbs_row;
+use ot_kernels::kernel_product::{ProductWorkspace, gram};
+use ot_kernels::pricing::{Entry, row_min};
+use ot_kernels::reduce::plain_sum;
+use ot_kernels::soft::{add_row, entropy_row, weigh_row};
+use rayon::prelude::*;
+
+use crate::dual::{Dual, Point};
+use crate::newton::{GROUND, SparseSystem, Store};
+
+/// Chunks of rows: a fixed number, so that sums come out alike whatever the number of threads is.
+const CHUNKS: usize = 8;
+/// Below so many pairs a pass stays on one thread.
+const PAIRS_IN_LINE: usize = 1 << 16;
+/// Products of a dense solve.
+const MOST_PRODUCTS: usize = 30;
+/// Entries below this part of their row's mass are left out of a sparse system in this phase.
+const EDGE: f32 = 1e-6;
+/// A sparse system pays below this part of all pairs.
+const SPARSE_BELOW: f64 = 0.15;
+
+/// n×m f32 entries beyond the cost.
+#[derive(Debug)]
+pub struct Dense<'a, T> {
+    dual: Dual<'a, T>,
+    /// exp((g̃ − C − shift)/ε); a row of the plan is that times `scale`.
+    entries: Vec<f32>,
+    scale: Vec<f64>,
+    /// Σ of each row of `entries`.
+    sums: Vec<f64>,
+    /// Whether exponentials are taken in f64: the plan is then right to its last digits, and twice as slow.
+    pub exact: bool,
+    /// Products that a linear solve may take.
+    pub most_products: usize,
+    /// g + ε log b and its negative.
+    tilted: Vec<f64>,
+    negated: Vec<f64>,
+    /// Column sums of each chunk, and a row in f64 for it.
+    partial: Vec<f64>,
+    chunk: usize,
+    product: ProductWorkspace,
+    weights: Vec<f64>,
+    system: SparseSystem,
+    /// Whether the sparse system holds the plan of the last pass; it is built when first asked for.
+    is_sparse: bool,
+    fresh: bool,
+    cg: Vectors,
+}
+
+/// Vectors of conjugate gradients on the dense system.
+#[derive(Debug, Default)]
+struct Vectors {
+    diagonal: Vec<f64>,
+    r: Vec<f64>,
+    z: Vec<f64>,
+    p: Vec<f64>,
+    q: Vec<f64>,
+}
+
+impl<'a, T: Entry> Dense<'a, T> {
+    /// Room for a plan. Products run on `threads` threads.
+    #[must_use]
+    pub fn new(dual: Dual<'a, T>, threads: usize) -> Self {
+        let (n, m) = dual.shape();
+        let in_line = n * m < PAIRS_IN_LINE;
+        let chunk = if in_line { n } else { n.div_ceil(CHUNKS) };
+        Self {
+            dual,
+            entries: vec![0.0; n * m],
+            scale: vec![0.0; n],
+            sums: vec![0.0; n],
+            exact: false,
+            most_products: MOST_PRODUCTS,
+            tilted: vec![0.0; m],
+            negated: vec![0.0; m],
+            partial: vec![0.0; 2 * m * n.div_ceil(chunk)],
+            chunk,
+            product: ProductWorkspace::new(m, if in_line { 1 } else { threads }),
+            weights: vec![0.0; n],
+            system: SparseSystem::default(),
+            is_sparse: false,
+            fresh: false,
+            cg: Vectors::default(),
+        }
+    }
+
+    /// The part of all pairs that carries more than 1e-6 of its row's mass, from every eighth row.
+    fn density(&self) -> f64 {
+        let m = self.dual.b.len();
+        let (mut seen, mut heavy) = (0, 0);
+        for (row, sum) in self.entries.chunks_exact(m).zip(&self.sums).step_by(8) {
+            let least = EDGE * *sum as f32;
+            heavy += row.iter().filter(|e| **e > least).count();
+            seen += m;
+        }
+        heavy as f64 / seen as f64
+    }
+
+    fn build_system(&mut self, point: &Point) {
+        self.fresh = true;
+        self.is_sparse = self.density() < SPARSE_BELOW;
+        if !self.is_sparse {
+            return;
+        }
+        let m = self.dual.b.len();
+        self.system.graph.begin(m);
+        for ((row, sum), &scale) in self
+            .entries
+            .chunks_exact(m)
+            .zip(&self.sums)
+            .zip(&self.scale)
+        {
+            let least = EDGE * *sum as f32;
+            let heavy = row.iter().enumerate().filter(|(_, e)| **e > least);
+            self.system
+                .graph
+                .push_row(heavy.map(|(j, &e)| (j as u32, scale * f64::from(e))));
+        }
+        self.system.prepare(&self.dual, point);
+    }
+
+    fn dense_solve(
+        &mut self,
+        point: &Point,
+        rows: Option<&[f64]>,
+        cols: &[f64],
+        y: &mut [f64],
+        tol: f64,
+    ) -> usize {
+        let m = cols.len();
+        let soft = 1.0 + self.dual.row_softness(point.eps);
+        let col_soft = self.dual.col_softness(point.eps);
+        let least = if self.dual.is_balanced() { GROUND } else { 0.0 };
+        // P = diag(scale) E: the scales go into the weights.
+        for ((w, s), r) in self.weights.iter_mut().zip(&self.scale).zip(&point.sent) {
+            *w = if *r > 0.0 { s * s / (soft * r) } else { 0.0 };
+        }
+        let Vectors {
+            diagonal,
+            r,
+            z,
+            p,
+            q,
+        } = &mut self.cg;
+        for vector in [&mut *diagonal, r, z, p, q] {
+            vector.resize(m, 0.0);
+        }
+        for (((d, c), t), r) in diagonal
+            .iter_mut()
+            .zip(&point.received)
+            .zip(&point.wanted)
+            .zip(&mut *r)
+        {
+            *d = c * (1.0 + least) + col_soft * t;
+            *r = 0.0;
+        }
+        if let Some(rows) = rows {
+            // r = −Pᵀ (rows / (soft·sent)).
+            let m = self.dual.b.len();
+            for (i, row) in self.entries.chunks_exact(m).enumerate() {
+                if point.sent[i] > 0.0 {
+                    add_row(row, -rows[i] * self.scale[i] / (soft * point.sent[i]), r);
+                }
+            }
+        }
+        for (r, c) in r.iter_mut().zip(cols) {
+            *r += c;
+        }
+        y.fill(0.0);
+        let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
+        let precondition = |r: &[f64], z: &mut [f64]| {
+            for ((z, r), d) in z.iter_mut().zip(r).zip(&*diagonal) {
+                *z = if *d > 0.0 { r / d } else { 0.0 };
+            }
+        };
+        precondition(r, z);
+        p.copy_from_slice(z);
+        let mut rho = dot(r, z);
+        let first = rho;
+        let mut products = 0;
+        while products < self.most_products && rho > tol * tol * first {
+            gram(&self.entries, &self.weights, p, q, &mut self.product);
+            products += 1;
+            for ((q, p), d) in q.iter_mut().zip(&*p).zip(&*diagonal) {
+                *q = d * p - *q;
+            }
+            let curvature = dot(p, q);
+            if !(curvature > 0.0 && curvature.is_finite()) {
+                break;
+            }
+            let alpha = rho / curvature;
+            for (((x, p), r), q) in y.iter_mut().zip(&*p).zip(&mut *r).zip(&*q) {
+                *x += alpha * p;
+                *r -= alpha * q;
+            }
+            precondition(r, z);
+            let next = dot(r, z);
+            let beta = next / rho;
+            rho = next;
+            for (p, z) in p.iter_mut().zip(&*z) {
+                *p = z + beta * *p;
+            }
+        }
+        products
+    }
+}
+
+impl<T: Entry> Store for Dense<'_, T> {
+    fn pass(&mut self, point: &mut Point) {
+        self.fresh = false;
+        let m = self.dual.b.len();
+        let (dual, eps, exact) = (&self.dual, point.eps, self.exact);
+        let inv_eps = 1.0 / eps;
+        for (j, (t, n)) in self.tilted.iter_mut().zip(&mut self.negated).enumerate() {
+            *t = point.g[j] + eps * dual.b[j].ln();
+            *n = -*t;
+        }
+        let (tilted, negated, chunk) = (&self.tilted, &self.negated, self.chunk);
+        let work = |((((((at, entries), scale), sums), f), sent), partial): (
+            (
+                ((((usize, &mut [f32]), &mut [f64]), &mut [f64]), &mut [f64]),
+                &mut [f64],
+            ),
+            &mut [f64],
+        )| {
+            let (cols, wide) = partial.split_at_mut(m);
+            cols.fill(0.0);
+            for (k, row) in entries.chunks_exact_mut(m).enumerate() {
+                let i = at * chunk + k;
+                let cost = dual.row(i);
+                let shift = -row_min(cost, negated);
+                let sum = if exact {
+                    gibbs_row(cost, -shift, tilted, inv_eps, wide);
+                    plain_sum(wide)
+                } else {
+                    weigh_row(cost, tilted, shift, inv_eps, row)
+                };
+                let (f_i, sent_i) = dual.row_update(i, shift * inv_eps + sum.ln(), eps);
+                (f[k], sent[k], sums[k]) = (f_i, sent_i, sum);
+                scale[k] = sent_i / sum;
+                if exact {
+                    add_row(wide, scale[k], cols);
+                    for (narrow, wide) in row.iter_mut().zip(&*wide) {
+                        *narrow = *wide as f32;
+                    }
+                } else {
+                    add_row(row, scale[k], cols);
+                }
+            }
+        };
+        let chunks = self
+            .entries
+            .par_chunks_mut(chunk * m)
+            .enumerate()
+            .zip(self.scale.par_chunks_mut(chunk))
+            .zip(self.sums.par_chunks_mut(chunk))
+            .zip(point.f.par_chunks_mut(chunk))
+            .zip(point.sent.par_chunks_mut(chunk))
+            .zip(self.partial.par_chunks_mut(2 * m));
+        chunks.for_each(work);
+        point.received.fill(0.0);
+        for partial in self.partial.chunks_exact(2 * m) {
+            for (c, p) in point.received.iter_mut().zip(&partial[..m]) {
+                *c += p;
+            }
+        }
+        for (j, t) in point.wanted.iter_mut().enumerate() {
+            *t = self.dual.wanted(j, point.g[j]);
+        }
+    }
+
+    fn entropy(&mut self, point: &Point, rows: &mut [f64], cols: &mut [f64]) {
+        let m = self.dual.b.len();
+        let (dual, chunk, inv_eps) = (&self.dual, self.chunk, 1.0 / point.eps);
+        let scale = &self.scale;
+        self.entries
+            .par_chunks(chunk * m)
+            .enumerate()
+            .zip(rows.par_chunks_mut(chunk))
+            .zip(self.partial.par_chunks_mut(2 * m))
+            .for_each(|(((at, entries), rows), partial)| {
+                let sums = &mut partial[..m];
+                sums.fill(0.0);
+                for (k, row) in entries.chunks_exact(m).enumerate() {
+                    let i = at * chunk + k;
+                    let (cost, f) = (dual.row(i), point.f[i]);
+                    rows[k] = entropy_row(cost, &point.g, row, scale[i], f, inv_eps, sums);
+                }
+            });
+        cols.fill(0.0);
+        for partial in self.partial.chunks_exact(2 * m) {
+            for (c, p) in cols.iter_mut().zip(&partial[..m]) {
+                *c += p;
+            }
+        }
+    }
+
+    fn solve(
+        &mut self,
+        point: &Point,
+        rows: Option<&[f64]>,
+        cols: &[f64],
+        y: &mut [f64],
+        tol: f64,
+    ) -> usize {
+        if !self.fresh {
+            self.build_system(point);
+        }
+        if self.is_sparse {
+            self.system.solve(rows, cols, y, tol)
+        } else {
+            self.dense_solve(point, rows, cols, y, tol)
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The problem that this crate solves, and a point on its path.
+//!
+//! Weights are positive and sum to 1 on both sides, rows and columns are those that take part, and the plan of
+//! potentials f, g at ε is P_ij = a_i b_j exp((f_i + g_j − C_ij)/ε). A marginal is hard (γ = ∞: P1 = a) or relaxed
+//! (P1 = a·e^{−f/γ}). For given g the best f is explicit; what is left is the *semi-dual*, a concave function of g.
+
+/// min ⟨P, C⟩ + ε·KL(P ‖ a⊗b) + γa·KL(P1 ‖ a) + γb·KL(Pᵀ1 ‖ b), γ = ∞ for a hard marginal.
+#[derive(Debug, Clone, Copy)]
+pub struct Dual<'a, T> {
+    /// n×m, row-major; +∞ is a forbidden pair. Every row and every column has an allowed one.
+    pub cost: &'a [T],
+    /// Source weights: positive, of sum 1.
+    pub a: &'a [f64],
+    /// Target weights: positive, of sum 1.
+    pub b: &'a [f64],
+    /// Weight of the source marginal, +∞ for a hard one.
+    pub gamma_a: f64,
+    /// Weight of the target marginal, +∞ for a hard one.
+    pub gamma_b: f64,
+}
+
+impl<T> Dual<'_, T> {
+    /// (n, m).
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
+        (self.a.len(), self.b.len())
+    }
+
+    /// Row `i` of the cost.
+    #[must_use]
+    pub fn row(&self, i: usize) -> &[T] {
+        let m = self.b.len();
+        &self.cost[i * m..(i + 1) * m]
+    }
+
+    /// Whether both marginals are hard: potentials are then free up to a constant.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.gamma_a.is_infinite() && self.gamma_b.is_infinite()
+    }
+
+    /// f_i and (P1)_i, given log Σ_j b_j exp((g_j − C_ij)/ε).
+    #[must_use]
+    pub fn row_update(&self, i: usize, log_sum: f64, eps: f64) -> (f64, f64) {
+        if self.gamma_a.is_infinite() {
+            return (-eps * log_sum, self.a[i]);
+        }
+        let f = -eps * log_sum / (1.0 + eps / self.gamma_a);
+        (f, self.a[i] * (-f / self.gamma_a).exp())
+    }
+
+    /// What the column marginal of `j` should be for the potential `g_j`.
+    #[must_use]
+    pub fn wanted(&self, j: usize, g_j: f64) -> f64 {
+        if self.gamma_b.is_infinite() {
+            self.b[j]
+        } else {
+            self.b[j] * (-g_j / self.gamma_b).exp()
+        }
+    }
+
+    /// What a relaxed source adds to its degree in the Hessian, relative to its mass: ε/γa.
+    #[must_use]
+    pub fn row_softness(&self, eps: f64) -> f64 {
+        eps / self.gamma_a
+    }
+
+    /// The same for targets: ε/γb.
+    #[must_use]
+    pub fn col_softness(&self, eps: f64) -> f64 {
+        eps / self.gamma_b
+    }
+}
+
+/// Potentials at an ε, with the marginals of their plan.
+#[derive(Debug, Clone, Default)]
+pub struct Point {
+    /// The regularization.
+    pub eps: f64,
+    /// Target potentials, which everything else follows from.
+    pub g: Vec<f64>,
+    /// Source potentials: the best for g.
+    pub f: Vec<f64>,
+    /// P1.
+    pub sent: Vec<f64>,
+    /// Pᵀ1.
+    pub received: Vec<f64>,
+    /// What Pᵀ1 should be.
+    pub wanted: Vec<f64>,
+}
+
+impl Point {
+    /// A point with room for n sources and these target potentials.
+    #[must_use]
+    pub fn new(n: usize, g: Vec<f64>, eps: f64) -> Self {
+        let m = g.len();
+        Self {
+            eps,
+            g,
+            f: vec![0.0; n],
+            sent: vec![0.0; n],
+            received: vec![0.0; m],
+            wanted: vec![0.0; m],
+        }
+    }
+
+    /// Σ_j |(Pᵀ1)_j − wanted_j|: the L1 error of the plan, whose rows are exact.
+    #[must_use]
+    pub fn error(&self) -> f64 {
+        let off = |(c, w): (&f64, &f64)| (c - w).abs();
+        self.received.iter().zip(&self.wanted).map(off).sum()
+    }
+
+    /// Overwrites this point by another of the same shape, without allocating.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.eps = other.eps;
+        for (to, from) in [
+            (&mut self.g, &other.g),
+            (&mut self.f, &other.f),
+            (&mut self.sent, &other.sent),
+            (&mut self.received, &other.received),
+            (&mut self.wanted, &other.wanted),
+        ] {
+            to.clone_from(from);
+        }
+    }
+}

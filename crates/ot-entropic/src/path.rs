@@ -1,0 +1,356 @@
+//! The path: from a large ε, where a few passes suffice, down to the one that was asked for.
+//!
+//! Each level starts from the tangent of the path at the level before ([`predict`]) and is corrected by Newton steps.
+//! While many pairs carry mass the plan is a matrix in f32; afterwards it is a list of candidates in f64.
+
+use ot_kernels::pricing::Entry;
+
+use crate::dense::Dense;
+use crate::dual::{Dual, Point};
+use crate::list::{List, Reach, density};
+use crate::newton::{Stepped, Steps, Store, lift_starved, step};
+use crate::predict::{Tangent, predict};
+
+/// Where the path begins, relative to the spread of the cost.
+const BEGIN: f64 = 0.1;
+/// What ε is divided by in the dense phase.
+const DENSE_FACTOR: f64 = 4.0;
+/// The L1 error at which a level of the dense phase is left.
+const DENSE_ERROR: f64 = 2e-2;
+/// A list is used from this part of all pairs on.
+const LISTED: f64 = 0.12;
+/// The same for the last list, which replaces passes in f64 over everything.
+const LISTED_AT_END: f64 = 0.35;
+/// In the list phase a level is left when the full step is below so many ε, or at this error.
+const LIST_STEP: f64 = 2.0;
+const LIST_ERROR: f64 = 1e-5;
+/// The first step of a level, in units of ε, above which the level is taken again with a smaller change of ε, and below
+/// which the next change is larger.
+const TOO_LONG: f64 = 12.0;
+const SHORT: f64 = 4.0;
+/// Newton steps on one level.
+const MOST_STEPS: usize = 60;
+
+/// What is reported while a path is followed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stage {
+    /// The present ε.
+    pub eps: f64,
+    /// The L1 error at it.
+    pub error: f64,
+    /// Newton steps until now.
+    pub steps: u64,
+}
+
+/// What a path took.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Work {
+    /// Passes over the dense plan, in f32 and in f64.
+    pub dense_passes: u64,
+    /// Passes over lists.
+    pub list_passes: u64,
+    /// Newton steps.
+    pub steps: u64,
+    /// Products of linear solves.
+    pub products: u64,
+    /// Values of ε.
+    pub levels: u64,
+    /// Lists built from the whole cost.
+    pub builds: u64,
+}
+
+/// How a path ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum End {
+    /// The L1 error is within the tolerance.
+    Converged,
+    /// The error does not fall any more: rounding has won.
+    Stalled,
+    /// The caller said stop, at some ε above the one asked for or at it.
+    Stopped,
+}
+
+/// Settings of [`follow`].
+#[derive(Debug, Clone, Copy)]
+pub struct Path {
+    /// The regularization asked for.
+    pub reg: f64,
+    /// The L1 error to reach.
+    pub tol: f64,
+    /// max − min of the cost over allowed pairs.
+    pub spread: f64,
+    /// Threads of the current pool that passes may use.
+    pub threads: usize,
+}
+
+struct Run<'a, 'w, T> {
+    dual: Dual<'a, T>,
+    path: Path,
+    point: Point,
+    /// The level before, to go back to.
+    back: Point,
+    steps: Steps,
+    tangent: Tangent,
+    work: Work,
+    watch: &'w mut dyn FnMut(&Stage) -> bool,
+}
+
+/// Follows the path to `path.reg`. `start` holds potentials g of another solve: the path then begins at the ε that
+/// they fit. Returns the last point, how it ended and what it took. `watch` is told after each Newton step, and stops
+/// the path by `false`.
+pub fn follow<T: Entry>(
+    dual: Dual<'_, T>,
+    path: Path,
+    start: Option<&[f64]>,
+    watch: &mut dyn FnMut(&Stage) -> bool,
+) -> (Point, End, Work) {
+    let (n, m) = dual.shape();
+    let begin = (BEGIN * path.spread).max(path.reg);
+    let g = start.map_or_else(|| vec![0.0; m], <[f64]>::to_vec);
+    let mut run = Run {
+        dual,
+        path,
+        point: Point::new(n, g, begin),
+        back: Point::default(),
+        steps: Steps::default(),
+        tangent: Tangent::default(),
+        work: Work::default(),
+        watch,
+    };
+    let end = run.whole();
+    (run.point, end, run.work)
+}
+
+impl<T: Entry> Run<'_, '_, T> {
+    fn whole(&mut self) -> End {
+        let mut dense = Dense::new(self.dual, self.path.threads);
+        match self.dense_phase(&mut dense) {
+            Some(end) => return end,
+            None => {}
+        }
+        let mut list = List::build(self.dual, &self.point, Reach::WAY);
+        if let Some(end) = self.list_phase(&mut list) {
+            self.work.builds = list.builds as u64;
+            return end;
+        }
+        let end = if density(&self.dual, &self.point, Reach::END.limit() * self.point.eps)
+            <= LISTED_AT_END
+        {
+            self.finish_on_list(&mut list)
+        } else {
+            self.finish_dense(&mut dense)
+        };
+        self.work.builds = list.builds as u64;
+        end
+    }
+
+    /// Down to where a list pays, or to the end: then `Some`.
+    fn dense_phase(&mut self, dense: &mut Dense<'_, T>) -> Option<End> {
+        dense.pass(&mut self.point);
+        self.work.dense_passes += 1;
+        for _ in 0..2 {
+            let soft = 1.0 / (1.0 + self.dual.col_softness(self.point.eps));
+            let point = &mut self.point;
+            for ((g, c), t) in point.g.iter_mut().zip(&point.received).zip(&point.wanted) {
+                *g += point.eps * soft * (t / c.max(1e-30 * t)).ln();
+            }
+            dense.pass(&mut self.point);
+            self.work.dense_passes += 1;
+        }
+        loop {
+            self.work.levels += 1;
+            let mut best = f64::INFINITY;
+            for _ in 0..MOST_STEPS {
+                if self.point.error() <= DENSE_ERROR {
+                    break;
+                }
+                let stepped = step(dense, &mut self.point, &mut self.steps, 0.1);
+                self.work.dense_passes += stepped.passes as u64;
+                self.count(stepped);
+                let lifted = lift_starved(&self.dual, dense, &mut self.point, 4);
+                self.work.dense_passes += lifted as u64;
+                if !self.tell() {
+                    return Some(End::Stopped);
+                }
+                if self.point.error() > 0.9 * best && stepped.taken == 0.0 {
+                    break;
+                }
+                best = best.min(self.point.error());
+            }
+            if self.point.eps <= self.path.reg {
+                let limit = Reach::END.limit() * self.point.eps;
+                if density(&self.dual, &self.point, limit) <= LISTED_AT_END {
+                    let mut list = List::build(self.dual, &self.point, Reach::END);
+                    return Some(self.finish_on_list(&mut list));
+                }
+                return Some(self.finish_dense(dense));
+            }
+            let limit = Reach::WAY.limit() * self.point.eps;
+            if density(&self.dual, &self.point, limit) <= LISTED {
+                return None;
+            }
+            let eps = (self.point.eps / DENSE_FACTOR).max(self.path.reg);
+            self.work.products += self.tangent.find(&self.dual, dense, &self.point) as u64;
+            predict(&mut self.point, &self.tangent, eps);
+            dense.pass(&mut self.point);
+            self.work.dense_passes += 1;
+            let lifted = lift_starved(&self.dual, dense, &mut self.point, 4);
+            self.work.dense_passes += lifted as u64;
+        }
+    }
+
+    fn count(&mut self, stepped: Stepped) {
+        self.work.steps += 1;
+        self.work.products += stepped.products as u64;
+    }
+
+    fn tell(&mut self) -> bool {
+        (self.watch)(&Stage {
+            eps: self.point.eps,
+            error: self.point.error(),
+            steps: self.work.steps,
+        })
+    }
+
+    /// Down to `reg` on a list; `Some` where it must stop before.
+    fn list_phase(&mut self, list: &mut List<'_, T>) -> Option<End> {
+        list.pass(&mut self.point);
+        self.work.list_passes += 1;
+        let mut factor: f64 = 0.5;
+        if !self.correct(list, f64::INFINITY).0 {
+            return Some(End::Stopped);
+        }
+        while self.point.eps > self.path.reg {
+            self.work.products += self.tangent.find(&self.dual, list, &self.point) as u64;
+            self.back.copy_from(&self.point);
+            loop {
+                let eps = (self.back.eps * factor).max(self.path.reg);
+                predict(&mut self.point, &self.tangent, eps);
+                self.renew(list);
+                list.pass(&mut self.point);
+                self.work.list_passes += 1;
+                self.work.levels += 1;
+                let lifted = lift_starved(&self.dual, list, &mut self.point, 4);
+                self.work.list_passes += lifted as u64;
+                let limit = if factor < 0.9 {
+                    TOO_LONG
+                } else {
+                    f64::INFINITY
+                };
+                let (goes_on, first) = self.correct(list, limit);
+                if !goes_on {
+                    return Some(End::Stopped);
+                }
+                if first > limit {
+                    factor = factor.sqrt();
+                    self.point.copy_from(&self.back);
+                    continue;
+                }
+                if first < SHORT {
+                    factor = factor.powf(1.5).max(0.05);
+                }
+                break;
+            }
+        }
+        None
+    }
+
+    /// A list that holds at the present potentials, and no more than it must.
+    fn renew(&mut self, list: &mut List<'_, T>) {
+        if list.is_valid(&self.point) {
+            list.prune(&self.point);
+        } else {
+            // The source potentials of a prediction are those of the level before.
+            list.rebuild(&self.point, Reach::WAY);
+        }
+    }
+
+    /// Newton steps until the level may be left; whether to go on at all, and the first full step in units of ε, after
+    /// which it returns at once if it is above `limit`.
+    fn correct(&mut self, list: &mut List<'_, T>, limit: f64) -> (bool, f64) {
+        let mut first = None;
+        for _ in 0..MOST_STEPS {
+            let error = self.point.error();
+            if error <= LIST_ERROR {
+                break;
+            }
+            let stepped = step(list, &mut self.point, &mut self.steps, 0.05);
+            self.work.list_passes += stepped.passes as u64;
+            self.count(stepped);
+            let first = *first.get_or_insert(stepped.full);
+            if first > limit {
+                return (true, first);
+            }
+            let lifted = lift_starved(&self.dual, list, &mut self.point, 4);
+            self.work.list_passes += lifted as u64;
+            if !list.is_valid(&self.point) {
+                list.rebuild(&self.point, Reach::WAY);
+                list.pass(&mut self.point);
+                self.work.list_passes += 1;
+            }
+            if !self.tell() {
+                return (false, first);
+            }
+            if stepped.full <= LIST_STEP || stepped.taken == 0.0 {
+                break;
+            }
+        }
+        (true, first.unwrap_or(0.0))
+    }
+
+    /// The last Newton steps at `reg`, on a list that leaves out nothing that counts.
+    fn finish_on_list(&mut self, list: &mut List<'_, T>) -> End {
+        list.rebuild(&self.point, Reach::END);
+        list.pass(&mut self.point);
+        self.work.list_passes += 1;
+        self.finish(list, |run, list| {
+            if !list.is_valid(&run.point) {
+                list.rebuild(&run.point, Reach::END);
+                list.pass(&mut run.point);
+                run.work.list_passes += 1;
+            }
+        })
+    }
+
+    /// The same with passes over all pairs in f64.
+    fn finish_dense(&mut self, dense: &mut Dense<'_, T>) -> End {
+        dense.exact = true;
+        dense.most_products = 200;
+        dense.pass(&mut self.point);
+        self.work.dense_passes += 1;
+        self.finish(dense, |_, _| {})
+    }
+
+    fn finish<S: Store>(&mut self, store: &mut S, renew: impl Fn(&mut Self, &mut S)) -> End {
+        let mut idle = 0;
+        let mut best = f64::INFINITY;
+        for _ in 0..MOST_STEPS {
+            let error = self.point.error();
+            if error <= self.path.tol {
+                return End::Converged;
+            }
+            if error < 0.5 * best {
+                (best, idle) = (error, 0);
+            } else {
+                idle += 1;
+                if idle > 6 {
+                    return End::Stalled;
+                }
+            }
+            // A step leaves about its square: no more of the residual is needed.
+            let tol = (0.1 * self.path.tol / error)
+                .max(0.3 * error)
+                .clamp(1e-6, 0.05);
+            let stepped = step(store, &mut self.point, &mut self.steps, tol);
+            self.work.list_passes += stepped.passes as u64;
+            self.count(stepped);
+            let lifted = lift_starved(&self.dual, store, &mut self.point, 4);
+            self.work.list_passes += lifted as u64;
+            renew(self, store);
+            if !self.tell() {
+                return End::Stopped;
+            }
+        }
+        End::Stalled
+    }
+}

@@ -1,0 +1,54 @@
+//! The tangent of the path: how the potentials move with ε.
+//!
+//! Differentiating the marginal conditions by ε gives the Newton matrix once more, with the row and column sums of
+//! P log(P / a⊗b) on the right: (1 + ε/γa) r_i f'_i + Σ_j P_ij g'_j = Σ_j P_ij log(P_ij / a_i b_j), and the same for
+//! columns. As ε → 0 potentials are linear in ε, up to terms that vanish exponentially: the tangent is then the path.
+
+use crate::dual::{Dual, Point};
+use crate::newton::Store;
+
+/// dg/dε at a point, and what it was made of.
+#[derive(Debug, Clone, Default)]
+pub struct Tangent {
+    rows: Vec<f64>,
+    cols: Vec<f64>,
+    slope: Vec<f64>,
+}
+
+/// The relative residual of the solve.
+const RESIDUAL: f64 = 1e-2;
+
+impl Tangent {
+    /// Computes it for the plan that `store` has at `point`; returns the products of the solve.
+    pub fn find<T>(&mut self, dual: &Dual<'_, T>, store: &mut dyn Store, point: &Point) -> usize {
+        let (n, m) = dual.shape();
+        self.rows.resize(n, 0.0);
+        self.cols.resize(m, 0.0);
+        self.slope.resize(m, 0.0);
+        store.entropy(point, &mut self.rows, &mut self.cols);
+        store.solve(
+            point,
+            Some(&self.rows),
+            &self.cols,
+            &mut self.slope,
+            RESIDUAL,
+        )
+    }
+
+    /// dg/dε.
+    #[must_use]
+    pub fn slope(&self) -> &[f64] {
+        &self.slope
+    }
+}
+
+/// Moves `point` along its tangent to `eps`. Only g and ε are those of the new point afterwards.
+pub fn predict(point: &mut Point, tangent: &Tangent, eps: f64) {
+    let change = eps - point.eps;
+    for (g, slope) in point.g.iter_mut().zip(tangent.slope()) {
+        if slope.is_finite() {
+            *g += change * slope;
+        }
+    }
+    point.eps = eps;
+}
