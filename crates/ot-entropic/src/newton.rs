@@ -109,7 +109,7 @@ impl SparseSystem {
 }
 
 /// The longest step of any potential, in units of ε.
-const LONGEST: f64 = 20.0;
+const LONGEST: f64 = 4.0;
 /// Passes that a line search may take.
 const TRIES: usize = 12;
 
@@ -164,12 +164,18 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
         let terms = point.wanted.iter().zip(&point.received).zip(y);
         terms.map(|((t, c), y)| (t - c) * y).sum()
     };
+    // A part of the graph that hangs on next to nothing would take all others' step along: each goes as far as it may.
+    if full > LONGEST {
+        for y in y.iter_mut() {
+            *y = y.clamp(-LONGEST, LONGEST);
+        }
+    }
     let start = slope(point, y);
     if start <= 0.0 || start.is_nan() {
         return stepped;
     }
     before.clone_from(&point.g);
-    let mut length = (LONGEST / full).min(1.0);
+    let mut length = 1.0_f64;
     // The slope at the longest length that was too short, and at the shortest that was too long.
     let (mut low, mut high) = ((0.0, start), None::<(f64, f64)>);
     for _ in 0..TRIES {
@@ -185,7 +191,7 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
             return stepped;
         }
         if here > 0.0 {
-            if length >= 1.0 || high.is_some() || length * full >= LONGEST {
+            if length >= 1.0 || high.is_some() {
                 // Longer than asked for helps little; what was gained is kept.
                 return stepped;
             }

@@ -28,6 +28,9 @@ const LIST_ERROR: f64 = 1e-5;
 /// which the next change is larger.
 const TOO_LONG: f64 = 12.0;
 const SHORT: f64 = 4.0;
+/// Relative residuals of tangents in the two phases.
+const DENSE_RESIDUAL: f64 = 0.1;
+const LIST_RESIDUAL: f64 = 1e-2;
 /// Newton steps on one level.
 const MOST_STEPS: usize = 60;
 
@@ -190,7 +193,9 @@ impl<T: Entry> Run<'_, '_, T> {
                 return None;
             }
             let eps = (self.point.eps / DENSE_FACTOR).max(self.path.reg);
-            self.work.products += self.tangent.find(&self.dual, dense, &self.point) as u64;
+            self.work.products +=
+                self.tangent
+                    .find(&self.dual, dense, &self.point, DENSE_RESIDUAL) as u64;
             predict(&mut self.point, &self.tangent, eps);
             dense.pass(&mut self.point);
             self.work.dense_passes += 1;
@@ -221,7 +226,9 @@ impl<T: Entry> Run<'_, '_, T> {
             return Some(End::Stopped);
         }
         while self.point.eps > self.path.reg {
-            self.work.products += self.tangent.find(&self.dual, list, &self.point) as u64;
+            self.work.products +=
+                self.tangent
+                    .find(&self.dual, list, &self.point, LIST_RESIDUAL) as u64;
             self.back.copy_from(&self.point);
             loop {
                 let eps = (self.back.eps * factor).max(self.path.reg);

@@ -15,12 +15,16 @@ pub struct Tangent {
     slope: Vec<f64>,
 }
 
-/// The relative residual of the solve.
-const RESIDUAL: f64 = 1e-2;
-
 impl Tangent {
-    /// Computes it for the plan that `store` has at `point`; returns the products of the solve.
-    pub fn find<T>(&mut self, dual: &Dual<'_, T>, store: &mut dyn Store, point: &Point) -> usize {
+    /// Computes it for the plan that `store` has at `point`, to this relative residual; returns the products of the
+    /// solve.
+    pub fn find<T>(
+        &mut self,
+        dual: &Dual<'_, T>,
+        store: &mut dyn Store,
+        point: &Point,
+        residual: f64,
+    ) -> usize {
         let (n, m) = dual.shape();
         self.rows.resize(n, 0.0);
         self.cols.resize(m, 0.0);
@@ -31,7 +35,7 @@ impl Tangent {
             Some(&self.rows),
             &self.cols,
             &mut self.slope,
-            RESIDUAL,
+            residual,
         )
     }
 
