@@ -11,9 +11,10 @@ use crate::Registry;
 const EXACT_PAIRS: u64 = 1 << 28;
 
 /// Backends of this project, best first within their group. Any other is a stranger's and picked last.
-const RANKING: [&str; 5] = [
+const RANKING: [&str; 6] = [
     "network-simplex",
     "sinkhorn",
+    "sinkhorn-stabilized",
     "lp-highs",
     "lp-microlp",
     "lp-minilp",
@@ -32,7 +33,7 @@ const RANKING: [&str; 5] = [
 /// | `reg` given | one that solves the regularized problem |
 /// | no `reg`, up to 2²⁸ pairs of positive weight (or allowed ones, for sparse costs) | an exact one |
 /// | no `reg`, more pairs | one that computes point costs on the fly, or uses the product structure of a grid, if that is the cost; exact before entropic. Then entropic ones, then exact ones |
-/// | rank | `network-simplex`, `sinkhorn`, `lp-highs`, `lp-microlp`, `lp-minilp` |
+/// | rank | `network-simplex`, `sinkhorn`, `sinkhorn-stabilized`, `lp-highs`, `lp-microlp`, `lp-minilp` |
 ///
 /// When the one picked refuses (the kernel underflows, memory would not suffice, a tolerance is out of its reach, a
 /// library underneath fails), the next eligible one is asked; when all refuse, the first refusal is the error. So

@@ -11,6 +11,8 @@ pub(crate) fn compiled_in() -> Vec<Arc<dyn Factory>> {
         Arc::new(solver_exact::NetworkSimplexFactory),
         #[cfg(feature = "sinkhorn")]
         Arc::new(solver_sinkhorn::SinkhornFactory),
+        #[cfg(feature = "sinkhorn-stabilized")]
+        Arc::new(solver_stabilized::SinkhornStabilizedFactory),
         #[cfg(feature = "lp-minilp")]
         Arc::new(solver_exact::lp::MINILP),
         #[cfg(feature = "lp-microlp")]

@@ -52,7 +52,9 @@ fn main() {
                     threads: 1,
                 };
                 let t = Instant::now();
-                let (point, end, work) = follow(dual, path, None, &mut |s| {
+                let ot_entropic::path::Followed {
+                    point, end, work, ..
+                } = follow(dual, path, None, &mut |s, _| {
                     if verbose {
                         println!(
                             "   eps {:.2e} err {:.2e} step {} t {:.4}",

@@ -224,6 +224,18 @@ impl<'a, T: Entry> List<'a, T> {
         )
     }
 
+    /// ⟨P, C⟩ of the plan of the last pass.
+    #[must_use]
+    pub fn paid(&self) -> f64 {
+        let paid: Vec<f64> = self
+            .plan
+            .iter()
+            .zip(&self.costs)
+            .map(|(p, c)| p * c)
+            .collect();
+        ot_kernels::reduce::sum(&paid)
+    }
+
     fn build_system(&mut self, point: &Point) {
         self.fresh = true;
         self.system.graph.begin(self.dual.b.len());

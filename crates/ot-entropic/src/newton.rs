@@ -230,10 +230,15 @@ pub fn lift_starved<T>(
             return done;
         }
         for ((g, c), t) in point.g.iter_mut().zip(&point.received).zip(&point.wanted) {
-            // Nothing at all, in the numbers at hand, is still not infinitely far away.
-            *g += point.eps * soft * (t / c.max(1e-30 * t)).ln();
+            *g += point.eps * soft * log_ratio(*t, *c);
         }
         store.pass(point);
     }
     most
+}
+
+/// log(wanted / received). Nothing at all, in the numbers at hand, is still not infinitely far away.
+pub(crate) fn log_ratio(wanted: f64, received: f64) -> f64 {
+    let ratio = wanted / received.max(1e-30 * wanted);
+    if ratio > 0.0 { ratio.ln() } else { 0.0 }
 }

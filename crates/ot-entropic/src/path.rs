@@ -8,11 +8,14 @@ use ot_kernels::pricing::Entry;
 use crate::dense::Dense;
 use crate::dual::{Dual, Point};
 use crate::list::{List, Reach, density};
-use crate::newton::{Stepped, Steps, Store, lift_starved, step};
+use crate::newton::{Stepped, Steps, Store, lift_starved, log_ratio, step};
 use crate::predict::{Tangent, predict};
 
 /// Where the path begins, relative to the spread of the cost.
 const BEGIN: f64 = 0.1;
+/// Given potentials fit an ε if its error is below this one; otherwise ε is multiplied.
+const WARM_ERROR: f64 = 0.3;
+const WARM_FACTOR: f64 = 8.0;
 /// What ε is divided by in the dense phase.
 const DENSE_FACTOR: f64 = 4.0;
 /// The L1 error at which a level of the dense phase is left.
@@ -44,6 +47,9 @@ pub struct Stage {
     /// Newton steps until now.
     pub steps: u64,
 }
+
+/// Sees each stage with its point; `false` stops the path.
+pub type Watch<'w> = dyn FnMut(&Stage, &Point) -> bool + 'w;
 
 /// What a path took.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -86,16 +92,32 @@ pub struct Path {
     pub threads: usize,
 }
 
+/// What came out of a path.
+#[derive(Debug, Clone)]
+pub struct Followed {
+    /// The last point.
+    pub point: Point,
+    /// How it ended.
+    pub end: End,
+    /// What it took.
+    pub work: Work,
+    /// ⟨P, C⟩ in f64, where a list knows it.
+    pub paid: Option<f64>,
+}
+
 struct Run<'a, 'w, T> {
     dual: Dual<'a, T>,
     path: Path,
     point: Point,
+    /// Whether the potentials are those of another solve.
+    warm: bool,
     /// The level before, to go back to.
     back: Point,
     steps: Steps,
     tangent: Tangent,
     work: Work,
-    watch: &'w mut dyn FnMut(&Stage) -> bool,
+    paid: Option<f64>,
+    watch: &'w mut Watch<'w>,
 }
 
 /// Follows the path to `path.reg`. `start` holds potentials g of another solve: the path then begins at the ε that
@@ -105,8 +127,8 @@ pub fn follow<T: Entry>(
     dual: Dual<'_, T>,
     path: Path,
     start: Option<&[f64]>,
-    watch: &mut dyn FnMut(&Stage) -> bool,
-) -> (Point, End, Work) {
+    watch: &mut Watch<'_>,
+) -> Followed {
     let (n, m) = dual.shape();
     let begin = (BEGIN * path.spread).max(path.reg);
     let g = start.map_or_else(|| vec![0.0; m], <[f64]>::to_vec);
@@ -114,22 +136,28 @@ pub fn follow<T: Entry>(
         dual,
         path,
         point: Point::new(n, g, begin),
+        warm: start.is_some(),
         back: Point::default(),
         steps: Steps::default(),
         tangent: Tangent::default(),
         work: Work::default(),
+        paid: None,
         watch,
     };
     let end = run.whole();
-    (run.point, end, run.work)
+    Followed {
+        point: run.point,
+        end,
+        work: run.work,
+        paid: run.paid,
+    }
 }
 
 impl<T: Entry> Run<'_, '_, T> {
     fn whole(&mut self) -> End {
         let mut dense = Dense::new(self.dual, self.path.threads);
-        match self.dense_phase(&mut dense) {
-            Some(end) => return end,
-            None => {}
+        if let Some(end) = self.dense_phase(&mut dense) {
+            return end;
         }
         let mut list = List::build(self.dual, &self.point, Reach::WAY);
         if let Some(end) = self.list_phase(&mut list) {
@@ -149,13 +177,42 @@ impl<T: Entry> Run<'_, '_, T> {
 
     /// Down to where a list pays, or to the end: then `Some`.
     fn dense_phase(&mut self, dense: &mut Dense<'_, T>) -> Option<End> {
-        dense.pass(&mut self.point);
-        self.work.dense_passes += 1;
+        let begin = self.point.eps;
+        // At an ε this large a few passes are all there is: they may as well be in f64.
+        dense.exact = begin <= self.path.reg;
+        if self.warm {
+            self.point.eps = self.path.reg;
+            dense.pass(&mut self.point);
+            self.work.dense_passes += 1;
+            while self.point.error() > WARM_ERROR && self.point.eps < begin {
+                self.point.eps = (self.point.eps * WARM_FACTOR).min(begin);
+                dense.pass(&mut self.point);
+                self.work.dense_passes += 1;
+            }
+            // NaN is no fit either.
+            self.warm = self.point.error() <= WARM_ERROR;
+            if !self.warm {
+                self.point.g.fill(0.0);
+                self.point.eps = begin;
+            }
+        }
+        if !self.warm {
+            dense.pass(&mut self.point);
+            self.work.dense_passes += 1;
+        }
+        let least_error = if self.warm {
+            DENSE_ERROR
+        } else {
+            self.path.tol
+        };
         for _ in 0..2 {
+            if self.point.error() <= least_error {
+                break;
+            }
             let soft = 1.0 / (1.0 + self.dual.col_softness(self.point.eps));
             let point = &mut self.point;
             for ((g, c), t) in point.g.iter_mut().zip(&point.received).zip(&point.wanted) {
-                *g += point.eps * soft * (t / c.max(1e-30 * t)).ln();
+                *g += point.eps * soft * log_ratio(*t, *c);
             }
             dense.pass(&mut self.point);
             self.work.dense_passes += 1;
@@ -210,11 +267,12 @@ impl<T: Entry> Run<'_, '_, T> {
     }
 
     fn tell(&mut self) -> bool {
-        (self.watch)(&Stage {
+        let stage = Stage {
             eps: self.point.eps,
             error: self.point.error(),
             steps: self.work.steps,
-        })
+        };
+        (self.watch)(&stage, &self.point)
     }
 
     /// Down to `reg` on a list; `Some` where it must stop before.
@@ -310,13 +368,15 @@ impl<T: Entry> Run<'_, '_, T> {
         list.rebuild(&self.point, Reach::END);
         list.pass(&mut self.point);
         self.work.list_passes += 1;
-        self.finish(list, |run, list| {
+        let end = self.finish(list, |run, list| {
             if !list.is_valid(&run.point) {
                 list.rebuild(&run.point, Reach::END);
                 list.pass(&mut run.point);
                 run.work.list_passes += 1;
             }
-        })
+        });
+        self.paid = Some(list.paid());
+        end
     }
 
     /// The same with passes over all pairs in f64.

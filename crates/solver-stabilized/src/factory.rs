@@ -1,0 +1,60 @@
+//! The solver by name.
+
+use solver_api::{Capabilities, Error, Factory, OptionReader, Options, SettingSpec, Solver};
+
+use crate::settings::{DEFAULT_TOL, Settings};
+use crate::{NAME, SinkhornStabilized};
+
+/// Makes [`SinkhornStabilized`] solvers from options.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SinkhornStabilizedFactory;
+
+impl Factory for SinkhornStabilizedFactory {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn summary(&self) -> &str {
+        "entropic at any reg: sparse Newton on a path of reg, in the log domain"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        SinkhornStabilized::default().capabilities()
+    }
+
+    fn settings(&self) -> Vec<SettingSpec> {
+        let defaults = Settings::default();
+        let setting = |name, default: String, doc| SettingSpec { name, default, doc };
+        vec![
+            setting(
+                "reg",
+                "1e-2 of the largest cost".to_owned(),
+                "regularization, in cost units or relative to the largest cost",
+            ),
+            setting(
+                "tol",
+                format!("{DEFAULT_TOL:e}"),
+                "larger of the two marginal L1 errors over the mass",
+            ),
+            setting(
+                "max_iter",
+                defaults.max_iter.to_string(),
+                "Newton steps, or iterations of scaling",
+            ),
+        ]
+    }
+
+    fn build(&self, options: &Options) -> Result<Box<dyn Solver>, Error> {
+        let mut reader = OptionReader::new(NAME, options);
+        let mut settings = Settings::default();
+        if let Some(reg) = reader.reg()? {
+            settings.reg = reg;
+        }
+        settings.tol = reader.tol()?;
+        if let Some(limit) = reader.max_iter()? {
+            settings.max_iter = limit;
+        }
+        reader.finish()?;
+        Ok(Box::new(SinkhornStabilized::new(settings)?))
+    }
+}

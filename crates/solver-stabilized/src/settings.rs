@@ -1,0 +1,89 @@
+//! The settings of [`SinkhornStabilized`](crate::SinkhornStabilized), each default with its reason.
+
+use solver_api::{Error, Reg};
+
+/// What can be set. [`SinkhornStabilized::new`](crate::SinkhornStabilized::new) checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Regularization ε. Default: 1e-2 of the largest cost, as for the other entropic backends.
+    #[doc(alias("epsilon", "blur", "lambda"))]
+    pub reg: Reg,
+    /// The larger of the two marginal L1 errors over the mass at which the solve ends. Default (`None`):
+    /// [`DEFAULT_TOL`], or what rounding in large exponents leaves reachable, up to [`LARGEST_DEFAULT_TOL`].
+    #[doc(alias("stopThr", "threshold"))]
+    pub tol: Option<f64>,
+    /// Newton steps, or iterations of scaling. Default: 100 000, a net against hanging: a path takes some thirty steps.
+    #[doc(alias("numItermax", "max_iterations"))]
+    pub max_iter: u64,
+}
+
+/// The default of `tol`: tighter than the 1e-8 to which values are compared.
+pub const DEFAULT_TOL: f64 = 1e-9;
+/// No default is larger than this.
+pub const LARGEST_DEFAULT_TOL: f64 = 1e-6;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reg: Reg::default(),
+            tol: None,
+            max_iter: 100_000,
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults with another regularization.
+    #[must_use]
+    pub fn with_reg(reg: Reg) -> Self {
+        Self {
+            reg,
+            ..Self::default()
+        }
+    }
+
+    /// The tolerance in force where rounding leaves `reachable`.
+    #[must_use]
+    pub fn tol_beside(&self, reachable: f64) -> f64 {
+        self.tol
+            .unwrap_or_else(|| reachable.clamp(DEFAULT_TOL, LARGEST_DEFAULT_TOL))
+    }
+
+    /// An error that names the first setting outside of its range.
+    pub fn check(&self) -> Result<(), Error> {
+        self.reg.check()?;
+        if let Some(tol) = self.tol
+            && !(tol > 0.0 && tol.is_finite())
+        {
+            return Err(Error::setting("tol", tol, "must be positive and finite"));
+        }
+        if self.max_iter == 0 {
+            return Err(Error::setting("max_iter", 0, "must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_checked() {
+        assert!(Settings::default().check().is_ok());
+        let bad = [
+            Settings {
+                tol: Some(f64::NAN),
+                ..Settings::default()
+            },
+            Settings {
+                max_iter: 0,
+                ..Settings::default()
+            },
+            Settings::with_reg(Reg::Absolute(-1.0)),
+        ];
+        for settings in bad {
+            assert!(settings.check().is_err(), "{settings:?}");
+        }
+    }
+}

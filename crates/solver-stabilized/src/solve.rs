@@ -1,0 +1,292 @@
+//! From a problem to a solution.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ot_entropic::dual::{Dual, Point};
+use ot_entropic::path::{End, Followed, Path, follow};
+use ot_kernels::pricing::Entry;
+use solver_api::{
+    Capabilities, Capability, Certify, Check, Context, Error, ImplicitPlan, Measured, Outcome,
+    Plan, Potentials, Problem, Progress, Solution, Solver, Termination, certify, check_feasible,
+};
+
+use crate::NAME;
+use crate::masses::Masses;
+use crate::matrix::{Matrix, Support};
+use crate::settings::Settings;
+
+/// Entropic transport at any regularization. See the [crate](crate) for when to choose it.
+///
+/// Balanced and KL-relaxed problems. Memory 4·n·m bytes beyond the cost while many pairs carry mass, and 8·n·m more where
+/// the cost is not a dense matrix of which all rows and columns take part.
+#[derive(Debug, Clone, Default)]
+pub struct SinkhornStabilized {
+    settings: Settings,
+}
+
+/// One solve: the problem, and its image of mass 1 on the pairs that take part.
+struct Posed<'a> {
+    problem: &'a Problem,
+    support: Support,
+    masses: Masses,
+    a: Vec<f64>,
+    b: Vec<f64>,
+    reg: f64,
+}
+
+impl SinkhornStabilized {
+    /// A solver with checked settings.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        settings.check()?;
+        Ok(Self { settings })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn solve_here(&self, problem: &Problem, context: &Context) -> Result<Solution, Error> {
+        let started = Instant::now();
+        self.capabilities().require(NAME, problem)?;
+        check_feasible(problem)?;
+        let reg = self.settings.reg.resolve(problem);
+        if !(f64::MIN_POSITIVE..=1e307).contains(&reg) {
+            let rule = "must be a normal number up to 1e307 in the units of the cost";
+            return Err(Error::setting("reg", reg, rule));
+        }
+        let posed = Posed::of(problem, reg);
+        let cost = problem.cost();
+        match Matrix::of(cost, &posed.support)? {
+            Matrix::F64(data) => self.run(&posed, data, context, started),
+            Matrix::F32(data) => self.run(&posed, data, context, started),
+            Matrix::Copied(data) => self.run(&posed, &data, context, started),
+        }
+    }
+
+    fn run<T: Entry>(
+        &self,
+        posed: &Posed<'_>,
+        cost: &[T],
+        context: &Context,
+        started: Instant,
+    ) -> Result<Solution, Error> {
+        let problem = posed.problem;
+        let dual = Dual {
+            cost,
+            a: &posed.a,
+            b: &posed.b,
+            gamma_a: posed.masses.gamma_a,
+            gamma_b: posed.masses.gamma_b,
+        };
+        let range = problem.cost().range();
+        // Errors of the image are relative to its own mass, 1.
+        let unit = posed.masses.plan / problem.mass();
+        let noise = f64::EPSILON * range.max_abs() / posed.reg;
+        let tol = self.settings.tol_beside(8.0 * noise);
+        let warm = match &context.warm_start {
+            Some(warm) => Some(posed.take_in(warm)?),
+            None => None,
+        };
+        let path = Path {
+            reg: posed.reg,
+            tol: 0.9 * tol / unit,
+            spread: range.spread(),
+            threads: context.threads(),
+        };
+        let mut history = Vec::new();
+        let mut stop = context.interrupted();
+        let watched = context.certify == Certify::EveryCheck && context.is_observed();
+        let mut last = 0;
+        let max_iter = self.settings.max_iter;
+        let followed = follow(dual, path, warm.as_deref(), &mut |stage, point| {
+            last = stage.steps;
+            let error = stage.error * unit;
+            // On the way down the error of a larger ε says nothing of this one.
+            let error = if stage.eps > posed.reg {
+                f64::INFINITY
+            } else {
+                error
+            };
+            let mut progress = Progress {
+                problem: context.problem_index,
+                iteration: stage.steps,
+                error,
+                tol,
+                certificate: None,
+                elapsed: started.elapsed(),
+            };
+            if context.keep_history {
+                history.push(Check {
+                    iteration: stage.steps,
+                    error,
+                    elapsed: progress.elapsed,
+                });
+            }
+            if watched {
+                let parts = posed.implied(point);
+                progress.certificate = parts
+                    .ok()
+                    .map(|(plan, potentials)| certify(problem, &plan, &potentials));
+            }
+            if stop.is_none() {
+                stop = context.check(&progress);
+            }
+            if stop.is_none() && stage.steps >= max_iter {
+                stop = Some(Termination::IterationLimit);
+            }
+            stop.is_none()
+        });
+        let Followed {
+            mut point,
+            end,
+            work,
+            paid,
+        } = followed;
+        let termination = match end {
+            End::Converged => Termination::Converged,
+            End::Stalled => Termination::Stalled,
+            End::Stopped => stop.unwrap_or(Termination::Stalled),
+        };
+        // A path that was stopped above `reg` has a plan of its own ε; the one asked for follows from its potentials.
+        let measured = (point.eps == posed.reg)
+            .then(|| posed.measured(&point, paid))
+            .flatten();
+        point.eps = posed.reg;
+        let (plan, potentials) = posed.implied(&point)?;
+        let outcome = Outcome {
+            plan,
+            potentials,
+            reg: posed.reg,
+            termination,
+            iterations: Some(work.steps),
+            history,
+            certificate: None,
+        };
+        let mut solution = match measured {
+            Some(measured) => {
+                Solution::assemble_measured(NAME, problem, outcome, measured, started, context)
+            }
+            None => Solution::assemble(NAME, problem, outcome, started, context),
+        };
+        let seen = &mut solution.convergence;
+        let error = seen.source_error.max(seen.target_error);
+        if seen.converged() && error > tol {
+            seen.termination = Termination::Stalled;
+        }
+        if seen.termination == Termination::Stalled && error <= tol {
+            seen.termination = Termination::Converged;
+        }
+        Ok(solution)
+    }
+}
+
+impl<'a> Posed<'a> {
+    fn of(problem: &'a Problem, reg: f64) -> Self {
+        let support = Support::of(problem);
+        let part = |w: &[f64], at: &[u32]| -> (Vec<f64>, f64) {
+            let mut part: Vec<f64> = at.iter().map(|&k| w[k as usize]).collect();
+            let mass: f64 = ot_kernels::reduce::sum(&part);
+            part.iter_mut().for_each(|w| *w /= mass);
+            (part, mass)
+        };
+        let (a, mass_a) = part(problem.a().weights(), &support.rows);
+        let (b, mass_b) = part(problem.b().weights(), &support.cols);
+        let masses = Masses::of(problem, mass_a, mass_b, reg);
+        Self {
+            problem,
+            support,
+            masses,
+            a,
+            b,
+            reg,
+        }
+    }
+
+    /// Target potentials of a warm start, in the image.
+    fn take_in(&self, warm: &Potentials) -> Result<Vec<f64>, Error> {
+        let (n, m) = self.problem.shape();
+        warm.check(n, m)?;
+        let shift = self.masses.shift_b;
+        let g = self.support.cols.iter().map(|&j| {
+            let g = warm.g[j as usize] + shift;
+            if g.is_finite() { g } else { 0.0 }
+        });
+        Ok(g.collect())
+    }
+
+    /// Plan and potentials at `point`, in the caller's units.
+    fn implied(&self, point: &Point) -> Result<(Plan, Potentials), Error> {
+        let (n, m) = self.problem.shape();
+        let (mut f, mut g) = (vec![f64::INFINITY; n], vec![f64::INFINITY; m]);
+        let (a, b) = (self.problem.a(), self.problem.b());
+        for (potential, weights) in [(&mut f, a.weights()), (&mut g, b.weights())] {
+            for (p, w) in potential.iter_mut().zip(weights) {
+                if *w == 0.0 {
+                    *p = 0.0;
+                }
+            }
+        }
+        for (k, &i) in self.support.rows.iter().enumerate() {
+            f[i as usize] = point.f[k] - self.masses.shift_a;
+        }
+        for (k, &j) in self.support.cols.iter().enumerate() {
+            g[j as usize] = point.g[k] - self.masses.shift_b;
+        }
+        let balanced = self.masses.gamma_a.is_infinite() && self.masses.gamma_b.is_infinite();
+        let unit = if balanced { self.problem.mass() } else { 1.0 };
+        let s: Arc<[f64]> = b.weights().iter().map(|b| b / unit).collect();
+        let plan = ImplicitPlan::new(
+            self.problem.shared_cost(),
+            f.as_slice().into(),
+            g.as_slice().into(),
+            a.shared_weights(),
+            s,
+            self.reg,
+        )?;
+        Ok((plan.into(), Potentials::new(f, g)))
+    }
+
+    /// Marginals and cost in the caller's units, where the cost is known.
+    fn measured(&self, point: &Point, paid: Option<f64>) -> Option<Measured> {
+        let transport_cost = paid? * self.masses.plan;
+        let (n, m) = self.problem.shape();
+        let (mut sent, mut received) = (vec![0.0; n], vec![0.0; m]);
+        for (k, &i) in self.support.rows.iter().enumerate() {
+            sent[i as usize] = self.masses.plan * point.sent[k];
+        }
+        for (k, &j) in self.support.cols.iter().enumerate() {
+            received[j as usize] = self.masses.plan * point.received[k];
+        }
+        Some(Measured {
+            sent,
+            received,
+            transport_cost,
+        })
+    }
+}
+
+impl Solver for SinkhornStabilized {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&[
+            Capability::Balanced,
+            Capability::Relaxed,
+            Capability::Entropic,
+            Capability::ForbiddenPairs,
+            Capability::WarmStart,
+            Capability::Interruptible,
+            Capability::Deterministic,
+        ])
+    }
+
+    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        let context = &*context;
+        context.install(|| self.solve_here(problem, context))
+    }
+}
