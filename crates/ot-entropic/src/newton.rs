@@ -116,7 +116,7 @@ const TRIES: usize = 12;
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stepped {
-    /// max |y|: the full Newton step in units of ε.
+    /// The full Newton step in units of ε, without the shift that all potentials have in common.
     pub full: f64,
     /// The part of it that was taken; 0 where none was an ascent.
     pub taken: f64,
@@ -149,14 +149,18 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
     gradient.extend(point.wanted.iter().zip(&point.received).map(|(t, c)| t - c));
     y.resize(gradient.len(), 0.0);
     let products = store.solve(point, None, gradient, y, tol);
-    let full = y.iter().fold(0.0_f64, |t, y| t.max(y.abs()));
+    // A shift of all potentials together hardly changes a plan: what is long about a step is what differs from it.
+    let mass: f64 = point.wanted.iter().sum();
+    let shift = y.iter().zip(&point.wanted).map(|(y, t)| y * t).sum::<f64>() / mass;
+    let full = y.iter().fold(0.0_f64, |t, y| t.max((y - shift).abs()));
+    let longest = full.max(shift.abs());
     let mut stepped = Stepped {
         full,
         taken: 0.0,
         products,
         passes: 0,
     };
-    if !(full > 0.0 && full.is_finite()) {
+    if !(longest > 0.0 && longest.is_finite()) {
         return stepped;
     }
     let first = point.error();
@@ -167,7 +171,7 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
     // A part of the graph that hangs on next to nothing would take all others' step along: each goes as far as it may.
     if full > LONGEST {
         for y in y.iter_mut() {
-            *y = y.clamp(-LONGEST, LONGEST);
+            *y = shift + (*y - shift).clamp(-LONGEST, LONGEST);
         }
     }
     let start = slope(point, y);

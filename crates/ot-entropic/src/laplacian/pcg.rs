@@ -174,7 +174,7 @@ mod tests {
         let mut graph = Bipartite::default();
         graph.begin(m);
         for i in 0..n {
-            let w = 10_f64.powi(-(i * 7 % 5));
+            let w = 10_f64.powi(-((i * 7 % 5) as i32));
             graph.push_row([(i as u32, w), (i as u32 + 1, 1.0 - 0.5 * w)].into_iter());
         }
         graph.finish(

@@ -1,0 +1,453 @@
+//! Scaling with a stored kernel, for large ε: plain, over-relaxed, or with Anderson acceleration.
+//!
+//! The kernel K_ij = exp((f̂_i + ĝ_j − C_ij)/ε) carries potentials that were *absorbed*; the scalings u, v carry what they
+//! have moved since, and are absorbed again before they leave the range in which no lost entry of K can count
+//! (Schmitzer, *Stabilized sparse scaling algorithms for entropy regularized transport problems*, 2019). An iteration
+//! reads K once: rows are scaled exactly, and the same pass yields the column sums of that very plan.
+//!
+//! Large ε needs no more; below, ε falls by stages, and each starts from the potentials of the one before.
+
+use ot_kernels::exp::gibbs_row;
+use ot_kernels::kernel_product::{ProductWorkspace, scale_rows};
+use ot_kernels::pricing::Entry;
+use rayon::prelude::*;
+
+use crate::anderson::Anderson;
+use crate::dual::{Dual, Point};
+use crate::newton::log_ratio;
+use crate::path::{End, Followed, Stage, Watch, Work};
+
+/// How potentials move from one iteration to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acceleration {
+    /// Sinkhorn's own step.
+    Plain,
+    /// Steps of both sides lengthened by ω, which follows from the contraction that is observed; a step that would lower
+    /// the dual is taken plainly instead.
+    OverRelaxation,
+    /// Anderson's mixing of the last iterates; a mixture that raises the error is dropped.
+    Anderson,
+}
+
+/// Settings of [`scale`].
+#[derive(Debug, Clone, Copy)]
+pub struct Scaling {
+    /// How potentials move.
+    pub acceleration: Acceleration,
+    /// The regularization asked for.
+    pub reg: f64,
+    /// The L1 error of both marginals to reach.
+    pub tol: f64,
+    /// max − min of the cost over allowed pairs.
+    pub spread: f64,
+    /// Iterations, over all stages.
+    pub max_iter: u64,
+    /// Threads of the current pool that passes may use.
+    pub threads: usize,
+    /// Whether larger ε come first. Without it the first stage is `reg`.
+    pub by_stages: bool,
+}
+
+/// Stages begin at this part of the spread and fall by this factor.
+const BEGIN: f64 = 0.1;
+const FACTOR: f64 = 4.0;
+/// The error at which a stage above `reg` is left, and the iterations that it gets.
+const STAGE_ERROR: f64 = 1e-2;
+const STAGE_ITERATIONS: u64 = 200;
+/// Potentials are absorbed when one has moved by so many ε. Entries below e^−708 of their row were lost when K was
+/// made; after moves of both sides they are below e^−500 still.
+const ABSORB: f64 = 100.0;
+/// Iterations between two reports; the error is looked at after each.
+const TELL_EVERY: u64 = 10;
+/// Iterations without a better error after which rounding has won.
+const IDLE: u64 = 2000;
+
+/// K with the potentials in it, and the vectors of an iteration.
+struct Kernel<'a, T> {
+    dual: Dual<'a, T>,
+    k: Vec<f64>,
+    eps: f64,
+    f_in: Vec<f64>,
+    g_in: Vec<f64>,
+    /// a^{1/p}·e^{−f̂/γa}, p = γa/(γa + ε): rows are scaled by (that / K v)^p.
+    row_mass: Vec<f64>,
+    lifted: Vec<f64>,
+    u: Vec<f64>,
+    v: Vec<f64>,
+    s: Vec<f64>,
+    t: Vec<f64>,
+    product: ProductWorkspace,
+}
+
+impl<'a, T: Entry> Kernel<'a, T> {
+    fn new(dual: Dual<'a, T>, threads: usize) -> Self {
+        let (n, m) = dual.shape();
+        let threads = if n * m < 1 << 17 { 1 } else { threads };
+        Self {
+            dual,
+            k: vec![0.0; n * m],
+            eps: 0.0,
+            f_in: vec![0.0; n],
+            g_in: vec![0.0; m],
+            row_mass: vec![0.0; n],
+            lifted: vec![0.0; n],
+            u: vec![0.0; n],
+            v: vec![0.0; m],
+            s: vec![0.0; n],
+            t: vec![0.0; m],
+            product: ProductWorkspace::new(m, threads),
+        }
+    }
+
+    fn power(&self) -> f64 {
+        1.0 / (1.0 + self.dual.row_softness(self.eps))
+    }
+
+    /// Takes potentials into K: one exponential a pair.
+    fn absorb(&mut self, f: &[f64], g: &[f64], eps: f64) {
+        self.eps = eps;
+        self.f_in.copy_from_slice(f);
+        self.g_in.copy_from_slice(g);
+        let (dual, m, inv_eps) = (&self.dual, g.len(), 1.0 / eps);
+        let rows = ((1 << 16) / m).max(1);
+        self.k
+            .par_chunks_mut(rows * m)
+            .enumerate()
+            .for_each(|(at, part)| {
+                for (k, row) in part.chunks_exact_mut(m).enumerate() {
+                    let i = at * rows + k;
+                    gibbs_row(dual.row(i), f[i], g, inv_eps, row);
+                }
+            });
+        let power = self.power();
+        for ((w, a), f) in self.row_mass.iter_mut().zip(self.dual.a).zip(f) {
+            *w = if self.dual.gamma_a.is_infinite() {
+                *a
+            } else {
+                a.powf(1.0 / power) * (-f / self.dual.gamma_a).exp()
+            };
+        }
+        for (u, a) in self.u.iter_mut().zip(self.dual.a) {
+            *u = *a;
+        }
+    }
+
+    /// One pass from the potentials g of `point`: rows scaled by ω of their step, everything else of the point. For
+    /// ω = 1 rows are exact, whatever f was.
+    fn pass(&mut self, point: &mut Point, omega: f64) {
+        let (inv_eps, power) = (1.0 / self.eps, self.power());
+        for (j, v) in self.v.iter_mut().enumerate() {
+            *v = self.dual.b[j] * ((point.g[j] - self.g_in[j]) * inv_eps).exp();
+        }
+        let a = if omega == 1.0 {
+            &self.row_mass
+        } else {
+            // u^{1−ω}·(a' / s)^{pω} with the old u is (L / s)^{pω}.
+            let back = (1.0 - omega) / (power * omega);
+            for ((l, w), u) in self.lifted.iter_mut().zip(&self.row_mass).zip(&self.u) {
+                *l = w * u.powf(back);
+            }
+            &self.lifted
+        };
+        scale_rows(
+            &self.k,
+            &self.v,
+            a,
+            power * omega,
+            &mut self.u,
+            &mut self.s,
+            &mut self.t,
+            &mut self.product,
+        );
+        let dual = &self.dual;
+        for i in 0..self.u.len() {
+            point.f[i] = self.f_in[i] + self.eps * (self.u[i] / dual.a[i]).ln();
+            point.sent[i] = self.u[i] * self.s[i];
+        }
+        for j in 0..self.v.len() {
+            point.received[j] = self.v[j] * self.t[j];
+            point.wanted[j] = dual.wanted(j, point.g[j]);
+        }
+    }
+
+    /// How far potentials have moved since they were absorbed, in units of ε.
+    fn moved(&self, point: &Point) -> f64 {
+        let most = |now: &[f64], then: &[f64]| {
+            let moves = now.iter().zip(then).map(|(n, t)| (n - t).abs());
+            moves.fold(0.0_f64, f64::max)
+        };
+        most(&point.f, &self.f_in).max(most(&point.g, &self.g_in)) / self.eps
+    }
+}
+
+/// Σ_i |(P1)_i − what it should be|: 0 where rows were scaled exactly.
+fn row_error<T>(dual: &Dual<'_, T>, point: &Point) -> f64 {
+    let wanted = |i: usize| {
+        if dual.gamma_a.is_infinite() {
+            dual.a[i]
+        } else {
+            dual.a[i] * (-point.f[i] / dual.gamma_a).exp()
+        }
+    };
+    let off = |(i, s): (usize, &f64)| (s - wanted(i)).abs();
+    point.sent.iter().enumerate().map(off).sum()
+}
+
+/// The value of the dual at any pair of potentials, up to a constant.
+fn dual_value<T>(dual: &Dual<'_, T>, point: &Point) -> f64 {
+    let side = |potential: &[f64], weights: &[f64], gamma: f64| -> f64 {
+        let term = |(p, w): (&f64, &f64)| {
+            if gamma.is_infinite() {
+                p * w
+            } else {
+                -gamma * w * (-p / gamma).exp_m1()
+            }
+        };
+        potential.iter().zip(weights).map(term).sum()
+    };
+    let mass: f64 = point.sent.iter().sum();
+    side(&point.f, dual.a, dual.gamma_a) + side(&point.g, dual.b, dual.gamma_b) - point.eps * mass
+}
+
+/// The constant by which f should rise and g fall where a marginal is relaxed: masses of both sides are then equal
+/// (Séjourné, Vialard and Peyré, *Faster unbalanced optimal transport*, 2022). 0 for balanced problems.
+fn best_shift<T>(dual: &Dual<'_, T>, point: &Point) -> f64 {
+    let inverse = |gamma: f64| {
+        if gamma.is_infinite() {
+            0.0
+        } else {
+            1.0 / gamma
+        }
+    };
+    let (ia, ib) = (inverse(dual.gamma_a), inverse(dual.gamma_b));
+    if ia + ib == 0.0 {
+        return 0.0;
+    }
+    let log_mass = |p: &[f64], w: &[f64], inverse: f64| {
+        let top = p.iter().fold(f64::NEG_INFINITY, |t, p| t.max(-p * inverse));
+        let sum: f64 = p
+            .iter()
+            .zip(w)
+            .map(|(p, w)| w * (-p * inverse - top).exp())
+            .sum();
+        top + sum.ln()
+    };
+    let shift = (log_mass(&point.f, dual.a, ia) - log_mass(&point.g, dual.b, ib)) / (ia + ib);
+    if shift.is_finite() { shift } else { 0.0 }
+}
+
+/// Scales until the L1 error of both marginals is below the tolerance. Time O(n·m) an iteration, memory 8·n·m bytes.
+/// The arguments are those of [`follow`](crate::path::follow).
+pub fn scale<T: Entry>(
+    dual: Dual<'_, T>,
+    scaling: Scaling,
+    start: Option<&[f64]>,
+    watch: &mut Watch<'_>,
+) -> Followed {
+    let (n, m) = dual.shape();
+    let g = start.map_or_else(|| vec![0.0; m], <[f64]>::to_vec);
+    let begin = if scaling.by_stages && start.is_none() {
+        (BEGIN * scaling.spread).max(scaling.reg)
+    } else {
+        scaling.reg
+    };
+    let mut point = Point::new(n, g, begin);
+    let mut kernel = Kernel::new(dual, scaling.threads);
+    let mut work = Work::default();
+    // f for g, in the log domain: the first kernel has potentials in it that fit.
+    fit_rows(&dual, &mut point);
+    let end = loop {
+        work.levels += 1;
+        kernel.absorb(&point.f, &point.g, point.eps);
+        let last = point.eps <= scaling.reg;
+        let mut stage = Run {
+            kernel: &mut kernel,
+            scaling,
+            tol: if last { scaling.tol } else { STAGE_ERROR },
+            limit: if last { u64::MAX } else { STAGE_ITERATIONS },
+            work: &mut work,
+        };
+        let end = stage.run(&mut point, watch);
+        if last || end == End::Stopped {
+            break end;
+        }
+        point.eps = (point.eps / FACTOR).max(scaling.reg);
+        fit_rows(&dual, &mut point);
+    };
+    Followed {
+        point,
+        end,
+        work,
+        paid: None,
+    }
+}
+
+/// f that fits g at the point's ε.
+fn fit_rows<T: Entry>(dual: &Dual<'_, T>, point: &mut Point) {
+    let eps = point.eps;
+    let tilted: Vec<f64> = (point.g.iter().zip(dual.b))
+        .map(|(g, b)| g + eps * b.ln())
+        .collect();
+    point.f.par_iter_mut().enumerate().for_each(|(i, f)| {
+        let log_sum = ot_kernels::reduce::row_log_sum_exp(dual.row(i), &tilted, 1.0 / eps);
+        *f = dual.row_update(i, log_sum, eps).0;
+    });
+}
+
+/// One stage.
+struct Run<'k, 'a, T> {
+    kernel: &'k mut Kernel<'a, T>,
+    scaling: Scaling,
+    tol: f64,
+    limit: u64,
+    work: &'k mut Work,
+}
+
+impl<T: Entry> Run<'_, '_, T> {
+    fn run(&mut self, point: &mut Point, watch: &mut Watch<'_>) -> End {
+        let dual = self.kernel.dual;
+        let eps = point.eps;
+        let soft = 1.0 / (1.0 + dual.col_softness(eps));
+        let mut mixing = Anderson::new(point.g.len());
+        let mut relaxing = Relaxing::default();
+        let mut next = point.g.clone();
+        // The best point of this stage, to fall back to.
+        let mut good = point.g.clone();
+        let (mut best, mut idle, mut done) = (f64::INFINITY, 0, 0);
+        loop {
+            let omega = match self.scaling.acceleration {
+                Acceleration::OverRelaxation => relaxing.omega,
+                _ => 1.0,
+            };
+            self.kernel.pass(point, omega);
+            self.work.dense_passes += 1;
+            self.work.steps += 1;
+            done += 1;
+            let rows = if omega == 1.0 {
+                0.0
+            } else {
+                row_error(&dual, point)
+            };
+            let error = point.error().max(rows);
+            let is_done = error <= self.tol;
+            if is_done || done % TELL_EVERY == 0 {
+                let stage = Stage {
+                    eps,
+                    error,
+                    steps: self.work.steps,
+                };
+                if !watch(&stage, point) {
+                    return End::Stopped;
+                }
+            }
+            if is_done {
+                return End::Converged;
+            }
+            if done >= self.limit || self.work.steps >= self.scaling.max_iter {
+                return End::Stalled;
+            }
+            idle = if error < best { 0 } else { idle + 1 };
+            if idle > IDLE {
+                return End::Stalled;
+            }
+            // Where a mixture led astray, the plain step from the best point is a safe one.
+            let astray = !(error <= 2.0 * best.min(1e300)) && best.is_finite();
+            if self.scaling.acceleration == Acceleration::Anderson && astray {
+                mixing.clear();
+                best = f64::INFINITY;
+                point.g.copy_from_slice(&good);
+                self.kernel.pass(point, 1.0);
+                self.work.dense_passes += 1;
+            } else if error < best {
+                best = error;
+                good.copy_from_slice(&point.g);
+            }
+            // A lengthened step keeps f, which a shift of g alone would leave behind.
+            let shift = if omega == 1.0 {
+                best_shift(&dual, point)
+            } else {
+                0.0
+            };
+            let omega = relaxing.look(error, || dual_value(&dual, point), omega);
+            let length = match self.scaling.acceleration {
+                Acceleration::OverRelaxation => omega,
+                _ => 1.0,
+            };
+            for (j, next) in next.iter_mut().enumerate() {
+                let step = eps * soft * log_ratio(point.wanted[j], point.received[j]);
+                *next = point.g[j] + length * step - shift;
+            }
+            if self.scaling.acceleration == Acceleration::Anderson && !astray {
+                mixing.mix(&point.g, &mut next, dual.b);
+            }
+            point.g.copy_from_slice(&next);
+            if self.kernel.moved(point) > ABSORB {
+                // f belongs to the g before; it may be off by a step, which the scalings take up.
+                let f = point.f.clone();
+                let g = point.g.clone();
+                self.kernel.absorb(&f, &g, eps);
+            }
+        }
+    }
+}
+
+/// Iterations that are watched before ω is chosen.
+const LOOKED_AT: u32 = 12;
+/// ω never gets closer to 2.
+const LARGEST: f64 = 1.95;
+
+/// ω from the contraction that plain steps show (Thibault, Chizat, Dossal and Papadakis, *Overrelaxed Sinkhorn–Knopp
+/// algorithm for regularized optimal transport*, 2021): with the factor θ of one iteration the best is
+/// 2/(1 + √(1 − θ)).
+#[derive(Debug)]
+struct Relaxing {
+    omega: f64,
+    seen: u32,
+    last: f64,
+    rate: f64,
+    value: f64,
+}
+
+impl Default for Relaxing {
+    fn default() -> Self {
+        Self {
+            omega: 1.0,
+            seen: 0,
+            last: f64::INFINITY,
+            rate: 0.0,
+            value: f64::NEG_INFINITY,
+        }
+    }
+}
+
+impl Relaxing {
+    /// Looks at an error and chooses the next ω.
+    fn look(&mut self, error: f64, value: impl FnOnce() -> f64, omega: f64) -> f64 {
+        let ratio = (error / self.last).min(1.0);
+        self.last = error;
+        self.seen += 1;
+        if omega == 1.0 {
+            self.rate = if self.seen <= 3 {
+                ratio
+            } else {
+                0.5 * (self.rate + ratio)
+            };
+            if self.seen >= LOOKED_AT && self.rate.is_finite() {
+                self.omega = (2.0 / (1.0 + (1.0 - self.rate).max(0.0).sqrt())).min(LARGEST);
+                self.value = value();
+            }
+            return 1.0;
+        }
+        // Looked at now and then: near the end a gain is below the rounding of the value.
+        if self.seen % LOOKED_AT == 0 {
+            let now = value();
+            if now < self.value - 1e-12 * self.value.abs() {
+                self.omega = 1.0;
+                self.seen = 0;
+                self.rate = 0.0;
+            }
+            self.value = now;
+        }
+        self.omega
+    }
+}
