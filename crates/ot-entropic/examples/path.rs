@@ -1,6 +1,7 @@
 //! Times and work of paths: `cargo run --release -p ot-entropic --example path -- N`.
 use ot_entropic::dual::Dual;
 use ot_entropic::path::{Path, follow};
+use ot_entropic::scaling::{Acceleration, Scaling, scale};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use std::time::Instant;
@@ -37,6 +38,37 @@ fn main() {
             }
             let max = cost.iter().fold(0.0_f64, |t, c| t.max(*c));
             let min = cost.iter().fold(f64::INFINITY, |t, c| t.min(*c));
+            for rel in [3e-2, 1e-2, 3e-3] {
+                let dual = Dual {
+                    cost: &cost,
+                    a: &a,
+                    b: &b,
+                    gamma_a: f64::INFINITY,
+                    gamma_b: f64::INFINITY,
+                };
+                for acceleration in [Acceleration::Anderson, Acceleration::OverRelaxation] {
+                    for by_stages in [false, true] {
+                        let scaling = Scaling {
+                            acceleration,
+                            reg: rel * max,
+                            tol: 1e-9,
+                            spread: max - min,
+                            threads: 1,
+                            max_iter: 2000,
+                            by_stages,
+                        };
+                        let t = Instant::now();
+                        let found = scale(dual, scaling, None, &mut |_, _| true);
+                        println!(
+                            "d {d} random {random} reg {rel:e} {acceleration:?} {by_stages}: {:.3} s {:?} {:.1e} {} its",
+                            t.elapsed().as_secs_f64(),
+                            found.end,
+                            found.point.error(),
+                            found.work.steps
+                        );
+                    }
+                }
+            }
             for rel in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6] {
                 let dual = Dual {
                     cost: &cost,

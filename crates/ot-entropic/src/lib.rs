@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`dual`] | the problem, and a point on its path |
+//! | [`choose`] | which method |
 //! | [`scaling`] | Sinkhorn's iteration on a stored kernel with absorption: plain, over-relaxed, [`anderson`]-mixed |
 //! | [`path`] | from a large ε to the one asked for: which phase, which ε next, when to stop |
 //! | [`predict`] | the tangent of the path |
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod anderson;
+pub mod choose;
 pub mod dense;
 pub mod dual;
 pub mod laplacian;

@@ -2,7 +2,7 @@
 
 use solver_api::{Capabilities, Error, Factory, OptionReader, Options, SettingSpec, Solver};
 
-use crate::settings::{DEFAULT_TOL, Settings};
+use crate::settings::{DEFAULT_TOL, METHODS, Settings};
 use crate::{NAME, SinkhornStabilized};
 
 /// Makes [`SinkhornStabilized`] solvers from options.
@@ -41,6 +41,11 @@ impl Factory for SinkhornStabilizedFactory {
                 defaults.max_iter.to_string(),
                 "Newton steps, or iterations of scaling",
             ),
+            setting(
+                "method",
+                "auto".to_owned(),
+                "auto (by predicted cost), newton, anderson, over-relaxation, scaling, epsilon-scaling",
+            ),
         ]
     }
 
@@ -53,6 +58,12 @@ impl Factory for SinkhornStabilizedFactory {
         settings.tol = reader.tol()?;
         if let Some(limit) = reader.max_iter()? {
             settings.max_iter = limit;
+        }
+        let rule = "must be auto, newton, anderson, over-relaxation, scaling or epsilon-scaling";
+        if let Some(name) = reader.get::<String>("method", rule)? {
+            let known = METHODS.iter().find(|(known, _)| *known == name);
+            let known = known.ok_or_else(|| Error::setting("method", &name, rule))?;
+            settings.method = known.1;
         }
         reader.finish()?;
         Ok(Box::new(SinkhornStabilized::new(settings)?))

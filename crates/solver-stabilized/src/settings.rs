@@ -1,5 +1,7 @@
 //! The settings of [`SinkhornStabilized`](crate::SinkhornStabilized), each default with its reason.
 
+use ot_entropic::choose::Method;
+use ot_entropic::scaling::Acceleration;
 use solver_api::{Error, Reg};
 
 /// What can be set. [`SinkhornStabilized::new`](crate::SinkhornStabilized::new) checks.
@@ -15,6 +17,25 @@ pub struct Settings {
     /// Newton steps, or iterations of scaling. Default: 100 000, a net against hanging: a path takes some thirty steps.
     #[doc(alias("numItermax", "max_iterations"))]
     pub max_iter: u64,
+    /// How to solve. Default: [`Method::Auto`], which measures the contraction of scaling and predicts.
+    pub method: Method,
+}
+
+/// The names of methods, as options give them.
+pub const METHODS: [(&str, Method); 6] = [
+    ("auto", Method::Auto),
+    ("newton", Method::Newton),
+    ("anderson", by(Acceleration::Anderson, false)),
+    ("over-relaxation", by(Acceleration::OverRelaxation, false)),
+    ("scaling", by(Acceleration::Plain, false)),
+    ("epsilon-scaling", by(Acceleration::Plain, true)),
+];
+
+const fn by(acceleration: Acceleration, by_stages: bool) -> Method {
+    Method::Scaling {
+        acceleration,
+        by_stages,
+    }
 }
 
 /// The default of `tol`: tighter than the 1e-8 to which values are compared.
@@ -28,6 +49,7 @@ impl Default for Settings {
             reg: Reg::default(),
             tol: None,
             max_iter: 100_000,
+            method: Method::Auto,
         }
     }
 }

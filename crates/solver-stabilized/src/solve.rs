@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use ot_entropic::choose::{Task, solve};
 use ot_entropic::dual::{Dual, Point};
-use ot_entropic::path::{End, Followed, Path, follow};
+use ot_entropic::path::{End, Followed};
 use ot_kernels::pricing::Entry;
 use solver_api::{
     Capabilities, Capability, Certify, Check, Context, Error, ImplicitPlan, Measured, Outcome,
@@ -90,10 +91,11 @@ impl SinkhornStabilized {
             Some(warm) => Some(posed.take_in(warm)?),
             None => None,
         };
-        let path = Path {
+        let task = Task {
             reg: posed.reg,
             tol: 0.9 * tol / unit,
             spread: range.spread(),
+            max_iter: self.settings.max_iter,
             threads: context.threads(),
         };
         let mut history = Vec::new();
@@ -101,44 +103,50 @@ impl SinkhornStabilized {
         let watched = context.certify == Certify::EveryCheck && context.is_observed();
         let mut last = 0;
         let max_iter = self.settings.max_iter;
-        let followed = follow(dual, path, warm.as_deref(), &mut |stage, point| {
-            last = stage.steps;
-            let error = stage.error * unit;
-            // On the way down the error of a larger ε says nothing of this one.
-            let error = if stage.eps > posed.reg {
-                f64::INFINITY
-            } else {
-                error
-            };
-            let mut progress = Progress {
-                problem: context.problem_index,
-                iteration: stage.steps,
-                error,
-                tol,
-                certificate: None,
-                elapsed: started.elapsed(),
-            };
-            if context.keep_history {
-                history.push(Check {
+        let followed = solve(
+            dual,
+            task,
+            self.settings.method,
+            warm.as_deref(),
+            &mut |stage, point| {
+                last = stage.steps;
+                let error = stage.error * unit;
+                // On the way down the error of a larger ε says nothing of this one.
+                let error = if stage.eps > posed.reg {
+                    f64::INFINITY
+                } else {
+                    error
+                };
+                let mut progress = Progress {
+                    problem: context.problem_index,
                     iteration: stage.steps,
                     error,
-                    elapsed: progress.elapsed,
-                });
-            }
-            if watched {
-                let parts = posed.implied(point);
-                progress.certificate = parts
-                    .ok()
-                    .map(|(plan, potentials)| certify(problem, &plan, &potentials));
-            }
-            if stop.is_none() {
-                stop = context.check(&progress);
-            }
-            if stop.is_none() && stage.steps >= max_iter {
-                stop = Some(Termination::IterationLimit);
-            }
-            stop.is_none()
-        });
+                    tol,
+                    certificate: None,
+                    elapsed: started.elapsed(),
+                };
+                if context.keep_history {
+                    history.push(Check {
+                        iteration: stage.steps,
+                        error,
+                        elapsed: progress.elapsed,
+                    });
+                }
+                if watched {
+                    let parts = posed.implied(point);
+                    progress.certificate = parts
+                        .ok()
+                        .map(|(plan, potentials)| certify(problem, &plan, &potentials));
+                }
+                if stop.is_none() {
+                    stop = context.check(&progress);
+                }
+                if stop.is_none() && stage.steps >= max_iter {
+                    stop = Some(Termination::IterationLimit);
+                }
+                stop.is_none()
+            },
+        );
         let Followed {
             mut point,
             end,
@@ -147,6 +155,7 @@ impl SinkhornStabilized {
         } = followed;
         let termination = match end {
             End::Converged => Termination::Converged,
+            End::Stalled if work.steps >= max_iter => Termination::IterationLimit,
             End::Stalled => Termination::Stalled,
             End::Stopped => stop.unwrap_or(Termination::Stalled),
         };

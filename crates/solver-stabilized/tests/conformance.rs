@@ -1,21 +1,49 @@
 //! The contracts that all solvers share.
 
 use solver_api::conformance::{Expect, run};
-use solver_api::{Capability, Factory};
+use solver_api::{Capability, Factory, Options};
 use solver_stabilized::SinkhornStabilizedFactory;
 
-#[test]
-fn it_conforms() {
+const CAPABILITIES: [Capability; 7] = [
+    Capability::Balanced,
+    Capability::Relaxed,
+    Capability::Entropic,
+    Capability::ForbiddenPairs,
+    Capability::WarmStart,
+    Capability::Interruptible,
+    Capability::Deterministic,
+];
+
+fn conforms(method: &str) {
+    let mut options = Options::default();
+    options.set.insert("method".into(), method.into());
     run(
         |options| SinkhornStabilizedFactory.build(options),
-        &Expect::new().capabilities(&[
-            Capability::Balanced,
-            Capability::Relaxed,
-            Capability::Entropic,
-            Capability::ForbiddenPairs,
-            Capability::WarmStart,
-            Capability::Interruptible,
-            Capability::Deterministic,
-        ]),
+        &Expect::new().capabilities(&CAPABILITIES).options(options),
     );
+}
+
+#[test]
+fn by_prediction() {
+    conforms("auto");
+}
+
+#[test]
+fn newton() {
+    conforms("newton");
+}
+
+#[test]
+fn anderson() {
+    conforms("anderson");
+}
+
+#[test]
+fn over_relaxation() {
+    conforms("over-relaxation");
+}
+
+#[test]
+fn epsilon_scaling() {
+    conforms("epsilon-scaling");
 }
