@@ -56,7 +56,8 @@ pub fn solve<T: Entry>(
     start: Option<&[f64]>,
     watch: &mut Watch<'_>,
 ) -> Followed {
-    let start = start.filter(|g| is_plausible(g, &task));
+    let start = start.and_then(|g| plausible(g, &task));
+    let start = start.as_deref();
     let path = Path {
         reg: task.reg,
         tol: task.tol,
@@ -113,12 +114,16 @@ pub fn solve<T: Entry>(
     }
 }
 
-/// Whether potentials could be those of a problem like this: at the optimum they differ by no more than the cost does, or
-/// by a few times that where forbidden pairs leave only roundabout ways. Anything else is worse than no start.
-fn is_plausible(g: &[f64], task: &Task) -> bool {
+/// Potentials that could be those of a problem like this, or none: at the optimum they differ by no more than the cost
+/// does, or by a few times that where forbidden pairs leave only roundabout ways. Anything else is worse than no start.
+/// A constant in common that is out of all proportion is taken off.
+fn plausible(g: &[f64], task: &Task) -> Option<Vec<f64>> {
     let low = g.iter().fold(f64::INFINITY, |t, g| t.min(*g));
     let high = g.iter().fold(f64::NEG_INFINITY, |t, g| t.max(*g));
-    high - low <= FAR * (task.spread + task.reg)
+    let most = FAR * (task.spread + task.reg);
+    let middle = 0.5 * low + 0.5 * high;
+    let off = if middle.abs() > most { middle } else { 0.0 };
+    (high - low <= most).then(|| g.iter().map(|g| g - off).collect())
 }
 
 /// The largest plausible difference, relative to spread + ε.
