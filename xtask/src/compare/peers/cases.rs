@@ -1,6 +1,7 @@
 //! The comparisons: the rows of PERFORMANCE's goals that a peer can be measured on.
 
 mod batches;
+mod stabilized;
 mod tools;
 
 use std::path::{Path, PathBuf};
@@ -97,6 +98,15 @@ pub(super) fn all(
         }
     }
     ring.fixtures(root, quick)?;
+    let n = if quick { 1000 } else { 2000 };
+    for dim in [2, 16] {
+        for uniform in [true, false] {
+            ring.stabilized(n, dim, uniform)?;
+        }
+    }
+    if !quick {
+        ring.pot_stabilized(1000)?;
+    }
     ring.per_iteration(1000, extra)?;
     if !quick {
         ring.per_iteration(5000, Extra::default())?;

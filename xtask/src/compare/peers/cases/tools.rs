@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use kantorovich::{Batch, Certify, Context, Options, Problem, Reg, Registry, Solver};
+use kantorovich::{Batch, Certify, Context, Options, Problem, Reg, Registry, Solution, Solver};
 use ot_compare::case::uniform_points;
 use serde_json::Value;
 
@@ -64,6 +64,15 @@ pub(super) fn measured(
     problem: &Problem,
     context: &Context,
 ) -> Result<(Timed, f64), String> {
+    solved(solver, problem, context).map(|(timed, solution)| (timed, solution.objective))
+}
+
+/// Wall time around the call, set-up included; and the solution.
+pub(super) fn solved(
+    solver: &dyn Solver,
+    problem: &Problem,
+    context: &Context,
+) -> Result<(Timed, Solution), String> {
     let mut inner = context.clone();
     PEAK.reset_peak_usage();
     let before = PEAK.current_usage();
@@ -80,7 +89,7 @@ pub(super) fn measured(
         value: Some(solution.transport_cost),
         said,
     };
-    Ok((timed, solution.objective))
+    Ok((timed, solution))
 }
 
 pub(super) fn solve_batch(
