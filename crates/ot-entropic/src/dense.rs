@@ -4,7 +4,7 @@ use ot_kernels::exp::gibbs_row;
 use ot_kernels::kernel_product::{ProductWorkspace, gram};
 use ot_kernels::pricing::{Entry, row_min};
 use ot_kernels::reduce::plain_sum;
-use ot_kernels::soft::{add_row, entropy_row, weigh_row};
+use ot_kernels::soft::{add_row, entropy_row, row_above, weigh_row};
 use rayon::prelude::*;
 
 use crate::dual::{Dual, Point};
@@ -30,6 +30,8 @@ pub struct Dense<'a, T> {
     scale: Vec<f64>,
     /// Σ of each row of `entries`.
     sums: Vec<f64>,
+    /// The shift of each row at the last pass, +∞ before the first: a guess at the next one.
+    shifts: Vec<f64>,
     /// Whether exponentials are taken in f64: the plan is then right to its last digits, and twice as slow.
     pub exact: bool,
     /// Products that a linear solve may take.
@@ -45,6 +47,8 @@ pub struct Dense<'a, T> {
     system: SparseSystem,
     /// Whether the sparse system holds the plan of the last pass; it is built when first asked for.
     is_sparse: bool,
+    /// Columns of a row that carry mass.
+    heavy: Vec<u32>,
     fresh: bool,
     cg: Vectors,
 }
@@ -71,6 +75,7 @@ impl<'a, T: Entry> Dense<'a, T> {
             entries: vec![0.0; n * m],
             scale: vec![0.0; n],
             sums: vec![0.0; n],
+            shifts: vec![f64::INFINITY; n],
             exact: false,
             most_products: MOST_PRODUCTS,
             tilted: vec![0.0; m],
@@ -81,42 +86,37 @@ impl<'a, T: Entry> Dense<'a, T> {
             weights: vec![0.0; n],
             system: SparseSystem::default(),
             is_sparse: false,
+            heavy: Vec::new(),
             fresh: false,
             cg: Vectors::default(),
         }
     }
 
-    /// The part of all pairs that carries more than 1e-6 of its row's mass, from every eighth row.
-    fn density(&self) -> f64 {
-        let m = self.dual.b.len();
-        let (mut seen, mut heavy) = (0, 0);
-        for (row, sum) in self.entries.chunks_exact(m).zip(&self.sums).step_by(8) {
-            let least = EDGE * *sum as f32;
-            heavy += row.iter().filter(|e| **e > least).count();
-            seen += m;
-        }
-        heavy as f64 / seen as f64
-    }
-
+    /// Builds the sparse system if few enough pairs carry more than 1e-6 of their row's mass.
     fn build_system(&mut self, point: &Point) {
         self.fresh = true;
-        self.is_sparse = self.density() < SPARSE_BELOW;
+        let m = self.dual.b.len();
+        let n = self.scale.len();
+        let least = |i: usize| EDGE * self.sums[i] as f32;
+        // Every sixteenth row tells what to expect.
+        self.heavy.clear();
+        for i in (0..n).step_by(16) {
+            row_above(&self.entries[i * m..(i + 1) * m], least(i), &mut self.heavy);
+        }
+        let seen = n.div_ceil(16) * m;
+        self.is_sparse = (self.heavy.len() as f64) < SPARSE_BELOW * seen as f64;
         if !self.is_sparse {
             return;
         }
-        let m = self.dual.b.len();
         self.system.graph.begin(m);
-        for ((row, sum), &scale) in self
-            .entries
-            .chunks_exact(m)
-            .zip(&self.sums)
-            .zip(&self.scale)
-        {
-            let least = EDGE * *sum as f32;
-            let heavy = row.iter().enumerate().filter(|(_, e)| **e > least);
+        for (i, row) in self.entries.chunks_exact(m).enumerate() {
+            self.heavy.clear();
+            row_above(row, least(i), &mut self.heavy);
+            let scale = self.scale[i];
+            let edges = self.heavy.iter();
             self.system
                 .graph
-                .push_row(heavy.map(|(j, &e)| (j as u32, scale * f64::from(e))));
+                .push_row(edges.map(|&j| (j, scale * f64::from(row[j as usize]))));
         }
         self.system.prepare(&self.dual, point);
     }
@@ -207,6 +207,22 @@ impl<'a, T: Entry> Dense<'a, T> {
     }
 }
 
+/// Sums of rows within which a guessed shift is good: entries that count are far from both ends of f32.
+const LEAST_SUM: f64 = 1e-20;
+const LARGEST_SUM: f64 = 1e20;
+
+/// A chunk of rows: its number, entries, scales, sums, shifts, f, masses, and accumulators.
+type Rows<'a> = (
+    usize,
+    &'a mut [f32],
+    &'a mut [f64],
+    &'a mut [f64],
+    &'a mut [f64],
+    &'a mut [f64],
+    &'a mut [f64],
+    &'a mut [f64],
+);
+
 impl<T: Entry> Store for Dense<'_, T> {
     fn pass(&mut self, point: &mut Point) {
         self.fresh = false;
@@ -218,25 +234,30 @@ impl<T: Entry> Store for Dense<'_, T> {
             *n = -*t;
         }
         let (tilted, negated, chunk) = (&self.tilted, &self.negated, self.chunk);
-        let work = |((((((at, entries), scale), sums), f), sent), partial): (
-            (
-                ((((usize, &mut [f32]), &mut [f64]), &mut [f64]), &mut [f64]),
-                &mut [f64],
-            ),
-            &mut [f64],
-        )| {
+        let work = |(at, entries, scale, sums, shifts, f, sent, partial): Rows<'_>| {
             let (cols, wide) = partial.split_at_mut(m);
             cols.fill(0.0);
             for (k, row) in entries.chunks_exact_mut(m).enumerate() {
                 let i = at * chunk + k;
                 let cost = dual.row(i);
-                let shift = -row_min(cost, negated);
-                let sum = if exact {
-                    gibbs_row(cost, -shift, tilted, inv_eps, wide);
-                    plain_sum(wide)
+                // The last shift will do unless it is so far off that f32 would lose what counts.
+                let mut shift = shifts[k];
+                let mut sum = if exact || shift == f64::INFINITY {
+                    f64::NAN
                 } else {
                     weigh_row(cost, tilted, shift, inv_eps, row)
                 };
+                if !(LEAST_SUM..LARGEST_SUM).contains(&sum) {
+                    shift = -row_min(cost, negated);
+                    sum = if exact {
+                        gibbs_row(cost, -shift, tilted, inv_eps, wide);
+                        plain_sum(wide)
+                    } else {
+                        weigh_row(cost, tilted, shift, inv_eps, row)
+                    };
+                }
+                // Where the largest exponent would be 0, up to the logarithm of a few terms.
+                shifts[k] = shift + eps * sum.ln();
                 let (f_i, sent_i) = dual.row_update(i, shift * inv_eps + sum.ln(), eps);
                 (f[k], sent[k], sums[k]) = (f_i, sent_i, sum);
                 scale[k] = sent_i / sum;
@@ -256,9 +277,15 @@ impl<T: Entry> Store for Dense<'_, T> {
             .enumerate()
             .zip(self.scale.par_chunks_mut(chunk))
             .zip(self.sums.par_chunks_mut(chunk))
+            .zip(self.shifts.par_chunks_mut(chunk))
             .zip(point.f.par_chunks_mut(chunk))
             .zip(point.sent.par_chunks_mut(chunk))
-            .zip(self.partial.par_chunks_mut(2 * m));
+            .zip(self.partial.par_chunks_mut(2 * m))
+            .map(
+                |(((((((at, entries), scale), sums), shifts), f), sent), partial)| {
+                    (at, entries, scale, sums, shifts, f, sent, partial)
+                },
+            );
         chunks.for_each(work);
         point.received.fill(0.0);
         for partial in self.partial.chunks_exact(2 * m) {

@@ -10,6 +10,7 @@
 //! | [`choose`] | which method |
 //! | [`scaling`] | Sinkhorn's iteration on a stored kernel with absorption: plain, over-relaxed, [`anderson`]-mixed |
 //! | [`path`] | from a large ε to the one asked for: which phase, which ε next, when to stop |
+//! | [`coarse`] | the first levels on a sample |
 //! | [`predict`] | the tangent of the path |
 //! | [`newton`] | the Newton system, a step along its solution, and its safeguards |
 //! | [`dense`] | the plan as a matrix in f32: the first phase |
@@ -21,6 +22,7 @@
 
 pub mod anderson;
 pub mod choose;
+pub mod coarse;
 pub mod dense;
 pub mod dual;
 pub mod laplacian;

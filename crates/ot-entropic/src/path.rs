@@ -5,6 +5,7 @@
 
 use ot_kernels::pricing::Entry;
 
+use crate::coarse::Sample;
 use crate::dense::Dense;
 use crate::dual::{Dual, Point};
 use crate::list::{List, Reach, density};
@@ -16,6 +17,8 @@ const BEGIN: f64 = 0.1;
 /// Given potentials fit an ε if its error is below this one; otherwise ε is multiplied.
 const WARM_ERROR: f64 = 0.3;
 const WARM_FACTOR: f64 = 8.0;
+/// Down to this part of the spread, levels are taken on a sample of a large problem.
+const SAMPLED: f64 = 0.1 / 16.0;
 /// What ε is divided by in the dense phase.
 const DENSE_FACTOR: f64 = 4.0;
 /// The L1 error at which a level of the dense phase is left.
@@ -196,10 +199,34 @@ impl<T: Entry> Run<'_, '_, T> {
                 self.point.eps = begin;
             }
         }
-        if !self.warm {
-            dense.pass(&mut self.point);
-            self.work.dense_passes += 1;
+        if self.warm {
+            self.settle(dense);
+        } else {
+            self.sampled_levels();
+            self.begin(dense);
         }
+        if !self.levels(dense, self.path.reg, false) {
+            return Some(End::Stopped);
+        }
+        if self.point.eps > self.path.reg {
+            return None;
+        }
+        let limit = Reach::END.limit() * self.point.eps;
+        if density(&self.dual, &self.point, limit) <= LISTED_AT_END {
+            let mut list = List::build(self.dual, &self.point, Reach::END);
+            return Some(self.finish_on_list(&mut list));
+        }
+        Some(self.finish_dense(dense))
+    }
+
+    /// The first pass, and two of Sinkhorn's steps.
+    fn begin(&mut self, dense: &mut Dense<'_, T>) {
+        dense.pass(&mut self.point);
+        self.work.dense_passes += 1;
+        self.settle(dense);
+    }
+
+    fn settle(&mut self, dense: &mut Dense<'_, T>) {
         let least_error = if self.warm {
             DENSE_ERROR
         } else {
@@ -217,6 +244,11 @@ impl<T: Entry> Run<'_, '_, T> {
             dense.pass(&mut self.point);
             self.work.dense_passes += 1;
         }
+    }
+
+    /// Levels of the dense phase, down to `stop`, or to where a list pays unless it is `to_the_end`. `false`: told to
+    /// stop.
+    fn levels(&mut self, dense: &mut Dense<'_, T>, stop: f64, to_the_end: bool) -> bool {
         loop {
             self.work.levels += 1;
             let mut best = f64::INFINITY;
@@ -230,34 +262,61 @@ impl<T: Entry> Run<'_, '_, T> {
                 let lifted = lift_starved(&self.dual, dense, &mut self.point, 4);
                 self.work.dense_passes += lifted as u64;
                 if !self.tell() {
-                    return Some(End::Stopped);
+                    return false;
                 }
                 if self.point.error() > 0.9 * best && stepped.taken == 0.0 {
                     break;
                 }
                 best = best.min(self.point.error());
             }
-            if self.point.eps <= self.path.reg {
-                let limit = Reach::END.limit() * self.point.eps;
-                if density(&self.dual, &self.point, limit) <= LISTED_AT_END {
-                    let mut list = List::build(self.dual, &self.point, Reach::END);
-                    return Some(self.finish_on_list(&mut list));
-                }
-                return Some(self.finish_dense(dense));
+            if self.point.eps <= stop {
+                return true;
             }
             let limit = Reach::WAY.limit() * self.point.eps;
-            if density(&self.dual, &self.point, limit) <= LISTED {
-                return None;
+            if !to_the_end && density(&self.dual, &self.point, limit) <= LISTED {
+                return true;
             }
-            let eps = (self.point.eps / DENSE_FACTOR).max(self.path.reg);
-            self.work.products +=
-                self.tangent
-                    .find(&self.dual, dense, &self.point, DENSE_RESIDUAL) as u64;
+            let eps = (self.point.eps / DENSE_FACTOR).max(stop);
+            let products = self
+                .tangent
+                .find(&self.dual, dense, &self.point, DENSE_RESIDUAL);
+            self.work.products += products as u64;
             predict(&mut self.point, &self.tangent, eps);
             dense.pass(&mut self.point);
             self.work.dense_passes += 1;
             let lifted = lift_starved(&self.dual, dense, &mut self.point, 4);
             self.work.dense_passes += lifted as u64;
+        }
+    }
+
+    /// The first levels on a sample, down to [`SAMPLED`].
+    fn sampled_levels(&mut self) {
+        let stop = (SAMPLED * self.path.spread).max(self.path.reg);
+        if self.point.eps <= stop {
+            return;
+        }
+        let Some(sample) = Sample::of(&self.dual) else {
+            return;
+        };
+        let (n, m) = sample.shape();
+        let mut coarse = Run {
+            dual: sample.dual(&self.dual),
+            path: self.path,
+            point: Point::new(n, vec![0.0; m], self.point.eps),
+            warm: false,
+            back: Point::default(),
+            steps: Steps::default(),
+            tangent: Tangent::default(),
+            work: Work::default(),
+            paid: None,
+            watch: &mut |_, _| true,
+        };
+        let mut dense = Dense::new(coarse.dual, self.path.threads);
+        coarse.begin(&mut dense);
+        coarse.levels(&mut dense, stop, true);
+        if coarse.point.f.iter().all(|f| f.is_finite()) {
+            sample.extend(&self.dual, &coarse.point.f, stop, &mut self.point.g);
+            self.point.eps = stop;
         }
     }
 

@@ -44,11 +44,16 @@ impl<C: Elem> Kernel for Weigh<'_, C> {
                     .max(lowest)
                     .store_f32_part(out.add(j), rest);
             }
-            // The row is in the first-level cache now.
+            // The row is in the first-level cache now; meanwhile the one after it is asked for.
             type V<B> = <f32 as Sealed>::V<B>;
+            let next = cost.wrapping_add(n);
+            let line = 64 / size_of::<C>();
             let mut sums = [<V<B>>::splat(0.0); 4];
             let mut j = 0;
             while j + 4 * narrow <= n {
+                for at in (j..j + 4 * narrow).step_by(line) {
+                    B::prefetch(next.wrapping_add(at));
+                }
                 for (k, sum) in sums.iter_mut().enumerate() {
                     let p = out.add(j + k * narrow);
                     let e = exp_lanes(<V<B>>::load(p));
@@ -121,6 +126,51 @@ pub fn weigh_row_with<C: Elem>(
             out,
         },
     )
+}
+
+struct Above<'a> {
+    row: &'a [f32],
+    least: f32,
+    found: &'a mut Vec<u32>,
+}
+
+impl Kernel for Above<'_> {
+    type Out = ();
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) {
+        type V<B> = <f32 as Sealed>::V<B>;
+        let (n, lanes) = (self.row.len(), <V<B> as Lanes>::N);
+        let row = self.row.as_ptr();
+        // SAFETY: each index is below n.
+        unsafe {
+            let least = <V<B>>::splat(self.least);
+            let mut j = 0;
+            while j < n {
+                let rest = (n - j).min(lanes);
+                let x = if rest == lanes {
+                    <V<B>>::load(row.add(j))
+                } else {
+                    <V<B>>::load_part(row.add(j), rest, self.least)
+                };
+                let mut hits = <V<B>>::bits(least.lt(x));
+                while hits != 0 {
+                    self.found.push(j as u32 + hits.trailing_zeros());
+                    hits &= hits - 1;
+                }
+                j += rest;
+            }
+        }
+    }
+}
+
+/// Appends the columns with `row_j > least`, ascending.
+pub fn row_above(row: &[f32], least: f32, found: &mut Vec<u32>) {
+    row_above_with(isa(), row, least, found);
+}
+
+/// [`row_above`] on a chosen instruction set (or the widest available below it).
+pub fn row_above_with(isa: Isa, row: &[f32], least: f32, found: &mut Vec<u32>) {
+    run(isa, Above { row, least, found });
 }
 
 struct AddRow<'a, E> {
@@ -291,6 +341,10 @@ mod tests {
                 for (o, x) in out.iter().zip(&x) {
                     assert!((f64::from(*o) - x.exp()).abs() <= 5e-6 * x.exp() + 1e-37);
                 }
+                let mut found = vec![7];
+                row_above_with(isa, &out, 1e-3, &mut found);
+                let above = (0..n as u32).filter(|&j| out[j as usize] > 1e-3);
+                assert!(found[1..].iter().copied().eq(above), "{isa:?} {n}");
                 let mut sums = vec![1.0; n];
                 add_row_with(isa, &out, 2.0, &mut sums);
                 for (s, o) in sums.iter().zip(&out) {
