@@ -17,7 +17,7 @@ const PAIRS_IN_LINE: usize = 1 << 16;
 /// Products of a dense solve.
 const MOST_PRODUCTS: usize = 30;
 /// Entries below this part of their row's mass are left out of a sparse system in this phase.
-const EDGE: f32 = 1e-6;
+const EDGE: f32 = 1e-10;
 /// A sparse system pays below this part of all pairs.
 const SPARSE_BELOW: f64 = 0.15;
 
