@@ -10,9 +10,15 @@ fn main() {
     let n: usize = std::env::args()
         .nth(1)
         .map_or(2000, |s| s.parse().expect("a number"));
-    let verbose = std::env::args().nth(2).is_some();
+    let verbose = std::env::args().nth(2).is_some_and(|v| v == "v");
+    // `d16-random` and the like: that one alone.
+    let only = std::env::args().nth(3);
     for d in [2, 16] {
         for random in [false, true] {
+            let name = format!("d{d}-{}", if random { "random" } else { "uniform" });
+            if only.as_ref().is_some_and(|only| *only != name) {
+                continue;
+            }
             let mut rng = Pcg64::seed_from_u64(1);
             let mut points = || -> Vec<f64> { (0..n * d).map(|_| rng.random::<f64>()).collect() };
             let (x, y) = (points(), points());

@@ -21,6 +21,10 @@ const WARM_FACTOR: f64 = 8.0;
 const SAMPLED: f64 = 0.1 / 16.0;
 /// What ε is divided by in the dense phase.
 const DENSE_FACTOR: f64 = 4.0;
+/// After a prediction the factor is lowered if the error is above the first of these, and raised below the second.
+const FAR_OFF: f64 = 0.2;
+const NEAR: f64 = 0.1;
+const LEAST_FACTOR: f64 = 1.5;
 /// The L1 error at which a level of the dense phase is left.
 const DENSE_ERROR: f64 = 2e-2;
 /// A list is used from this part of all pairs on.
@@ -249,6 +253,7 @@ impl<T: Entry> Run<'_, '_, T> {
     /// Levels of the dense phase, down to `stop`, or to where a list pays unless it is `to_the_end`. `false`: told to
     /// stop.
     fn levels(&mut self, dense: &mut Dense<'_, T>, stop: f64, to_the_end: bool) -> bool {
+        let mut factor = DENSE_FACTOR;
         loop {
             self.work.levels += 1;
             let mut best = f64::INFINITY;
@@ -276,14 +281,28 @@ impl<T: Entry> Run<'_, '_, T> {
             if !to_the_end && density(&self.dual, &self.point, limit) <= LISTED {
                 return true;
             }
-            let eps = (self.point.eps / DENSE_FACTOR).max(stop);
-            let products = self
-                .tangent
-                .find(&self.dual, dense, &self.point, DENSE_RESIDUAL);
+            let products =
+                self.tangent
+                    .find(&self.dual, dense, &self.point, DENSE_RESIDUAL);
             self.work.products += products as u64;
-            predict(&mut self.point, &self.tangent, eps);
-            dense.pass(&mut self.point);
-            self.work.dense_passes += 1;
+            self.back.copy_from(&self.point);
+            loop {
+                let eps = (self.back.eps / factor).max(stop);
+                predict(&mut self.point, &self.tangent, eps);
+                dense.pass(&mut self.point);
+                self.work.dense_passes += 1;
+                let error = self.point.error();
+                if error > FAR_OFF && factor > LEAST_FACTOR {
+                    // Too far for a straight line.
+                    factor = factor.sqrt();
+                    self.point.copy_from(&self.back);
+                    continue;
+                }
+                if error < NEAR {
+                    factor = (factor * factor).min(DENSE_FACTOR);
+                }
+                break;
+            }
             let lifted = lift_starved(&self.dual, dense, &mut self.point, 4);
             self.work.dense_passes += lifted as u64;
         }
