@@ -49,6 +49,8 @@ pub struct SparseSystem {
     x: Vec<f64>,
     /// Whether the factor belongs to the graph.
     factored: bool,
+    /// Whether there is one, of a graph before it at least.
+    has_factor: bool,
     jacobi: bool,
     seed: u64,
 }
@@ -92,10 +94,13 @@ impl SparseSystem {
             self.jacobi = solved.residual <= tol;
         }
         if !self.jacobi {
-            if !self.factored {
+            // The tangent asks right after a step, which has changed weights by little: the step's factor will do.
+            let keep = rows.is_some() && self.has_factor;
+            if !self.factored && !keep {
                 self.seed += 1;
                 self.factor.factor(&self.graph, CUT, self.seed);
                 self.factored = true;
+                self.has_factor = true;
             }
             let by = Preconditioner::Cholesky(&self.factor);
             let solved =

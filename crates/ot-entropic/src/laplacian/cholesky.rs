@@ -46,6 +46,8 @@ struct Work {
     done: Vec<bool>,
     /// Where a neighbour stands in `near`.
     place: Vec<u32>,
+    /// By how much the count of a neighbour changes in the present step.
+    change: Vec<i32>,
     near: Vec<(f64, u32)>,
     below: Vec<f64>,
 }
@@ -127,6 +129,8 @@ impl Cholesky {
         }
         w.bucket_head.clear();
         w.bucket_head.resize(BUCKETS, NONE);
+        w.change.clear();
+        w.change.resize(all + 1, 0);
         w.done.clear();
         w.done.resize(all + 1, false);
         for i in 0..n {
@@ -227,9 +231,7 @@ fn gather(w: &mut Work, v: u32) {
         } else {
             w.near[place as usize].0 += weight;
         }
-        if (end as usize) + 1 < w.head.len() {
-            w.recount(end, -1);
-        }
+        w.change[end as usize] -= 1;
     }
     for &(_, end) in &w.near {
         w.place[end as usize] = NONE;
@@ -268,9 +270,16 @@ fn join_neighbours(w: &mut Work, total: f64, ground: u32, random: &mut Pcg64Mcg)
             for (from, to) in [(u, end), (end, u)] {
                 if from != ground {
                     w.add(from, to, joined);
-                    w.recount(from, 1);
+                    w.change[from as usize] += 1;
                 }
             }
+        }
+    }
+    // Most lose as many edges as they gain.
+    for &(_, u) in &near {
+        let change = std::mem::take(&mut w.change[u as usize]);
+        if change != 0 && u != ground {
+            w.recount(u, change);
         }
     }
     w.near = near;
