@@ -15,6 +15,7 @@
 mod extend;
 mod ground;
 mod input;
+pub mod implicit;
 pub mod loss;
 pub mod objective;
 mod points;
