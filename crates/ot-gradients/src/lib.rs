@@ -20,7 +20,9 @@ pub mod loss;
 pub mod objective;
 mod points;
 mod rows;
+pub mod unrolled;
 
 pub use ground::Slope;
 pub use objective::WeightGradient;
 pub use points::{CostGradient, PointGradient, chain_rule, chain_rule_of_distance};
+pub use unrolled::{Unrolled, Wanted};

@@ -5,3 +5,4 @@ mod common;
 mod implicit;
 mod loss;
 mod objective;
+mod unrolled;
