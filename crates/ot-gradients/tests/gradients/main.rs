@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod divergence;
 mod implicit;
+mod kernel;
 mod loss;
 mod objective;
+mod refusals;
 mod unrolled;
+mod wasserstein;
