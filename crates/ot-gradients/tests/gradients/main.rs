@@ -7,6 +7,7 @@ mod implicit;
 mod kernel;
 mod loss;
 mod objective;
+mod reference_values;
 mod refusals;
 mod unrolled;
 mod wasserstein;
