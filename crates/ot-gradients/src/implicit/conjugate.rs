@@ -134,7 +134,7 @@ impl<'a, 'b> Run<'a, 'b> {
                 *d = z + ratio * *d;
             }
         }
-        if !(best_error <= settings.tol) {
+        if best_error.is_nan() || best_error > settings.tol {
             return Err(Error::NotConverged {
                 solver: "conjugate-gradient".to_owned(),
                 termination: if iterations == settings.max_iter {

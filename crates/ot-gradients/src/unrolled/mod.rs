@@ -117,7 +117,7 @@ impl Unrolled {
         for _ in 0..self.steps {
             forward.step()?;
         }
-        let transport_cost = forward.finish(None)?.transport_cost;
+        let transport_cost = forward.finish(&pass::Sink::None)?.transport_cost;
         let weights = |m: &solver_api::Measure| m.shared_weights();
         let plan = ImplicitPlan::new(
             problem.shared_cost(),

@@ -260,7 +260,7 @@ impl<'a> Forward<'a> {
 
     /// The last row update, and what W_L and its derivatives start from. With a sink also the last step's part of the
     /// gradient in C, P_ij (1 − (C_ij − mean_i)/ε).
-    pub(super) fn finish(&mut self, sink: Option<&Sink<'_>>) -> Result<End, Error> {
+    pub(super) fn finish(&mut self, sink: &Sink<'_>) -> Result<End, Error> {
         let (reg, forbids) = (self.reg, self.forbids);
         let b = self.problem.b().weights();
         let a = self.problem.a().weights();
@@ -291,13 +291,11 @@ impl<'a> Forward<'a> {
             for ((column, e), c) in columns.iter_mut().zip(&*e).zip(&*c) {
                 *column += a[i] * (e * c);
             }
-            if let Some(sink) = sink {
-                if !matches!(sink, Sink::None) {
-                    for (((out, e), c), b) in row.iter_mut().zip(&*e).zip(&*c).zip(b) {
-                        *out = a[i] * b * e * (1.0 - c / reg);
-                    }
-                    room.give(i, first, sink);
+            if !matches!(sink, Sink::None) {
+                for (((out, e), c), b) in row.iter_mut().zip(&*e).zip(&*c).zip(b) {
+                    *out = a[i] * b * e * (1.0 - c / reg);
                 }
+                room.give(i, first, sink);
             }
         });
         self.collect_f();

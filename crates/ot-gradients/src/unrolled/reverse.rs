@@ -55,7 +55,7 @@ pub(super) fn run(
         None => Sink::None,
     };
     forward.prepare(&sink);
-    let end = forward.finish(Some(&sink))?;
+    let end = forward.finish(&sink)?;
     let mut factored = (wanted == Wanted::FactoredCost).then(|| FactoredCostGradient {
         problem: problem.clone(),
         reg: forward.reg,

@@ -7,7 +7,9 @@ fn measure(w: &[f64]) -> Measure {
     Measure::new(w.to_vec()).unwrap()
 }
 
-fn kernels() -> Vec<(Kernel, Box<dyn Fn(&[f64], &[f64]) -> f64>)> {
+type Plain = Box<dyn Fn(&[f64], &[f64]) -> f64>;
+
+fn kernels() -> Vec<(Kernel, Plain)> {
     let square = |x: &[f64], y: &[f64]| Ground::SqEuclidean.between(x, y);
     vec![
         (

@@ -9,5 +9,6 @@ mod loss;
 mod objective;
 mod reference_values;
 mod refusals;
+mod stabilized;
 mod unrolled;
 mod wasserstein;
