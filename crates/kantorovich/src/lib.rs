@@ -30,6 +30,9 @@
 //! | `lp-minilp`, `lp-microlp` | exact, general linear programming: oracles for small problems | yes |
 //! | `lp-highs` | exact, HiGHS (needs CMake, a C++ compiler and libclang) | no |
 //!
+//! The feature `gradients` (on by default) brings no backend but [`gradients`](ot_gradients): Sinkhorn divergences, energy
+//! distances and MMD, and the derivatives of every value with respect to weights, cost and points, by any backend.
+//!
 //! The feature `conformance`, for tests, brings no backend but `kantorovich::conformance`: the suite that every backend
 //! runs, for solvers of your own.
 //!
@@ -43,6 +46,9 @@ pub mod prelude;
 mod registry;
 
 pub use auto::Auto;
+#[cfg(feature = "gradients")]
+#[doc(inline)]
+pub use ot_gradients as gradients;
 pub use registry::Registry;
 #[doc(inline)]
 pub use solver_api::*;
