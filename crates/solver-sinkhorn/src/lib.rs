@@ -53,6 +53,7 @@ mod group;
 mod iterate;
 mod kernel;
 mod narrow;
+mod relaxed;
 mod routes;
 pub mod settings;
 mod solve;
