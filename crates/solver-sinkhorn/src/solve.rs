@@ -379,9 +379,12 @@ impl Solver for Sinkhorn {
 
     fn solve_batch(&self, batch: &Batch, context: &mut Context) -> Vec<Result<Solution, Error>> {
         let context = &*context;
-        context.install(|| match self.settings.precision {
-            Precision::F64 => self.solve_many::<f64>(batch, context),
-            Precision::F32 => self.solve_many::<f32>(batch, context),
+        let plain = self.settings.reference.is_marginals();
+        context.install(|| match (self.settings.precision, plain) {
+            (Precision::F64, true) => self.solve_many::<f64>(batch, context),
+            (Precision::F32, true) => self.solve_many::<f32>(batch, context),
+            (Precision::F64, false) => self.solve_many_with_reference::<f64>(batch, context),
+            (Precision::F32, false) => self.solve_many_with_reference::<f32>(batch, context),
         })
     }
 
@@ -389,12 +392,8 @@ impl Solver for Sinkhorn {
         let context = &*context;
         let threads = context.threads();
         context.install(|| match self.settings.precision {
-            Precision::F64 => {
-                self.solve_one::<f64>(problem, context, threads, &mut Workspace::default())
-            }
-            Precision::F32 => {
-                self.solve_one::<f32>(problem, context, threads, &mut Workspace::default())
-            }
+            Precision::F64 => self.solve_with_reference::<f64>(problem, context, threads),
+            Precision::F32 => self.solve_with_reference::<f32>(problem, context, threads),
         })
     }
 }

@@ -23,6 +23,9 @@ use super::side::Side;
 use crate::iterate::{Ended, Limits, OutOfRange, STALLED_CHECKS, in_range};
 use crate::kernel::{Kernel, Stored};
 
+/// What the potentials may be off by, over ε, whatever the tolerance is.
+const LEAST_DIGITS: f64 = 1e-7;
+
 /// Both sides of a problem, and the mass that errors are relative to.
 #[derive(Debug)]
 pub(super) struct Sides {
@@ -36,10 +39,10 @@ impl Sides {
         self.a.noise() + self.b.noise()
     }
 
-    /// Refuses a γ so large that the shift between the potentials, in units of ε, costs them the digits that `tol`
-    /// needs: f + g would not imply the plan any more.
+    /// Refuses a γ so large that the shift between the potentials, in units of ε, costs them too many digits: f + g would
+    /// not imply the plan any more.
     pub(super) fn check_shift(&self, shift: f64, problem: &Problem, tol: f64) -> Result<(), Error> {
-        if shift.abs() * f64::EPSILON <= tol {
+        if shift.abs() * f64::EPSILON <= tol.max(LEAST_DIGITS) {
             return Ok(());
         }
         let (a, b) = (self.a.named(), self.b.named());
@@ -211,7 +214,8 @@ pub(super) fn iterate<T: Stored>(
                 reason,
                 iterations: iteration,
             })?;
-        let error = columns.error / seen.sent * pair.mass(sides) / sides.mass;
+        // Over the mass; and where less than that is moved, over what is, since the plan is to be right as well.
+        let error = columns.error / seen.sent * (pair.mass(sides) / sides.mass).max(1.0);
         let done = error <= limits.stop;
         let mut end = if done {
             Some(Termination::Converged)

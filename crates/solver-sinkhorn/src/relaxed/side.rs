@@ -80,6 +80,9 @@ impl Side {
 
     /// What the rounding of the logarithms does to a marginal.
     pub(super) fn noise(&self) -> f64 {
+        if self.top == f64::NEG_INFINITY {
+            return 0.0;
+        }
         let lowest = self.log_weights.iter().filter(|x| **x >= -DEEPEST);
         let depth = lowest.fold(0.0_f64, |t, x| t.max(-x));
         f64::EPSILON * (depth + self.top.abs().min(1e9))
