@@ -97,3 +97,33 @@ fn settings_and_limits_reach_the_backend() {
         assert!(ran.stderr.contains(part), "{ran:?}");
     }
 }
+
+#[test]
+fn relaxed_marginals_and_references_reach_the_solver() {
+    let folder = folder();
+    let value = |v: &Value, key: &str| v[key].as_f64().unwrap();
+    let relaxed = "--gamma-a 0.5 --gamma-b inf --reg 0.3";
+    let soft = solved(&folder, relaxed);
+    assert!((value(&soft, "mass") - 1.0).abs() < 1e-8);
+    // The same numbers as a matrix and by name; another plan than a⊗b's.
+    npy_f32(&folder.path().join("prior.npy"), &[3, 2], &[1.0; 6]);
+    let file = solved(&folder, &format!("{relaxed} --prior @prior.npy"));
+    let name = solved(&folder, &format!("{relaxed} --set reference=ones"));
+    for key in ["transport_cost", "objective", "mass"] {
+        assert!(
+            (value(&file, key) - value(&name, key)).abs() < 1e-8,
+            "{key}"
+        );
+    }
+    assert!((value(&file, "transport_cost") - value(&soft, "transport_cost")).abs() > 1e-4);
+    // Balanced, only the objective is another.
+    let (plain, ones) = (
+        solved(&folder, "--reg 0.3"),
+        solved(&folder, "--reg 0.3 --prior @prior.npy"),
+    );
+    assert!((value(&plain, "transport_cost") - value(&ones, "transport_cost")).abs() < 1e-8);
+    assert!((value(&plain, "objective") - value(&ones, "objective")).abs() > 0.1);
+    let ran = ran(&folder, "--reg 0.3 --set reference=x");
+    ran.assert_refused(Exit::Usage);
+    assert!(ran.stderr.contains("`reference` = x"), "{ran:?}");
+}
