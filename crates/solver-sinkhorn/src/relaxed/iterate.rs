@@ -263,6 +263,8 @@ pub(super) fn iterate<T: Stored>(
         }
         // Only now: the pair that was measured is (s, t).
         std::mem::swap(&mut pair.t, &mut pair.next_t);
+        // The factor that t is free in: left alone it would grow by `unit` an iteration, and leave the range.
+        pair.t.iter_mut().for_each(|t| *t /= unit);
         pair.update_columns(&sides.b);
     }
 }
