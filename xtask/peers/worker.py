@@ -116,6 +116,17 @@ def stabilized(job):
     return seconds, float((plan * M).sum()), said
 
 
+def unbalanced(job):
+    import ot
+
+    a, b, M = array(job["a"]), array(job["b"]), array(job["cost"])
+    call = lambda: ot.unbalanced.sinkhorn_unbalanced(
+        a, b, M, job["reg"], (job["gamma_a"], job["gamma_b"]), method="sinkhorn_translation_invariant", reg_type="kl",
+        numItermax=100_000, stopThr=job["tol"])
+    seconds, plan = timed(call)
+    return seconds, float((plan * M).sum()), []
+
+
 def gemm(job):
     kind = np.float32 if job.get("dtype") == "f32" else np.float64
     K = np.exp(-array(job["cost"]) / job["reg"]).astype(kind)
@@ -171,7 +182,7 @@ def geomloss(job):
     return seconds, 2.0 * float(value), []
 
 
-OPS = {f.__name__: f for f in (versions, emd2, emd2_loop, assignment, highs, sinkhorn, stabilized, gemm, ott, geomloss)}
+OPS = {f.__name__: f for f in (versions, emd2, emd2_loop, assignment, highs, sinkhorn, stabilized, unbalanced, gemm, ott, geomloss)}
 
 # What libraries print belongs on standard error: standard output is for answers.
 answers = sys.stdout

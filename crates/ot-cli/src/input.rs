@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kantorovich::{
-    Cost, DenseCost, Error, GridCost, GridGround, Ground, Measure, PointCost, Potentials,
+    Cost, DenseCost, Error, GridCost, GridGround, Ground, Measure, PointCost, Potentials, Reference,
 };
 use ndarray::{Array2, ArrayD};
 use ot_data::{Array, DataError, Dtype, Loaded, npz};
@@ -145,6 +145,13 @@ fn weights(option: &str, path: &Path, grid: Option<&[usize]>) -> Result<Weights,
         list.to_vec()
     };
     Ok(Weights { values, narrow })
+}
+
+/// The reference of the entropic term, n×m.
+pub(crate) fn prior(path: &Path) -> Result<Reference, Failure> {
+    let matrix = load("prior", path)?.into_matrix();
+    let matrix = matrix.map_err(|e| Failure::option("prior", e))?;
+    Ok(Reference::from_array(matrix.view())?)
 }
 
 fn points(option: &str, path: &Path) -> Result<Array2<f64>, Failure> {

@@ -13,7 +13,7 @@ use kantorovich::{
 use crate::Cli;
 use crate::args::SolveArgs;
 use crate::exit::{Exit, Failure};
-use crate::input::Inputs;
+use crate::input::{Inputs, prior};
 use crate::interrupt::{self, Solving};
 use crate::memory::{self, Meter};
 use crate::output::Outputs;
@@ -133,10 +133,6 @@ impl Chosen {
     fn new(registry: &Registry, args: &SolveArgs) -> Result<Self, Failure> {
         // Only asks whether the name is known, before anything else is said about it.
         let factory = registry.get(&args.backend)?;
-        if args.prior.is_some() {
-            let problem = format!("`{}` has no prior, nor has any backend", args.backend);
-            return Err(Failure::option("prior", problem));
-        }
         check_numbers(args)?;
         let demands = demands(args);
         for (option, capability) in &demands {
@@ -144,7 +140,8 @@ impl Chosen {
                 return Err(lacks(registry, args, option, *capability));
             }
         }
-        let options = options(args)?;
+        let mut options = options(args)?;
+        options.prior = args.prior.as_deref().map(prior).transpose()?;
         if args.backend != Auto::NAME || !factory.name().eq(Auto::NAME) {
             return Ok(Self::Named(registry.build(&args.backend, &options)?));
         }

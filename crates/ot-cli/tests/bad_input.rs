@@ -233,7 +233,10 @@ fn options_that_nobody_can_honour_are_usage_errors() {
         let ran = ot(folder.path(), &format!("solve --cost @cost.npy {options}"));
         refused(&ran, Exit::Usage, parts);
     };
-    cost("--prior @cost.npy", &["--prior"]);
+    cost(
+        "--prior @cost.npy",
+        &["`prior` = 3×2 matrix", "no such setting"],
+    );
     cost("--gamma-a 1", &["--gamma-a", "relaxed"]);
     cost("--gamma-b 0.5", &["--gamma-b", "relaxed"]);
     // What no backend takes is said before what this one lacks.

@@ -43,11 +43,14 @@ fn reg_is_absolute_or_relative_and_a_hundredth_by_default() {
 #[test]
 fn a_reg_that_underflows_is_refused_by_name() {
     let folder = folder();
+    let ran = ran(&folder, "--reg 1e-4");
+    ran.assert_refused(Exit::Usage);
+    assert!(ran.stderr.contains("sinkhorn-stabilized"), "{ran:?}");
     for backend in ["", "--backend auto"] {
         let options = format!("{SOLVE} --reg 1e-4").replace("--backend sinkhorn", backend);
         let ran = ot_over(&Registry::new(), folder.path(), &options);
-        ran.assert_refused(Exit::Usage);
-        assert!(ran.stderr.contains("sinkhorn-stabilized"), "{ran:?}");
+        assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
+        assert_eq!(ran.json()["backend"], "sinkhorn-stabilized");
     }
 }
 
@@ -96,4 +99,34 @@ fn settings_and_limits_reach_the_backend() {
         ran.assert_refused(Exit::Usage);
         assert!(ran.stderr.contains(part), "{ran:?}");
     }
+}
+
+#[test]
+fn relaxed_marginals_and_references_reach_the_solver() {
+    let folder = folder();
+    let value = |v: &Value, key: &str| v[key].as_f64().unwrap();
+    let relaxed = "--gamma-a 0.5 --gamma-b inf --reg 0.3";
+    let soft = solved(&folder, relaxed);
+    assert!((value(&soft, "mass") - 1.0).abs() < 1e-8);
+    // The same numbers as a matrix and by name; another plan than a⊗b's.
+    npy_f32(&folder.path().join("prior.npy"), &[3, 2], &[1.0; 6]);
+    let file = solved(&folder, &format!("{relaxed} --prior @prior.npy"));
+    let name = solved(&folder, &format!("{relaxed} --set reference=ones"));
+    for key in ["transport_cost", "objective", "mass"] {
+        assert!(
+            (value(&file, key) - value(&name, key)).abs() < 1e-8,
+            "{key}"
+        );
+    }
+    assert!((value(&file, "transport_cost") - value(&soft, "transport_cost")).abs() > 1e-4);
+    // Balanced, only the objective is another.
+    let (plain, ones) = (
+        solved(&folder, "--reg 0.3"),
+        solved(&folder, "--reg 0.3 --prior @prior.npy"),
+    );
+    assert!((value(&plain, "transport_cost") - value(&ones, "transport_cost")).abs() < 1e-8);
+    assert!((value(&plain, "objective") - value(&ones, "objective")).abs() > 0.1);
+    let ran = ran(&folder, "--reg 0.3 --set reference=x");
+    ran.assert_refused(Exit::Usage);
+    assert!(ran.stderr.contains("`reference` = x"), "{ran:?}");
 }

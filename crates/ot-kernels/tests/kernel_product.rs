@@ -3,7 +3,7 @@
 use ot_kernels::Isa;
 use ot_kernels::kernel_product::{
     NarrowKernel, ProductWorkspace, Reference, ktu_with, kv_with, scale_rows,
-    scale_rows_narrow_with, scale_rows_with,
+    scale_rows_narrow_with, scale_rows_soft_with, scale_rows_with,
 };
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -303,4 +303,58 @@ fn empty_rows_and_overflow_are_reported() {
     };
     assert_eq!((report(2).min_sum, report(2).max_sum), (0.0, 3.0));
     assert!(report(3).min_sum.is_nan() && report(3).max_sum.is_nan());
+}
+
+#[test]
+fn soft_steps_equal_sums_in_the_obvious_order() {
+    for (n, m, power) in [(1, 1, 0.3), (7, 5, 0.9), (13, 21, 1.0), (40, 33, 1e-3)] {
+        let mut c = case(n, m, 17 + n as u64);
+        // Weights to the power 1/0.001 would leave the range; their logarithms do not.
+        c.a.iter_mut().for_each(|a| *a *= 1e-3);
+        let log_a: Vec<f64> = c.a.iter().map(|a| a.ln()).collect();
+        let k32: Vec<f32> = c.k.iter().map(|&x| x as f32).collect();
+        let row = |i: usize| -> f64 { (0..m).map(|j| c.k[i * m + j] * c.v[j]).sum() };
+        let s: Vec<f64> = (0..n).map(row).collect();
+        let u: Vec<f64> = (0..n).map(|i| c.a[i] * s[i].powf(-power)).collect();
+        let out: Vec<f64> = (0..m)
+            .map(|j| (0..n).map(|i| c.k[i * m + j] * u[i]).sum())
+            .collect();
+        let sent: f64 = u.iter().zip(&s).map(|(u, s)| u * s).sum();
+        for isa in Isa::available() {
+            for threads in [1, 2, 5] {
+                for single in [false, true] {
+                    let mut ws = ProductWorkspace::new(m, threads);
+                    let (mut u1, mut s1, mut o1) = (vec![9.0; n], vec![9.0; n], vec![9.0; m]);
+                    let (u1, s1, o1) = (&mut u1[..], &mut s1[..], &mut o1[..]);
+                    let seen = if single {
+                        scale_rows_soft_with(isa, &k32, &c.v, &log_a, power, u1, s1, o1, &mut ws)
+                    } else {
+                        scale_rows_soft_with(isa, &c.k, &c.v, &log_a, power, u1, s1, o1, &mut ws)
+                    };
+                    let same = |x: &[f64], y: &[f64]| x.iter().zip(y).all(|(x, y)| close(*x, *y));
+                    assert!(same(s1, &s) && same(u1, &u) && same(o1, &out), "{isa:?}");
+                    assert!(close(seen.sent, sent));
+                    let weighed = || (0..n).filter(|&i| c.a[i] > 0.0).map(|i| s[i]);
+                    assert!(close(seen.min_sum, weighed().fold(f64::INFINITY, f64::min)));
+                    assert!(close(seen.max_sum, weighed().fold(0.0, f64::max)));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_number_is_seen_in_a_soft_step() {
+    let (k, log_a) = ([1.0, 2.0, 3.0, 4.0], [0.0, f64::NEG_INFINITY]);
+    for isa in Isa::available() {
+        let mut ws = ProductWorkspace::new(2, 1);
+        let (mut u, mut s, mut out) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+        let nan = [f64::NAN, 1.0];
+        let seen = scale_rows_soft_with(
+            isa, &k, &nan, &log_a, 0.5, &mut u, &mut s, &mut out, &mut ws,
+        );
+        assert!(seen.min_sum.is_nan() && seen.max_sum.is_nan());
+        // A row without a weight has no part, whatever its sum is.
+        assert_eq!(u[1], 0.0);
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::Error;
 use crate::error::shown;
 use crate::problem::Problem;
+use crate::reference::Reference;
 use crate::solver::{Capabilities, Solver};
 
 /// A regularization strength.
@@ -72,13 +73,16 @@ pub struct Options {
     pub max_iter: Option<u64>,
     /// Seed of stochastic solvers.
     pub seed: Option<u64>,
+    /// The reference measure of the entropic term, a⊗b if not given. One that has a name may be set by the key
+    /// `reference` of `set` as well: see [`Reference::parse`].
+    pub prior: Option<Reference>,
     /// Further settings by name.
     pub set: BTreeMap<String, String>,
 }
 
 /// Whether a setting has a field of [`Options`], and so none of its `set`.
 fn is_field(name: &str) -> bool {
-    ["reg", "reg_rel", "tol", "max_iter", "seed"].contains(&name)
+    ["reg", "reg_rel", "tol", "max_iter", "seed", "prior"].contains(&name)
 }
 
 /// A setting of a backend, for `ot backends` and help.
@@ -166,6 +170,20 @@ impl OptionReader {
         self.left.seed.take()
     }
 
+    /// The reference measure of the entropic term: [`Options::prior`], or the key `reference` of `set`.
+    pub fn reference(&mut self) -> Result<Option<Reference>, Error> {
+        let named = self.left.set.remove("reference");
+        self.known.extend(["prior", "reference"]);
+        match (self.left.prior.take(), named) {
+            (Some(_), Some(name)) => {
+                let rule = "is given beside `prior`: one of the two";
+                Err(Error::setting("reference", name, rule))
+            }
+            (None, Some(name)) => Reference::parse(&name).map(Some),
+            (given, None) => Ok(given),
+        }
+    }
+
     /// A setting of [`Options::set`], parsed; `rule` says what it must be.
     pub fn get<T: std::str::FromStr>(
         &mut self,
@@ -199,6 +217,7 @@ impl OptionReader {
             ("tol", rest.tol.map(|t| t.to_string())),
             ("max_iter", rest.max_iter.map(|k| k.to_string())),
             ("seed", rest.seed.map(|s| s.to_string())),
+            ("prior", rest.prior.as_ref().map(ToString::to_string)),
         ];
         let unread = fixed
             .into_iter()

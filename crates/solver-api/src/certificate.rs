@@ -320,6 +320,19 @@ fn cheapest_sources(problem: &Problem, cols: &[f64]) -> Vec<(usize, usize, f64)>
         .collect()
 }
 
+/// p log(p/q) − p + q = q·((1 + x) log(1 + x) − x) with x = (p − q)/q. Near p = q the difference of the two is all there
+/// is of it, and a large γ makes its rounding seen: there by its series.
+fn relative(p: f64, q: f64) -> f64 {
+    let x = (p - q) / q;
+    if x.abs() > 1e-3 {
+        return p * (p / q).ln() - p + q;
+    }
+    // Σ_{k ≥ 2} (−x)^k / (k (k − 1)), cut off below 1e-18 of the first term.
+    let rest = [1.0 / 30.0, 1.0 / 20.0, 1.0 / 12.0, 1.0 / 6.0, 0.5];
+    let sum = rest.iter().fold(1.0 / 42.0, |sum, term| term - x * sum);
+    q * x * x * sum
+}
+
 /// Generalized KL(p ‖ q) = Σ p log(p/q) − Σp + Σq; +∞ where p > 0 = q.
 ///
 /// # Panics
@@ -336,7 +349,7 @@ pub fn kl(p: &[f64], q: &[f64]) -> f64 {
             } else if q == 0.0 {
                 f64::INFINITY
             } else {
-                p * (p / q).ln() - p + q
+                relative(p, q)
             }
         })
         .collect();
@@ -371,6 +384,24 @@ mod tests {
             &Potentials::new(vec![7.0, f64::NAN], vec![0.0, 9.0]),
         );
         assert!(bracket.lower <= 1.0 && bracket.upper >= 1.0, "{bracket:?}");
+    }
+
+    #[test]
+    fn kl_keeps_its_digits_where_its_arguments_meet() {
+        let q = 0.7_f64;
+        for x in [
+            1e-2_f64, 1.1e-3, 9e-4, 1e-5, 1e-8, -1e-8, -9e-4, -1.1e-3, -0.1,
+        ] {
+            let p = q * (1.0 + x);
+            let x: f64 = (p - q) / q;
+            let series: f64 = (2..60).map(|k| (-x).powi(k) / f64::from(k * (k - 1))).sum();
+            let wanted = q * series;
+            assert!((kl(&[p], &[q]) / wanted - 1.0).abs() < 1e-9, "{x}");
+            if x.abs() < 1e-3 {
+                assert!((kl(&[p], &[q]) / wanted - 1.0).abs() < 1e-15, "{x}");
+            }
+        }
+        assert_eq!(kl(&[q], &[q]), 0.0);
     }
 
     #[test]

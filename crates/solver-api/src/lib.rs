@@ -18,6 +18,7 @@
 //! |---|---|
 //! | [`measure`], [`cost`], [`problem`] | the question |
 //! | [`solver`], [`context`], [`backend`] | who answers it, under which circumstances, made from which options |
+//! | [`reference`](crate::reference) | what the entropic term is relative to |
 //! | [`plan`], [`transform`], [`solution`] | the answer |
 //! | [`certificate`], [`rounding`], [`feasibility`] | the proof |
 #![forbid(unsafe_code)]
@@ -36,6 +37,7 @@ mod lanes;
 pub mod measure;
 pub mod plan;
 pub mod problem;
+pub mod reference;
 pub mod rounding;
 mod rows;
 pub mod solution;
@@ -57,6 +59,7 @@ pub use feasibility::{Infeasible, check_feasible};
 pub use measure::{Measure, Precision};
 pub use plan::{DensePlan, ImplicitPlan, Plan, PlanRow, SparsePlan};
 pub use problem::{Marginals, Problem};
+pub use reference::Reference;
 pub use rounding::{RoundedPlan, round};
 pub use solution::{Check, Convergence, Measured, Outcome, Solution, Termination};
 pub use solver::{Batch, Capabilities, Capability, Solver};

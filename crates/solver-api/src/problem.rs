@@ -109,7 +109,8 @@ impl Problem {
         Self::new(a, b, Arc::new(PointCost::new(x, y, dim, ground)?))
     }
 
-    /// A problem with KL-relaxed marginals: no condition on the masses. Both γ are positive; one may be +∞.
+    /// A problem with KL-relaxed marginals: no condition on the masses. Both γ are positive; one may be +∞. A
+    /// finite one, alone and times the mass of its side, is at most [`Problem::LARGEST_VALUE`].
     #[doc(alias = "reg_m")]
     #[doc(alias = "tau")]
     #[doc(alias = "reach")]
@@ -134,6 +135,19 @@ impl Problem {
             return Err(Error::setting("gamma_a, gamma_b", "inf", rule));
         }
         let mut problem = Self::unchecked_masses(a, b, cost)?;
+        for (name, gamma, side) in [
+            ("gamma_a", gamma_a, &problem.a),
+            ("gamma_b", gamma_b, &problem.b),
+        ] {
+            if gamma.is_finite() && gamma > Self::LARGEST_VALUE / side.mass().max(1.0) {
+                let rule = format!(
+                    "times the mass of that side, {}, must be at most {:e} (inf: a hard marginal)",
+                    number(side.mass()),
+                    Self::LARGEST_VALUE
+                );
+                return Err(Error::setting(name, gamma, rule));
+            }
+        }
         problem.marginals = Marginals::Relaxed { gamma_a, gamma_b };
         Ok(problem)
     }
@@ -335,6 +349,11 @@ mod tests {
         for (ga, gb) in [(0.0, 1.0), (1.0, f64::NAN), (f64::INFINITY, f64::INFINITY)] {
             assert!(relaxed(ga, gb).is_err());
         }
+        let error = relaxed(1.0, 1e306).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`gamma_b` = 1e306: times the mass"),
+            "{error}"
+        );
         let partial = |s| Problem::partial(a.clone(), a.clone(), cost(), s);
         assert!(partial(1.0).is_ok() && partial(0.25).is_ok());
         for s in [0.0, -1.0, 1.5, f64::NAN] {

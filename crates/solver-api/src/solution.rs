@@ -320,7 +320,7 @@ impl Default for Part {
 
 /// One pass over the plan: marginals, cost, Σ P log(P / a⊗b) if `with_logs`, and whether all entries are sound. (Those
 /// of an implicit plan are not negative, and what is infinite shows in the sums.)
-fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64, bool) {
+pub(crate) fn stream(problem: &Problem, plan: &Plan, with_logs: bool) -> (Measured, f64, bool) {
     let (a, b) = (problem.a().weights(), problem.b().weights());
     let (n, m) = plan.shape();
     let cost = problem.cost();

@@ -96,7 +96,7 @@ impl Potentials {
         self.extend(problem, reg);
     }
 
-    fn centre(&mut self, problem: &Problem) {
+    pub(crate) fn centre(&mut self, problem: &Problem) {
         let (a, b) = (problem.a().weights(), problem.b().weights());
         let (of_source, of_target, count) = components(problem);
         let mut sums = vec![[0.0_f64; 3]; count];
@@ -297,7 +297,7 @@ fn stored_f32(cost: &dyn Cost, i: usize) -> Option<&[f32]> {
 }
 
 /// f_i = −ε log Σ_j (b_j / scale) exp((g_j − C_ij)/ε) for the sources with zero weight (others are left at 0).
-fn soft_to_source(
+pub(crate) fn soft_to_source(
     cost: &dyn Cost,
     g: &[f64],
     b: &[f64],
@@ -320,7 +320,7 @@ fn soft_to_source(
                 row.iter()
                     .zip(g)
                     .zip(b)
-                    .filter(|((c, _), b)| **b > 0.0 && c.is_finite())
+                    .filter(|((c, g), b)| **b > 0.0 && c.is_finite() && g.is_finite())
             };
             let top = terms().fold(f64::NEG_INFINITY, |t: f64, ((c, g), _)| t.max(g - c));
             if top == f64::NEG_INFINITY {
@@ -337,7 +337,7 @@ fn soft_to_source(
 }
 
 /// The twin of [`soft_to_source`], column by column.
-fn soft_to_target(
+pub(crate) fn soft_to_target(
     cost: &dyn Cost,
     f: &[f64],
     a: &[f64],
@@ -352,7 +352,8 @@ fn soft_to_target(
         m,
         || (vec![0.0; m], vec![0.0; m]),
         |(sums, scratch), i| {
-            if a[i] == 0.0 {
+            // A positive weight whose potential is +∞ has no allowed partner, and nothing to say.
+            if a[i] == 0.0 || !f[i].is_finite() {
                 return;
             }
             for (j, &c) in row_of(cost, i, scratch).iter().enumerate() {

@@ -58,6 +58,11 @@ impl Factory for SinkhornFactory {
                 "f32".to_owned(),
                 "number type of the iterations that need not be exact: f32, with a copy of the kernel, or f64",
             ),
+            setting(
+                "reference",
+                "product".to_owned(),
+                "what the entropy is relative to: product (a⊗b), ones, 003 (1/e everywhere) or a number; a matrix is a prior",
+            ),
         ]
     }
 
@@ -89,6 +94,9 @@ impl Factory for SinkhornFactory {
         }
         if let Some(precision) = precision("products")? {
             settings.products = precision;
+        }
+        if let Some(reference) = reader.reference()? {
+            settings.reference = reference;
         }
         reader.finish()?;
         Ok(Box::new(Sinkhorn::new(settings)?))

@@ -1,6 +1,6 @@
 //! The settings of [`Sinkhorn`](crate::Sinkhorn), each default with its reason.
 
-use solver_api::{Error, Precision, Reg};
+use solver_api::{Error, Precision, Reference, Reg};
 
 /// What can be set. `Settings::default()` is right for most problems; [`Sinkhorn::new`](crate::Sinkhorn::new) checks.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +30,12 @@ pub struct Settings {
     /// that decide (where the solve ends, what it returns) are in f64 in any case, and the answer is right to the
     /// same tolerance. A copy of the kernel takes 4 bytes an entry more with `precision` f64: with f64 here there is
     /// none. Matrix products of batches with one cost are in `precision`.
+    /// Relaxed problems have theirs in `precision`.
     pub products: Precision,
+    /// What the entropic term is relative to. Default: a⊗b, with which values do not depend on how the points of a
+    /// measure are split.
+    #[doc(alias = "prior")]
+    pub reference: Reference,
 }
 
 /// The default of `tol` with an f64 kernel: tighter than the 1e-8 to which values are compared.
@@ -51,6 +56,7 @@ impl Default for Settings {
             check_every: 10,
             precision: Precision::F64,
             products: Precision::F32,
+            reference: Reference::marginals(),
         }
     }
 }

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use solver_api::{
-    Batch, Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Measured, Outcome,
-    Plan, Potentials, Precision, Problem, Solution, Solver, Termination, certify, check_feasible,
+    Batch, Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Marginals, Measured,
+    Outcome, Plan, Potentials, Precision, Problem, Solution, Solver, Termination, certify,
+    check_feasible,
 };
 
 use crate::NAME;
 use crate::iterate::{Ended, Limits, Sofar, Vectors, iterate};
 use crate::kernel::{Kernel, Rows, Stored, Support};
+use crate::relaxed::Pair;
 use crate::settings::Settings;
 
 /// Entries of the kernel from which an iteration is shared among threads: below, waking them costs more.
-const ENTRIES_TO_SHARE: usize = 1 << 17;
+pub(crate) const ENTRIES_TO_SHARE: usize = 1 << 17;
 
 /// Kernel-domain Sinkhorn. See the [crate](crate) for when to choose it.
 ///
@@ -31,6 +33,7 @@ pub(crate) struct Workspace<T> {
     pub(crate) support: Support,
     pub(crate) kernel: Kernel<T>,
     pub(crate) vectors: Vectors,
+    pub(crate) pair: Pair,
 }
 
 impl Sinkhorn {
@@ -54,6 +57,9 @@ impl Sinkhorn {
         threads: usize,
         work: &mut Workspace<T>,
     ) -> Result<Solution, Error> {
+        if let Marginals::Relaxed { gamma_a, gamma_b } = problem.marginals() {
+            return self.solve_relaxed(problem, (gamma_a, gamma_b), context, threads, work);
+        }
         let started = Instant::now();
         self.capabilities().require(NAME, problem)?;
         check_feasible(problem)?;
@@ -63,6 +69,7 @@ impl Sinkhorn {
             support,
             kernel,
             vectors,
+            ..
         } = work;
         support.select(problem.shape(), |i| a[i] > 0.0, |j| b[j] > 0.0);
         kernel.build(problem.cost(), support, reg, Rows::Aligned)?;
@@ -82,7 +89,7 @@ impl Sinkhorn {
             &vectors.b[..m],
         )?;
         if let Some(warm) = &context.warm_start {
-            warm_start(warm, problem, support, kernel, &mut vectors.t)?;
+            warm_start(warm, problem, support, kernel, 1.0, &mut vectors.t)?;
         }
         let sofar = Sofar::default();
         self.run(problem, context, started, sofar, support, kernel, vectors)
@@ -99,24 +106,7 @@ impl Sinkhorn {
         kernel: &Kernel<T>,
         vectors: &mut Vectors,
     ) -> Result<Solution, Error> {
-        let limits = self.limits(kernel.noise()).map_err(|too_narrow| {
-            // Where a regularization that surely works would reach the tolerance, it is this one that is to blame; and
-            // so it is where nobody asked for a tolerance.
-            let reason = "rounding in exponents this large moves the marginals".to_owned();
-            let (tol, reg) = (self.settings.tol(), kernel.reg);
-            let reached = |safe_reg: f64| 2.0 * kernel.noise() * reg < tol * safe_reg;
-            match kernel.refusal(problem.cost(), support, reason.clone()) {
-                refusal @ Error::KernelUnderflow { safe_reg, .. } if reached(safe_reg) => refusal,
-                _ if self.settings.tol.is_none() => Error::KernelUnderflow {
-                    solver: NAME.to_owned(),
-                    reg,
-                    // Half of the tolerance is for what does not change with it.
-                    safe_reg: 4.0 * kernel.noise() / tol * reg,
-                    reason,
-                },
-                _ => too_narrow,
-            }
-        })?;
+        let limits = self.limits_or_refusal(problem, support, kernel, kernel.noise())?;
         let watched = context.certify == Certify::EveryCheck && context.is_observed();
         let ended = iterate(
             kernel,
@@ -194,6 +184,34 @@ impl Sinkhorn {
         self.confirm(solution, problem, support, kernel)
     }
 
+    /// [`Self::limits`], or why they can't be kept: `noise` is how much of the true error the measured one may miss.
+    pub(crate) fn limits_or_refusal<T: Stored>(
+        &self,
+        problem: &Problem,
+        support: &Support,
+        kernel: &Kernel<T>,
+        noise: f64,
+    ) -> Result<Limits, Error> {
+        self.limits(noise).map_err(|too_narrow| {
+            // Where a regularization that surely works would reach the tolerance, it is this one that is to blame; and
+            // so it is where nobody asked for a tolerance.
+            let reason = "rounding in exponents this large moves the marginals".to_owned();
+            let (tol, reg) = (self.settings.tol(), kernel.reg);
+            let reached = |safe_reg: f64| 2.0 * noise * reg < tol * safe_reg;
+            match kernel.refusal(problem.cost(), support, reason.clone()) {
+                refusal @ Error::KernelUnderflow { safe_reg, .. } if reached(safe_reg) => refusal,
+                _ if self.settings.tol.is_none() => Error::KernelUnderflow {
+                    solver: NAME.to_owned(),
+                    reg,
+                    // Half of the tolerance is for what does not change with it.
+                    safe_reg: 4.0 * noise / tol * reg,
+                    reason,
+                },
+                _ => too_narrow,
+            }
+        })
+    }
+
     /// Where to stop, given how much of the true error the measured one may miss.
     pub(crate) fn limits(&self, noise: f64) -> Result<Limits, Error> {
         let reachable = 2.0 * noise;
@@ -249,18 +267,20 @@ pub(crate) fn resolve_reg(settings: &Settings, problem: &Problem) -> Result<f64,
     Err(Error::setting("reg", reg, rule))
 }
 
-/// t = exp(−(g − c)/ε) from potentials, up to a factor, and kept in the middle of the range.
-fn warm_start<T: Stored>(
+/// t = exp(−(g·stretch − c)/ε) from potentials, up to a factor, and kept in the middle of the range. `stretch` is 1 for
+/// hard targets and 1 + ε/γb for soft ones, whose potential is so much less than the soft minimum.
+pub(crate) fn warm_start<T: Stored>(
     warm: &Potentials,
     problem: &Problem,
     support: &Support,
     kernel: &Kernel<T>,
+    stretch: f64,
     t: &mut [f64],
 ) -> Result<(), Error> {
     let (n, m) = problem.shape();
     warm.check(n, m)?;
     let exponent = |(k, &j): (usize, &u32)| {
-        let x = (kernel.c[k] - warm.g[j as usize]) / kernel.reg;
+        let x = (kernel.c[k] - stretch * warm.g[j as usize]) / kernel.reg;
         if x.is_finite() { x } else { 0.0 }
     };
     let exponents = || support.cols.iter().enumerate().map(exponent);
@@ -347,6 +367,7 @@ impl Solver for Sinkhorn {
     fn capabilities(&self) -> Capabilities {
         Capabilities::of(&[
             Capability::Balanced,
+            Capability::Relaxed,
             Capability::Entropic,
             Capability::ForbiddenPairs,
             Capability::WarmStart,
@@ -358,9 +379,12 @@ impl Solver for Sinkhorn {
 
     fn solve_batch(&self, batch: &Batch, context: &mut Context) -> Vec<Result<Solution, Error>> {
         let context = &*context;
-        context.install(|| match self.settings.precision {
-            Precision::F64 => self.solve_many::<f64>(batch, context),
-            Precision::F32 => self.solve_many::<f32>(batch, context),
+        let plain = self.settings.reference.is_marginals();
+        context.install(|| match (self.settings.precision, plain) {
+            (Precision::F64, true) => self.solve_many::<f64>(batch, context),
+            (Precision::F32, true) => self.solve_many::<f32>(batch, context),
+            (Precision::F64, false) => self.solve_many_with_reference::<f64>(batch, context),
+            (Precision::F32, false) => self.solve_many_with_reference::<f32>(batch, context),
         })
     }
 
@@ -368,12 +392,8 @@ impl Solver for Sinkhorn {
         let context = &*context;
         let threads = context.threads();
         context.install(|| match self.settings.precision {
-            Precision::F64 => {
-                self.solve_one::<f64>(problem, context, threads, &mut Workspace::default())
-            }
-            Precision::F32 => {
-                self.solve_one::<f32>(problem, context, threads, &mut Workspace::default())
-            }
+            Precision::F64 => self.solve_with_reference::<f64>(problem, context, threads),
+            Precision::F32 => self.solve_with_reference::<f32>(problem, context, threads),
         })
     }
 }

@@ -46,6 +46,11 @@ impl Factory for SinkhornStabilizedFactory {
                 "auto".to_owned(),
                 "auto (by predicted cost), newton, anderson, over-relaxation, scaling, epsilon-scaling",
             ),
+            setting(
+                "reference",
+                defaults.reference.to_string(),
+                "what the entropy is relative to: product (a⊗b), ones, 003 (1/e everywhere) or a number; a matrix is a prior",
+            ),
         ]
     }
 
@@ -64,6 +69,9 @@ impl Factory for SinkhornStabilizedFactory {
             let known = METHODS.iter().find(|(known, _)| *known == name);
             let known = known.ok_or_else(|| Error::setting("method", &name, rule))?;
             settings.method = known.1;
+        }
+        if let Some(reference) = reader.reference()? {
+            settings.reference = reference;
         }
         reader.finish()?;
         Ok(Box::new(SinkhornStabilized::new(settings)?))

@@ -2,7 +2,7 @@
 
 use ot_entropic::choose::Method;
 use ot_entropic::scaling::Acceleration;
-use solver_api::{Error, Reg};
+use solver_api::{Error, Reference, Reg};
 
 /// What can be set. [`SinkhornStabilized::new`](crate::SinkhornStabilized::new) checks.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,9 @@ pub struct Settings {
     pub max_iter: u64,
     /// How to solve. Default: [`Method::Auto`], which measures the contraction of scaling and predicts.
     pub method: Method,
+    /// What the entropic term is relative to. Default: a⊗b, as for the other entropic backends.
+    #[doc(alias = "prior")]
+    pub reference: Reference,
 }
 
 /// The names of methods, as options give them.
@@ -50,6 +53,7 @@ impl Default for Settings {
             tol: None,
             max_iter: 100_000,
             method: Method::Auto,
+            reference: Reference::marginals(),
         }
     }
 }

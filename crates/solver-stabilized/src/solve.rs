@@ -9,7 +9,8 @@ use ot_entropic::path::{End, Followed};
 use ot_kernels::pricing::Entry;
 use solver_api::{
     Capabilities, Capability, Certify, Check, Context, Error, ImplicitPlan, Measured, Outcome,
-    Plan, Potentials, Problem, Progress, Solution, Solver, Termination, certify, check_feasible,
+    Plan, Potentials, Problem, Progress, Reference, Reg, Solution, Solver, Termination, certify,
+    check_feasible,
 };
 
 use crate::NAME;
@@ -47,6 +48,28 @@ impl SinkhornStabilized {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Solves with the reference of the settings: by a solver with reference a⊗b and with reg in units of the caller's
+    /// cost, which is what it is relative to.
+    fn solve_with_reference(
+        &self,
+        problem: &Problem,
+        context: &Context,
+    ) -> Result<Solution, Error> {
+        let reference = &self.settings.reference;
+        if reference.is_marginals() {
+            return self.solve_here(problem, context);
+        }
+        let reg = self.settings.reg.resolve(problem);
+        let inner = Self::new(Settings {
+            reg: Reg::Absolute(reg),
+            reference: Reference::marginals(),
+            ..self.settings.clone()
+        })?;
+        reference.solve(problem, reg, context, |problem, context| {
+            inner.solve_here(problem, context)
+        })
     }
 
     fn solve_here(&self, problem: &Problem, context: &Context) -> Result<Solution, Error> {
@@ -296,6 +319,6 @@ impl Solver for SinkhornStabilized {
 
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
         let context = &*context;
-        context.install(|| self.solve_here(problem, context))
+        context.install(|| self.solve_with_reference(problem, context))
     }
 }

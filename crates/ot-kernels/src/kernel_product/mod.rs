@@ -18,10 +18,12 @@
 mod gram;
 mod narrow;
 mod pass;
+mod soft;
 
 pub use self::gram::{gram, gram_with};
 pub use self::narrow::{NarrowKernel, Reference, scale_rows_narrow, scale_rows_narrow_with};
 use self::pass::{add_backwards, is_far, pass, rows};
+pub use self::soft::{SoftScaling, scale_rows_soft, scale_rows_soft_with};
 use crate::dispatch::{Isa, isa};
 use crate::simd::{Backend, Elem, Kernel, Lanes, run};
 
@@ -257,7 +259,8 @@ impl<D: Lanes<E = f64>> Extremes<D> {
 /// One half-step of Sinkhorn that reads K once: `s = K v`, `u_i = (a_i / s_i)^power` (0 where `a_i = 0`),
 /// `out = Kᵀ u`.
 ///
-/// `k` is row-major, `a.len()` × `v.len()`; `power` is 1 for balanced marginals and γ/(γ+ε) for relaxed ones.
+/// `k` is row-major, `a.len()` × `v.len()`; `power` is 1 for balanced marginals; relaxed ones
+/// are better served by [`scale_rows_soft`].
 /// `u` comes in as the current scaling, for [`RowScaling::row_error`], and goes out as the new one; `sums`
 /// gets `s`. The work is split into as many row chunks as `workspace` was made for, run on the current rayon
 /// pool. Nothing is allocated.

@@ -304,6 +304,7 @@ fn relaxed_pair(subject: &Subject<'_>) -> Verdict {
         (2.0, 0.5, 0.3, 0.7, 1.9),
         (1.0, 1.0, 2.0, 1.0, 0.1),
         (0.1, 3.0, -1.0, 5.0, 2.0),
+        (1e-3, 1e4, 0.3, 0.9, 0.5),
     ] {
         let measure = |w: f64| text(Measure::new(vec![w]));
         let cost = Arc::new(text(DenseCost::new(1, 1, vec![c]))?);
@@ -341,7 +342,48 @@ fn relaxed_pair(subject: &Subject<'_>) -> Verdict {
             ));
         }
     }
+    hard_pair(subject)?;
     relaxed_row(subject)
+}
+
+/// One point to one point with a hard side: all of its mass moves, and the other side's potential is −γ log(p/w).
+fn hard_pair(subject: &Subject<'_>) -> Verdict {
+    let (a, b, c, gamma, reg) = (2.0, 0.5, 0.3, 0.7, 0.2);
+    let measure = |w: f64| text(Measure::new(vec![w]));
+    let cost = Arc::new(text(DenseCost::new(1, 1, vec![c]))?);
+    let hard = f64::INFINITY;
+    let problem = text(Problem::relaxed(
+        measure(a)?,
+        measure(b)?,
+        cost,
+        hard,
+        gamma,
+    ))?;
+    let kl = |p: f64, q: f64| p * (p / q).ln() - p + q;
+    let (optimum, g) = (a * c + gamma * kl(a, b), -gamma * (a / b).ln());
+    let objective = optimum + reg * kl(a, a * b);
+    for (name, problem, turned) in [
+        ("a hard source", problem.clone(), false),
+        ("a hard target", text(problem.transposed())?, true),
+    ] {
+        let s = subject.solve_at(name, &problem, Some(reg))?;
+        let slack = 10.0 * subject.expect.value_accuracy() * (1.0 + a);
+        subject.expect_value(name, "the mass moved", s.mass, a, slack)?;
+        let soft = if turned {
+            &s.potentials.f
+        } else {
+            &s.potentials.g
+        };
+        subject.expect_value(name, "the soft potential", soft[0], g, slack)?;
+        subject.expect_value(name, "objective", s.objective, objective, slack)?;
+        let bracket = s.certificate.ok_or("no certificate")?;
+        if !bracket.contains(optimum, slack) {
+            return Err(format!(
+                "{name}: the optimum {optimum:e} lies outside of {bracket:?}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// One source, many targets: p_j = b_j e^{−c_j/γb} (a/s)^{γa/γb} with s = Σp, and the same with a hard source.

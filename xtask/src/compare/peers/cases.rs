@@ -1,6 +1,7 @@
 //! The comparisons: the rows of PERFORMANCE's goals that a peer can be measured on.
 
 mod batches;
+mod relaxed;
 mod stabilized;
 mod tools;
 
@@ -108,6 +109,7 @@ pub(super) fn all(
         ring.pot_stabilized(1000)?;
     }
     ring.per_iteration(1000, extra)?;
+    ring.relaxed(1000)?;
     if !quick {
         ring.per_iteration(5000, Extra::default())?;
     }

@@ -1,0 +1,270 @@
+//! The iteration: u = ã (K v)^{−τa}, v = b̃ (Kᵀ u)^{−τb}, with K read once for both, until both marginal equations hold.
+//!
+//! *The shift.* Along (f + λ, g − λ) the plan is the same and only the γ terms change, by as much as λ/γ; coordinate
+//! ascent alone crosses that direction in steps of ε/γ. In closed form, and jointly with the update of f, the best shift
+//! of g costs nothing: it multiplies v̂ by a number, hence ŝ = K v̂ and û. So u and v are iterated up to a factor each
+//! (which also keeps any masses in range), and the factors follow from the shift that is best for the pair: its two
+//! marginal equations then agree in mass.
+//!
+//! With v̂ = e^q v: û = e^{top_a − τa q} u, the mass sent is e^{top_a + (1 − τa) q} Σ u s, and the mass that the target
+//! equation wants, Σ b e^{−g/γb}, is e^{top_b/τb − (ε/γb) q} Σ v t with the t that v was made of.
+//!
+//! After the row update the source equation holds exactly, and the same pass over K yields Kᵀ u, hence the error of the
+//! target equation for that very pair: it is measured after every iteration, and that pair is the one returned.
+
+use std::time::Instant;
+
+use ot_kernels::kernel_product::{ProductWorkspace, scale_rows_soft};
+use ot_kernels::reduce::plain_sum;
+use ot_kernels::scaling::{measure, soften};
+use solver_api::{Check, Context, Error, Problem, Progress, Termination};
+
+use super::side::Side;
+use crate::iterate::{Ended, Limits, OutOfRange, STALLED_CHECKS, in_range};
+use crate::kernel::{Kernel, Stored};
+
+/// What the potentials may be off by, over ε, whatever the tolerance is.
+const LEAST_DIGITS: f64 = 1e-7;
+
+/// Both sides of a problem, and the mass that errors are relative to.
+#[derive(Debug)]
+pub(super) struct Sides {
+    pub(super) a: Side,
+    pub(super) b: Side,
+    pub(super) mass: f64,
+}
+
+impl Sides {
+    pub(super) fn noise(&self) -> f64 {
+        self.a.noise() + self.b.noise()
+    }
+
+    /// Refuses a γ so large that the shift between the potentials, in units of ε, costs them too many digits: f + g would
+    /// not imply the plan any more.
+    pub(super) fn check_shift(&self, shift: f64, problem: &Problem, tol: f64) -> Result<(), Error> {
+        if shift.abs() * f64::EPSILON <= tol.max(LEAST_DIGITS) {
+            return Ok(());
+        }
+        let (a, b) = (self.a.named(), self.b.named());
+        let finite = |gamma: f64| if gamma.is_finite() { gamma } else { 0.0 };
+        let (name, gamma) = if finite(a.1) >= finite(b.1) { a } else { b };
+        let rule = format!(
+            "is so large beside `reg` that the masses {:e} and {:e}, which differ, need potentials of {:.0e}·reg: lower \
+             it, rescale the masses, or keep the marginals hard (inf)",
+            problem.a().mass(),
+            problem.b().mass(),
+            shift.abs()
+        );
+        Err(Error::setting(name, gamma, rule))
+    }
+}
+
+/// Vectors of one solve, made once: the pair that was measured last, each side up to a factor.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// u = ã s^{−τa}, v = b̃ t^{−τb}.
+    pub(super) u: Vec<f64>,
+    pub(super) v: Vec<f64>,
+    /// s = K v.
+    pub(super) s: Vec<f64>,
+    /// Kᵀ u of the iteration before, which v is made of.
+    pub(super) t: Vec<f64>,
+    /// Kᵀ u of the iteration that was measured last.
+    pub(super) next_t: Vec<f64>,
+    /// v t, what the target equation wants, up to a factor.
+    wanted: Vec<f64>,
+    /// Σ v t.
+    received: f64,
+    /// Σ u s.
+    pub(super) sent: f64,
+    product: ProductWorkspace,
+}
+
+impl Default for Pair {
+    fn default() -> Self {
+        Self {
+            u: Vec::new(),
+            v: Vec::new(),
+            s: Vec::new(),
+            t: Vec::new(),
+            next_t: Vec::new(),
+            wanted: Vec::new(),
+            received: 0.0,
+            sent: 0.0,
+            product: ProductWorkspace::new(0, 1),
+        }
+    }
+}
+
+impl Pair {
+    /// Makes room; t = 1, which is g = 0 up to what was taken off the cost.
+    pub(super) fn start(&mut self, n: usize, width: usize, threads: usize) {
+        for (vector, len, value) in [
+            (&mut self.u, n, 0.0),
+            (&mut self.s, n, 1.0),
+            (&mut self.v, width, 0.0),
+            (&mut self.t, width, 1.0),
+            (&mut self.next_t, width, 1.0),
+            (&mut self.wanted, width, 0.0),
+        ] {
+            vector.clear();
+            vector.resize(len, value);
+        }
+        (self.received, self.sent) = (0.0, 0.0);
+        self.product = ProductWorkspace::new(width, threads);
+    }
+
+    /// Puts 1 for what is not a normal number, so that potentials are numbers.
+    pub(super) fn repair(&mut self) {
+        let scalars = [&mut self.received, &mut self.sent];
+        for x in (self.s.iter_mut().chain(&mut self.t)).chain(scalars) {
+            if !(x.is_normal() && *x > 0.0) {
+                *x = 1.0;
+            }
+        }
+    }
+
+    /// v and what the target equation wants of it, from t.
+    fn update_columns(&mut self, b: &Side) {
+        soften(&b.log_weights, b.power, &self.t, &mut self.v);
+        for ((w, v), t) in self.wanted.iter_mut().zip(&self.v).zip(&self.t) {
+            *w = v * t;
+        }
+        self.received = plain_sum(&self.wanted);
+    }
+
+    /// q, the best shift of g in units of ε beside v itself.
+    pub(super) fn shift(&self, sides: &Sides) -> f64 {
+        let (a, b) = (&sides.a, &sides.b);
+        let terms = [
+            self.received.ln(),
+            b.top * (1.0 + b.ratio),
+            -a.top,
+            -self.sent.ln(),
+        ];
+        let excess: f64 = terms.iter().sum();
+        // Masses that differ by rounding alone are equal: for a large γ the shift would be a multiple of that rounding.
+        let sums = ((self.u.len() + self.v.len()) as f64).sqrt();
+        let logs: f64 = terms.iter().map(|x| x.abs()).sum();
+        let rounding = f64::EPSILON * (sums + 8.0 * (1.0 + logs));
+        let q = excess / (a.rest + b.ratio);
+        if excess.abs() <= rounding || !q.is_finite() {
+            0.0
+        } else {
+            q
+        }
+    }
+
+    /// The mass of the plan.
+    pub(super) fn mass(&self, sides: &Sides) -> f64 {
+        if self.sent > 0.0 {
+            let shift = self.shift(sides);
+            (sides.a.top + sides.a.rest * shift + self.sent.ln()).exp()
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Iterates from `pair.t`. On return `pair` is what was measured last. `at_check` sees each progress before the context
+/// does and may add to it. Each iteration: one read of K, n + m logarithms and exponentials.
+pub(super) fn iterate<T: Stored>(
+    kernel: &Kernel<T>,
+    sides: &Sides,
+    pair: &mut Pair,
+    limits: Limits,
+    context: &Context,
+    started: Instant,
+    mut at_check: impl FnMut(&Pair, &mut Progress),
+) -> Result<Ended, OutOfRange> {
+    let mut history = Vec::new();
+    let (mut best, mut idle) = (f64::INFINITY, 0);
+    let mut iteration = 0;
+    pair.update_columns(&sides.b);
+    loop {
+        iteration += 1;
+        let seen = {
+            let x = &mut *pair;
+            scale_rows_soft(
+                &kernel.k,
+                &x.v,
+                &sides.a.log_weights,
+                sides.a.power,
+                &mut x.u,
+                &mut x.s,
+                &mut x.next_t,
+                &mut x.product,
+            )
+        };
+        pair.sent = seen.sent;
+        // What is wanted, in the units of u K v.
+        let unit = seen.sent / pair.received;
+        pair.wanted.iter_mut().for_each(|w| *w *= unit);
+        let columns = measure(&pair.wanted, &pair.next_t, &pair.v);
+        in_range::<f64>(seen.min_sum, seen.max_sum, sides.a.least, "K v")
+            .and_then(|()| in_range::<f64>(columns.least, columns.largest, sides.b.least, "Kᵀ u"))
+            .and_then(|()| {
+                if unit.is_normal() && columns.error.is_finite() {
+                    Ok(())
+                } else {
+                    Err("the mass of the scaled kernel left the normal range".to_owned())
+                }
+            })
+            .map_err(|reason| OutOfRange {
+                reason,
+                iterations: iteration,
+            })?;
+        // Over the mass; and where less than that is moved, over what is, since the plan is to be right as well.
+        let error = columns.error / seen.sent * (pair.mass(sides) / sides.mass).max(1.0);
+        let done = error <= limits.stop;
+        let mut end = if done {
+            Some(Termination::Converged)
+        } else if iteration >= limits.max_iter {
+            Some(Termination::IterationLimit)
+        } else {
+            None
+        };
+        if end.is_some() || iteration % limits.check_every == 0 || iteration == 1 {
+            let mut progress = Progress {
+                problem: context.problem_index,
+                iteration,
+                error,
+                tol: limits.tol,
+                certificate: None,
+                elapsed: started.elapsed(),
+            };
+            if context.keep_history {
+                history.push(Check {
+                    iteration,
+                    error,
+                    elapsed: progress.elapsed,
+                });
+            }
+            at_check(pair, &mut progress);
+            let told = context.check(&progress);
+            if !done && told.is_some() {
+                end = told;
+            }
+            if error < best {
+                (best, idle) = (error, 0);
+            } else {
+                idle += 1;
+                if idle >= STALLED_CHECKS && end.is_none() {
+                    end = Some(Termination::Stalled);
+                }
+            }
+        }
+        if let Some(termination) = end {
+            return Ok(Ended {
+                termination,
+                iterations: iteration,
+                history,
+            });
+        }
+        // Only now: the pair that was measured is (s, t).
+        std::mem::swap(&mut pair.t, &mut pair.next_t);
+        // The factor that t is free in: left alone it would grow by `unit` an iteration, and leave the range.
+        pair.t.iter_mut().for_each(|t| *t /= unit);
+        pair.update_columns(&sides.b);
+    }
+}
