@@ -38,6 +38,7 @@ pub mod plan;
 pub mod problem;
 pub mod rounding;
 mod rows;
+mod separable;
 pub mod solution;
 pub mod solver;
 mod together;
