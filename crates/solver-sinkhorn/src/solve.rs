@@ -9,6 +9,7 @@ use solver_api::{
 };
 
 use crate::NAME;
+use crate::grid::grid_of;
 use crate::iterate::{Ended, Limits, Sofar, Vectors, iterate};
 use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::settings::Settings;
@@ -54,6 +55,9 @@ impl Sinkhorn {
         threads: usize,
         work: &mut Workspace<T>,
     ) -> Result<Solution, Error> {
+        if let Some(grid) = grid_of(problem) {
+            return self.solve_on_grid(problem, grid, context, threads);
+        }
         let started = Instant::now();
         self.capabilities().require(NAME, problem)?;
         check_feasible(problem)?;
@@ -349,6 +353,7 @@ impl Solver for Sinkhorn {
             Capability::Balanced,
             Capability::Entropic,
             Capability::ForbiddenPairs,
+            Capability::GridCost,
             Capability::WarmStart,
             Capability::Batch,
             Capability::Interruptible,

@@ -4,10 +4,11 @@ use solver_api::conformance::{Expect, run};
 use solver_api::{Capability, Factory, Options};
 use solver_sinkhorn::SinkhornFactory;
 
-const CAPABILITIES: [Capability; 7] = [
+const CAPABILITIES: [Capability; 8] = [
     Capability::Balanced,
     Capability::Entropic,
     Capability::ForbiddenPairs,
+    Capability::GridCost,
     Capability::WarmStart,
     Capability::Batch,
     Capability::Interruptible,
