@@ -13,6 +13,7 @@ use solver_api::{
 };
 
 use crate::NAME;
+use crate::grid::grid_of;
 use crate::masses::Masses;
 use crate::matrix::{Matrix, Support};
 use crate::settings::Settings;
@@ -57,6 +58,9 @@ impl SinkhornStabilized {
         if !(f64::MIN_POSITIVE..=1e307).contains(&reg) {
             let rule = "must be a normal number up to 1e307 in the units of the cost";
             return Err(Error::setting("reg", reg, rule));
+        }
+        if let Some(grid) = grid_of(problem) {
+            return self.solve_on_grid(problem, grid, reg, context, started);
         }
         let posed = Posed::of(problem, reg);
         let cost = problem.cost();
@@ -288,6 +292,7 @@ impl Solver for SinkhornStabilized {
             Capability::Relaxed,
             Capability::Entropic,
             Capability::ForbiddenPairs,
+            Capability::GridCost,
             Capability::WarmStart,
             Capability::Interruptible,
             Capability::Deterministic,
