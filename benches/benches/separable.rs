@@ -55,11 +55,12 @@ fn products<T: Elem + Default>(criterion: &mut Criterion, name: &str) {
         );
         best.floor = floors::Gemm::<T>::floor(best.floor, flops);
         best.print(&format!("separable/least/{id}"), "gemm rate");
-        criterion
-            .benchmark_group("separable")
-            .bench_function(BenchmarkId::new("multiply", id), |b| {
+        criterion.benchmark_group("separable").bench_function(
+            BenchmarkId::new("multiply", id),
+            |b| {
                 b.iter(|| pool.run(|| multiply(&axes, &x, &mut out, &mut room, threads > 1)));
-            });
+            },
+        );
     }
 }
 
@@ -106,11 +107,12 @@ fn logarithms(criterion: &mut Criterion) {
             &format!("separable/log_sum_exp/{id}"),
             "exponentials of all pairs of a line",
         );
-        criterion
-            .benchmark_group("separable")
-            .bench_function(BenchmarkId::new("log_sum_exp", id), |b| {
+        criterion.benchmark_group("separable").bench_function(
+            BenchmarkId::new("log_sum_exp", id),
+            |b| {
                 b.iter(|| pool.run(|| log_sum_exp(&axes, &x, &mut out, &mut room, threads > 1)));
-            });
+            },
+        );
     }
 }
 
@@ -122,7 +124,10 @@ fn shared_grid(threads: usize) -> Result<(), Error> {
     let cost: Arc<dyn Cost> = Arc::new(GridCost::new(&dims, GridGround::SqEuclidean)?);
     let numbers = spread(cells * (2 * PAIRS));
     let measure = |k: usize| -> Result<Measure, Error> {
-        let weights: Vec<f64> = numbers[k * cells..(k + 1) * cells].iter().map(|w| 0.05 + w).collect();
+        let weights: Vec<f64> = numbers[k * cells..(k + 1) * cells]
+            .iter()
+            .map(|w| 0.05 + w)
+            .collect();
         Ok(Measure::new(weights)?.normalized())
     };
     let pairs = (0..PAIRS).map(|k| Ok((measure(2 * k)?, measure(2 * k + 1)?)));
@@ -139,7 +144,9 @@ fn shared_grid(threads: usize) -> Result<(), Error> {
         })
     };
     let (few, many) = (solver(5)?, solver(25)?);
-    let mut context = Context::default().certified(Certify::Off).with_threads(threads)?;
+    let mut context = Context::default()
+        .certified(Certify::Off)
+        .with_threads(threads)?;
     let axes = [gauss::<f32>(28, 10.0), gauss::<f32>(28, 10.0)];
     let axes: Vec<_> = axes.iter().collect();
     let x = vec![0.5_f32; cells * PAIRS];

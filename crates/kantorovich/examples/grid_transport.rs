@@ -25,7 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     if dims != other {
         return Err(format!("the pictures are {dims:?} and {other:?}").into());
     }
-    let out = args.get(2).cloned().unwrap_or_else(|| "grid_transport.svg".into());
+    let out = args
+        .get(2)
+        .cloned()
+        .unwrap_or_else(|| "grid_transport.svg".into());
 
     let cost = Arc::new(GridCost::new(&dims, GridGround::SqEuclidean)?);
     let problem = Problem::new(a.clone(), b.clone(), cost)?;
@@ -84,7 +87,11 @@ fn moved(dims: &[usize; 2], a: &[f64], from: &[f64], to: &[f64], t: f64) -> Vec<
             for c in 0..2 {
                 let low = at[c].floor();
                 let up = (corner >> c) & 1;
-                share *= if up == 1 { at[c] - low } else { 1.0 - (at[c] - low) };
+                share *= if up == 1 {
+                    at[c] - low
+                } else {
+                    1.0 - (at[c] - low)
+                };
                 cell = cell * dims[c] + (low as usize + up).min(dims[c] - 1);
             }
             out[cell] += share;

@@ -5,7 +5,10 @@ use ot_entropic::grid::{GridPair, Limits, solve};
 use solver_api::{Cost, GridCost, GridGround};
 
 fn main() {
-    let args: Vec<f64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
+    let args: Vec<f64> = std::env::args()
+        .skip(1)
+        .filter_map(|a| a.parse().ok())
+        .collect();
     let (side, dim, rel, tol) = (args[0] as usize, args[1] as usize, args[2], args[3]);
     let dims = vec![side; dim];
     let grid = GridCost::new(&dims, GridGround::SqEuclidean).expect("a grid");
@@ -29,17 +32,35 @@ fn main() {
     let (a, b) = (blob(0.3, 0.01, 1e-3), blob(0.6, 0.02, 1e-3));
     let eps = rel * grid.range().max;
     let started = Instant::now();
-    let limits = Limits { stop: tol, max_iter: 20_000, check_every: 50 };
-    let pair = GridPair { grid: &grid, a: &a, b: &b };
+    let limits = Limits {
+        stop: tol,
+        max_iter: 20_000,
+        check_every: 50,
+    };
+    let pair = GridPair {
+        grid: &grid,
+        a: &a,
+        b: &b,
+    };
     let verbose = args.len() > 4;
     let answer = solve(pair, eps, None, limits, |seen, _, _| {
         if verbose {
-            println!("{:5} eps {:9.3e} error {:9.3e} {:.2} s", seen.iteration, seen.eps, seen.error, started.elapsed().as_secs_f64());
+            println!(
+                "{:5} eps {:9.3e} error {:9.3e} {:.2} s",
+                seen.iteration,
+                seen.eps,
+                seen.error,
+                started.elapsed().as_secs_f64()
+            );
         }
         started.elapsed().as_secs_f64() < 120.0
     });
     println!(
         "{dims:?} reg {rel:e}: {:?} {} iterations ({} on the grid), error {:.2e}, {:.2} s",
-        answer.end, answer.iterations, answer.on_the_grid, answer.error, started.elapsed().as_secs_f64()
+        answer.end,
+        answer.iterations,
+        answer.on_the_grid,
+        answer.error,
+        started.elapsed().as_secs_f64()
     );
 }

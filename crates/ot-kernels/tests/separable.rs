@@ -74,9 +74,17 @@ fn every_shape_on_every_instruction_set() {
         let axes32: Vec<_> = axes32.iter().collect();
         // Two arrays at once, the second a multiple of the first.
         let one = numbers(cells, 1);
-        let x: Vec<f64> = one.iter().copied().chain(one.iter().map(|x| 0.5 * x)).collect();
+        let x: Vec<f64> = one
+            .iter()
+            .copied()
+            .chain(one.iter().map(|x| 0.5 * x))
+            .collect();
         let of = |f: &dyn Fn(usize, usize, usize) -> f64, pairs: &[(usize, usize)]| -> Vec<f64> {
-            pairs.iter().enumerate().map(|(a, &(i, j))| f(a, i, j)).collect()
+            pairs
+                .iter()
+                .enumerate()
+                .map(|(a, &(i, j))| f(a, i, j))
+                .collect()
         };
         let entry = |a: usize, i: usize, j: usize| k[a][i * dims[a] + j];
         let sums = by_definition(dims, &one, 0.0, |total, x, pairs| {
@@ -89,10 +97,20 @@ fn every_shape_on_every_instruction_set() {
             let (mut out, mut room) = (vec![0.0; 2 * cells], vec![0.0; 2 * cells]);
             multiply_with(isa, &axes, &x, &mut out, &mut room, true);
             for (i, &want) in sums.iter().enumerate() {
-                assert!((out[i] - want).abs() <= 1e-14 * want, "{dims:?} {isa:?} {i}");
+                assert!(
+                    (out[i] - want).abs() <= 1e-14 * want,
+                    "{dims:?} {isa:?} {i}"
+                );
                 assert!((out[cells + i] - 0.5 * want).abs() <= 1e-14 * want);
             }
-            least_with(isa, &axes, &one, &mut out[..cells], &mut room[..cells], true);
+            least_with(
+                isa,
+                &axes,
+                &one,
+                &mut out[..cells],
+                &mut room[..cells],
+                true,
+            );
             for (i, &want) in minima.iter().enumerate() {
                 assert!((out[i] - want).abs() <= 4e-15, "{dims:?} {isa:?} {i}");
             }
@@ -177,7 +195,10 @@ fn check_log(dims: &[usize], cost: fn(f64) -> f64, eps: f64, x: &[f64], weighted
             }
             let off = ((out[i] - plain[i]).exp() - (want[i] - plain[i]).exp()).abs();
             let bound = 1e-14 + 2e-15 * size;
-            assert!(off <= bound, "{dims:?} {eps} {isa:?} {i}: {off:e} > {bound:e}");
+            assert!(
+                off <= bound,
+                "{dims:?} {eps} {isa:?} {i}: {off:e} > {bound:e}"
+            );
         }
     }
 }
@@ -230,7 +251,14 @@ fn what_is_not_a_number_is_not_hidden() {
             assert!(out.iter().all(|x| x.is_nan()));
         }
         let (mut out, mut room) = ([0.0; 30], [0.0; 30]);
-        log_sum_exp_with(isa, &axes, &[f64::NEG_INFINITY; 30], &mut out, &mut room, false);
+        log_sum_exp_with(
+            isa,
+            &axes,
+            &[f64::NEG_INFINITY; 30],
+            &mut out,
+            &mut room,
+            false,
+        );
         assert_eq!(out, [f64::NEG_INFINITY; 30]);
     }
 }

@@ -109,7 +109,8 @@ pub(crate) fn round_measured(
     // Where no row is scaled down by more than rounding, the columns sum to what is received.
     let on_grid = plan.on_grid().zip(grid_of(problem.cost()));
     let on_grid = on_grid.filter(|(plan, grid)| plan.fits(grid));
-    let known = received.filter(|_| on_grid.is_none() && !forbidden && row_scale.iter().all(|x| *x > 1.0 - 1e-14));
+    let known = received
+        .filter(|_| on_grid.is_none() && !forbidden && row_scale.iter().all(|x| *x > 1.0 - 1e-14));
     let mut cols = match known {
         Some(received) => received.to_vec(),
         None => plan.apply_transpose(&row_scale).unwrap_or_default(),

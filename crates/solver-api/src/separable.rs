@@ -50,7 +50,12 @@ fn marginal(grid: &GridCost, v: &[f64], k: usize) -> Vec<f64> {
 fn axis_prices(grid: &GridCost, k: usize, v: &[f64]) -> Vec<f64> {
     let c = grid.by_distance(k);
     (0..v.len())
-        .map(|i| v.iter().enumerate().map(|(j, v)| v * c[i.abs_diff(j)]).sum())
+        .map(|i| {
+            v.iter()
+                .enumerate()
+                .map(|(j, v)| v * c[i.abs_diff(j)])
+                .sum()
+        })
         .collect()
 }
 

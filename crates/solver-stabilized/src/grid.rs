@@ -58,7 +58,9 @@ impl SinkhornStabilized {
             Some(warm) => {
                 warm.check(a.len(), b.len())?;
                 let usable = |p: &[f64]| -> Vec<f64> {
-                    p.iter().map(|p| if p.is_finite() { *p } else { 0.0 }).collect()
+                    p.iter()
+                        .map(|p| if p.is_finite() { *p } else { 0.0 })
+                        .collect()
                 };
                 Some((usable(&warm.f), usable(&warm.g)))
             }
@@ -76,7 +78,11 @@ impl SinkhornStabilized {
         let start = start.as_ref().map(|(f, g)| (&f[..], &g[..]));
         let answer = solve(pair, reg, start, limits, |seen, f, g| {
             // On the way down the error of a larger ε says nothing of this one.
-            let error = if seen.last_level { seen.error } else { f64::INFINITY };
+            let error = if seen.last_level {
+                seen.error
+            } else {
+                f64::INFINITY
+            };
             let mut progress = Progress {
                 problem: context.problem_index,
                 iteration: seen.iteration,
@@ -93,9 +99,9 @@ impl SinkhornStabilized {
                 });
             }
             if watched && seen.last_level {
-                progress.certificate = implied(problem, f, g, reg).ok().map(|plan| {
-                    certify(problem, &plan, &Potentials::new(f.to_vec(), g.to_vec()))
-                });
+                progress.certificate = implied(problem, f, g, reg)
+                    .ok()
+                    .map(|plan| certify(problem, &plan, &Potentials::new(f.to_vec(), g.to_vec())));
             }
             if stop.is_none() {
                 stop = context.check(&progress);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ot_entropic::choose::{Task, solve};
+use ot_entropic::choose::{Method, Task, solve};
 use ot_entropic::dual::{Dual, Point};
 use ot_entropic::path::{End, Followed};
 use ot_kernels::pricing::Entry;
@@ -59,7 +59,7 @@ impl SinkhornStabilized {
             let rule = "must be a normal number up to 1e307 in the units of the cost";
             return Err(Error::setting("reg", reg, rule));
         }
-        if let Some(grid) = grid_of(problem) {
+        if let (Method::Auto, Some(grid)) = (self.settings.method, grid_of(problem)) {
             return self.solve_on_grid(problem, grid, reg, context, started);
         }
         let posed = Posed::of(problem, reg);

@@ -60,8 +60,14 @@ fn a_smaller_regularization_closes_the_bracket() {
             gap = bracket.gap();
             // Started where it ended, it has nothing to do.
             let mut warm = Context::default().warm(solution.potentials.clone());
-            let again = solver(Reg::Relative(rel), 1e-8).solve_with(&problem, &mut warm).unwrap();
-            assert!(again.convergence.iterations < Some(20), "{:?}", again.convergence);
+            let again = solver(Reg::Relative(rel), 1e-8)
+                .solve_with(&problem, &mut warm)
+                .unwrap();
+            assert!(
+                again.convergence.iterations < Some(20),
+                "{:?}",
+                again.convergence
+            );
         }
         assert!(gap < 0.02 * cost.range().max, "{dims:?}: {gap}");
     }

@@ -282,7 +282,11 @@ fn iterate(
         level.transform(f, true);
         // The pair (f, g) is measured before g moves.
         let columns = level.measure(g, pair.b);
-        let error = if deciding { columns.error } else { columns.error.max(rows.error) };
+        let error = if deciding {
+            columns.error
+        } else {
+            columns.error.max(rows.error)
+        };
         let seen = Seen {
             iteration: *done,
             error,

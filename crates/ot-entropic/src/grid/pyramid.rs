@@ -188,7 +188,11 @@ mod tests {
                 (0..n)
                     .map(|_| {
                         let value = at.iter().zip(dims).enumerate().map(|(k, (&i, &d))| {
-                            let x = if d == 1 { 0.0 } else { scale * i as f64 + shift };
+                            let x = if d == 1 {
+                                0.0
+                            } else {
+                                scale * i as f64 + shift
+                            };
                             (k + 1) as f64 * x
                         });
                         let value = value.sum();

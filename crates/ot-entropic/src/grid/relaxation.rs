@@ -127,7 +127,11 @@ mod tests {
             iterations += 1;
         }
         let best = 2.0 / (1.0 + (1.0 - eta).sqrt());
-        assert!((relaxation.omega() - best).abs() < 0.05, "{}", relaxation.omega());
+        assert!(
+            (relaxation.omega() - best).abs() < 0.05,
+            "{}",
+            relaxation.omega()
+        );
         // Plain: ln(1e-10)/ln(0.999) = 22 000.
         assert!(iterations < 1000, "{iterations}");
     }

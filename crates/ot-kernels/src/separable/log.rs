@@ -100,7 +100,10 @@ impl LogAxis {
             "LogAxis: lengths differ"
         );
         let blocks = d.div_ceil(BLOCK);
-        let tables = if c.iter().all(|c| (0.0..=LARGEST_WHOLE).contains(&(c * inv_eps))) {
+        let tables = if c
+            .iter()
+            .all(|c| (0.0..=LARGEST_WHOLE).contains(&(c * inv_eps)))
+        {
             let entry = |e: usize| {
                 let t = (e / d).abs_diff(e % d);
                 (-c[t] * inv_eps).exp() * weights.map_or(1.0, |w| w[t])
@@ -316,7 +319,9 @@ impl Kernel for Lines<'_> {
                 }
             }
             for (h, out) in h.chunks_exact(padded).zip(out.chunks_exact_mut(d)) {
-                let top = h.iter().fold(f64::NEG_INFINITY, |t, &h| if h > t { h } else { t });
+                let top = h
+                    .iter()
+                    .fold(f64::NEG_INFINITY, |t, &h| if h > t { h } else { t });
                 let known = h.iter().fold(true, |known, h| known & !h.is_nan());
                 if !known || top == f64::INFINITY {
                     out.fill(f64::NAN);
@@ -367,7 +372,11 @@ impl Lines<'_> {
             }
             for unit in unit.iter_mut() {
                 // A line without a term is −∞ in any unit.
-                *unit = if *unit == f64::NEG_INFINITY { 0.0 } else { *unit };
+                *unit = if *unit == f64::NEG_INFINITY {
+                    0.0
+                } else {
+                    *unit
+                };
             }
             let h = &mut h[..d * count];
             for (h, x) in h.chunks_exact_mut(count).zip(self.x.chunks_exact(rest)) {
@@ -383,7 +392,8 @@ impl Lines<'_> {
                     exp_lanes(B::D::load(p.add(j))).store(p.add(j));
                 }
                 if part > 0 {
-                    exp_lanes(B::D::load_part(p.add(whole), part, 0.0)).store_part(p.add(whole), part);
+                    exp_lanes(B::D::load_part(p.add(whole), part, 0.0))
+                        .store_part(p.add(whole), part);
                 }
             }
             // SAFETY: the instruction set is there.
@@ -507,7 +517,10 @@ unsafe fn one_by_one<B: Backend>(
                 top = B::D::load(h.add(j)).sub(B::D::load(c.add(j))).max(top);
             }
             let top = top.largest();
-            let (shift, seen) = (B::D::splat(top), B::D::splat(top - UNSEEN - (d as f64).ln()));
+            let (shift, seen) = (
+                B::D::splat(top),
+                B::D::splat(top - UNSEEN - (d as f64).ln()),
+            );
             let mut total = B::D::splat(0.0);
             for j in (0..d).step_by(lanes) {
                 let x = B::D::load(h.add(j)).sub(B::D::load(c.add(j)));
@@ -536,13 +549,7 @@ unsafe fn one_by_one<B: Backend>(
 ///
 /// # Panics
 /// If the lengths do not match or there is no axis.
-pub fn log_sum_exp(
-    axes: &[&LogAxis],
-    x: &[f64],
-    out: &mut [f64],
-    room: &mut [f64],
-    share: bool,
-) {
+pub fn log_sum_exp(axes: &[&LogAxis], x: &[f64], out: &mut [f64], room: &mut [f64], share: bool) {
     log_sum_exp_with(isa(), axes, x, out, room, share);
 }
 
@@ -586,10 +593,11 @@ pub fn log_sum_exp_with(
             return;
         }
         let size = lines_a_task(d).next_multiple_of(MULTIPLIED);
-        out.par_chunks_mut(size * d)
-            .enumerate()
-            .for_each_init(Room::default, |room, (task, out)| {
+        out.par_chunks_mut(size * d).enumerate().for_each_init(
+            Room::default,
+            |room, (task, out)| {
                 lines(task * size, out, room);
-            });
+            },
+        );
     });
 }

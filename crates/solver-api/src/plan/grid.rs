@@ -34,7 +34,9 @@ impl Plan {
         let Self::Implicit(plan) = self else {
             return None;
         };
-        let ImplicitPlan { f, g, r, s, reg, .. } = plan;
+        let ImplicitPlan {
+            f, g, r, s, reg, ..
+        } = plan;
         let grid = grid_of(plan.cost.as_ref())?;
         Some(GridPlan {
             grid,
@@ -70,10 +72,16 @@ impl Plan {
         }
         let used = |scale: &[f64], w: &[f64]| -> Vec<f64> {
             let pairs = scale.iter().zip(w);
-            pairs.map(|(&x, &w)| if w > 0.0 { x } else { 0.0 }).collect()
+            pairs
+                .map(|(&x, &w)| if w > 0.0 { x } else { 0.0 })
+                .collect()
         };
         plan.scale(&used(x, a), &used(y, b));
-        Some((plan.apply(None), plan.apply_transpose(None), plan.price(grid)))
+        Some((
+            plan.apply(None),
+            plan.apply_transpose(None),
+            plan.price(grid),
+        ))
     }
 }
 
@@ -86,7 +94,10 @@ impl GridPlan<'_> {
     /// diag(x) P diag(y).
     pub(crate) fn scale(&mut self, x: &[f64], y: &[f64]) {
         for (exponents, scale) in [(&mut self.x, x), (&mut self.y, y)] {
-            exponents.iter_mut().zip(scale).for_each(|(e, s)| *e += s.ln());
+            exponents
+                .iter_mut()
+                .zip(scale)
+                .for_each(|(e, s)| *e += s.ln());
         }
     }
 
@@ -108,7 +119,11 @@ impl GridPlan<'_> {
         let part = |sign: f64| -> Vec<f64> {
             let exponent = |(x, &v): (&f64, &f64)| {
                 let v = sign * v;
-                if v <= 0.0 { f64::NEG_INFINITY } else { x + v.ln() }
+                if v <= 0.0 {
+                    f64::NEG_INFINITY
+                } else {
+                    x + v.ln()
+                }
             };
             from.iter().zip(v).map(exponent).collect()
         };
@@ -122,7 +137,9 @@ impl GridPlan<'_> {
 
     fn positive(&self, to: &[f64], from: Vec<f64>) -> Vec<f64> {
         let mut logs = self.soft.log_sum_exp(&from);
-        logs.iter_mut().zip(to).for_each(|(l, &x)| *l = exp_of_sum(x, *l));
+        logs.iter_mut()
+            .zip(to)
+            .for_each(|(l, &x)| *l = exp_of_sum(x, *l));
         logs
     }
 
@@ -140,7 +157,10 @@ impl GridPlan<'_> {
             let along = || y.iter().skip(k).step_by(dim);
             // From the least coordinate on, so that nothing cancels.
             let least = along().fold(f64::INFINITY, |t, y| t.min(*y));
-            let from: Vec<f64> = along().zip(&self.y).map(|(y, x)| x + (y - least).ln()).collect();
+            let from: Vec<f64> = along()
+                .zip(&self.y)
+                .map(|(y, x)| x + (y - least).ln())
+                .collect();
             let logs = self.soft.log_sum_exp(&from);
             for (i, mean) in means.iter_mut().skip(k).step_by(dim).enumerate() {
                 if self.x[i] > f64::NEG_INFINITY && masses[i] > f64::NEG_INFINITY {
@@ -178,12 +198,22 @@ mod tests {
         let n: usize = dims.iter().product();
         let dense = Arc::new(DenseCost::materialize(&grid).unwrap());
         let weights = |salt: usize| -> Measure {
-            let weight = |k: usize| if k % 4 == 2 { 0.0 } else { 0.1 + number(7 * k + salt) };
-            Measure::new((0..n).map(weight).collect::<Vec<f64>>()).unwrap().normalized()
+            let weight = |k: usize| {
+                if k % 4 == 2 {
+                    0.0
+                } else {
+                    0.1 + number(7 * k + salt)
+                }
+            };
+            Measure::new((0..n).map(weight).collect::<Vec<f64>>())
+                .unwrap()
+                .normalized()
         };
         let (a, b) = (weights(salt), weights(3 * salt + 1));
         let potential = |salt: usize| -> Vec<f64> {
-            (0..n).map(|k| reg * (3.0 * number(5 * k + salt) - 1.0)).collect()
+            (0..n)
+                .map(|k| reg * (3.0 * number(5 * k + salt) - 1.0))
+                .collect()
         };
         let (f, g) = (potential(salt), potential(salt + 9));
         let costs: [Arc<dyn Cost>; 2] = [Arc::new(grid), dense];
@@ -280,7 +310,8 @@ mod tests {
 
     #[test]
     fn potentials_that_are_no_numbers_prove_nothing() {
-        let cost: Arc<dyn Cost> = Arc::new(GridCost::new(&[2, 2], GridGround::SqEuclidean).unwrap());
+        let cost: Arc<dyn Cost> =
+            Arc::new(GridCost::new(&[2, 2], GridGround::SqEuclidean).unwrap());
         let w = Measure::new(vec![0.25; 4]).unwrap();
         let problem = Problem::new(w.clone(), w.clone(), Arc::clone(&cost)).unwrap();
         let f: Arc<[f64]> = vec![0.0, f64::NAN, 0.0, 0.0].into();
@@ -288,7 +319,11 @@ mod tests {
         let plan = ImplicitPlan::new(cost, f, g, w.shared_weights(), w.shared_weights(), 1.0);
         let plan = Plan::from(plan.unwrap());
         assert_eq!(round(&problem, &plan).transport_cost, f64::INFINITY);
-        let bracket = certify(&problem, &plan, &Potentials::new(vec![0.0; 4], vec![0.0; 4]));
+        let bracket = certify(
+            &problem,
+            &plan,
+            &Potentials::new(vec![0.0; 4], vec![0.0; 4]),
+        );
         assert_eq!(bracket.upper, f64::INFINITY);
     }
 }

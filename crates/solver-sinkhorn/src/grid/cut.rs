@@ -58,7 +58,11 @@ impl Cut {
                 *i = 0;
             }
         }
-        let sides: Vec<_> = low.iter().zip(&high).map(|(&l, &h)| (l, h + 1 - l)).collect();
+        let sides: Vec<_> = low
+            .iter()
+            .zip(&high)
+            .map(|(&l, &h)| (l, h + 1 - l))
+            .collect();
         let (mut range, mut exponent) = (0.0, 0.0_f64);
         let (mut kernels, mut narrow, mut priced) = (Vec::new(), Vec::new(), Vec::new());
         for (k, &(_, d)) in sides.iter().enumerate() {

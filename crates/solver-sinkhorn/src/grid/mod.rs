@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use solver_api::{
-    Certify, Context, CostKind, Error, GridCost, ImplicitPlan, Marginals, Measured, Outcome,
-    Plan, Potentials, Problem, Solution, Termination, certify, check_feasible,
+    Certify, Context, CostKind, Error, GridCost, ImplicitPlan, Marginals, Measured, Outcome, Plan,
+    Potentials, Problem, Solution, Termination, certify, check_feasible,
 };
 
 use crate::iterate::Ended;
@@ -98,14 +98,21 @@ impl Sinkhorn {
             vectors.warm(&cut, &warm.g, reg);
         }
         let watched = context.certify == Certify::EveryCheck && context.is_observed();
-        let ended = iterate(&cut, &mut vectors, limits, context, started, |vectors, progress| {
-            if watched {
-                let parts = implied(problem, &cut, vectors, reg);
-                progress.certificate = parts
-                    .ok()
-                    .map(|(plan, potentials)| certify(problem, &plan, &potentials));
-            }
-        });
+        let ended = iterate(
+            &cut,
+            &mut vectors,
+            limits,
+            context,
+            started,
+            |vectors, progress| {
+                if watched {
+                    let parts = implied(problem, &cut, vectors, reg);
+                    progress.certificate = parts
+                        .ok()
+                        .map(|(plan, potentials)| certify(problem, &plan, &potentials));
+                }
+            },
+        );
         let exact = range / reg < LARGEST;
         let mut measured = None;
         let ended = match ended {

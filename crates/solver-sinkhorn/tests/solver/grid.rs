@@ -103,14 +103,19 @@ fn blob(dims: &[usize], at: &[f64], width: f64) -> Measure {
         let w = (-squares / (2.0 * width * width)).exp();
         if w < 1e-12 { 0.0 } else { w }
     };
-    Measure::new((0..n).map(weight).collect::<Vec<f64>>()).unwrap().normalized()
+    Measure::new((0..n).map(weight).collect::<Vec<f64>>())
+        .unwrap()
+        .normalized()
 }
 
 #[test]
 fn a_shifted_blob_costs_the_square_of_its_shift() {
     let dims = [40, 56];
     let grid: Arc<dyn Cost> = Arc::new(GridCost::new(&dims, GridGround::SqEuclidean).unwrap());
-    let (a, b) = (blob(&dims, &[16.0, 16.0], 1.5), blob(&dims, &[22.0, 38.0], 1.5));
+    let (a, b) = (
+        blob(&dims, &[16.0, 16.0], 1.5),
+        blob(&dims, &[22.0, 38.0], 1.5),
+    );
     let problem = Problem::new(a, b, grid).unwrap();
     let exact = 6.0 * 6.0 + 22.0 * 22.0;
     for reg in [30.0, 12.0] {
@@ -130,15 +135,25 @@ fn a_shifted_blob_costs_the_square_of_its_shift() {
 fn a_kernel_that_underflows_is_refused() {
     let dims = [30, 30];
     let grid: Arc<dyn Cost> = Arc::new(GridCost::new(&dims, GridGround::SqEuclidean).unwrap());
-    let (a, b) = (blob(&dims, &[3.0, 3.0], 1.0), blob(&dims, &[26.0, 26.0], 1.0));
+    let (a, b) = (
+        blob(&dims, &[3.0, 3.0], 1.0),
+        blob(&dims, &[26.0, 26.0], 1.0),
+    );
     let problem = Problem::new(a.clone(), b, Arc::clone(&grid)).unwrap();
-    let error = solver(Reg::Absolute(0.3), 1e-6).solve(&problem).unwrap_err();
+    let error = solver(Reg::Absolute(0.3), 1e-6)
+        .solve(&problem)
+        .unwrap_err();
     let Error::KernelUnderflow { safe_reg, .. } = error else {
         panic!("{error}");
     };
-    let solution = solver(Reg::Absolute(safe_reg), 1e-6).solve(&problem).unwrap();
+    let solution = solver(Reg::Absolute(safe_reg), 1e-6)
+        .solve(&problem)
+        .unwrap();
     assert!(solution.convergence.converged());
-    // Entries that are lost, but not needed: nobody has to go far.
+    // Entries that are lost, but not needed.
+    let solution = solver(Reg::Absolute(0.3), 1e-6).solve(&problem).unwrap();
+    assert!(solution.convergence.converged());
+    assert!(solution.certificate.unwrap().contains(2.0 * 23.0 * 23.0, 1e-6));
     let problem = Problem::new(a.clone(), a, grid).unwrap();
     let solution = solver(Reg::Absolute(0.3), 1e-9).solve(&problem).unwrap();
     assert!(solution.convergence.converged());
@@ -168,7 +183,10 @@ fn many_are_as_one_by_one() {
         };
         let together = solver.solve_batch(&batch, &mut Context::default());
         for (k, one) in together.into_iter().enumerate() {
-            let (one, alone) = (one.unwrap(), solver.solve(&batch.problem(k).unwrap()).unwrap());
+            let (one, alone) = (
+                one.unwrap(),
+                solver.solve(&batch.problem(k).unwrap()).unwrap(),
+            );
             assert!(one.convergence.converged());
             assert_eq!(one.transport_cost, alone.transport_cost);
             assert_eq!(one.potentials, alone.potentials);
@@ -191,7 +209,9 @@ fn it_starts_from_potentials_and_stops_when_told() {
     assert!(again.convergence.iterations < cold.convergence.iterations);
     let token = CancelToken::default();
     token.cancel();
-    let mut stopped = Context::default().cancelled_by(&token).certified(Certify::Off);
+    let mut stopped = Context::default()
+        .cancelled_by(&token)
+        .certified(Certify::Off);
     let stopped = solver.solve_with(&problem, &mut stopped).unwrap();
     assert_eq!(stopped.convergence.termination, Termination::Cancelled);
     assert!(stopped.transport_cost.is_finite());

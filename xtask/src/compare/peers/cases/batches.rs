@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use kantorovich::{
-    Batch, Context, Cost, DenseCost, GridCost, GridGround, Measure, Options, PointCost, Problem, Reg,
+    Batch, Context, Cost, DenseCost, GridCost, GridGround, Measure, Options, PointCost, Problem,
+    Reg,
 };
 use ot_compare::case;
 use serde_json::json;
@@ -119,7 +120,9 @@ impl Ring<'_> {
         let context = one_thread()?;
         let registry = self.registry;
         for precision in ["f64", "f32"] {
-            (self.tell)(&format!("sinkhorn · {side}×{side} grid × {columns} · NumPy {precision}"));
+            (self.tell)(&format!(
+                "sinkhorn · {side}×{side} grid × {columns} · NumPy {precision}"
+            ));
             let duel = Duel {
                 goal: "28×28 grid, separable, per iteration",
                 case: format!("{n} cells × {columns} targets"),
