@@ -9,6 +9,7 @@
 //! | [`dual`] | the problem, and a point on its path |
 //! | [`choose`] | which method |
 //! | [`scaling`] | Sinkhorn's iteration on a stored kernel with absorption: plain, over-relaxed, [`anderson`]-mixed |
+//! | [`grid`] | large grids without a matrix: the log domain, ε-scaling on a pyramid of grids |
 //! | [`path`] | from a large ε to the one asked for: which phase, which ε next, when to stop |
 //! | [`coarse`] | the first levels on a sample |
 //! | [`predict`] | the tangent of the path |
@@ -25,6 +26,7 @@ pub mod choose;
 pub mod coarse;
 pub mod dense;
 pub mod dual;
+pub mod grid;
 pub mod laplacian;
 pub mod list;
 pub mod newton;

@@ -250,6 +250,10 @@ fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> 
             .collect();
         extra = cheapest_sources(problem, &cols);
     }
+    if let Some((rows, cols, paid)) = plan.scaled_on_grid(cost, a, &x, b, &y) {
+        let paid = if is_sound(paid) { paid } else { f64::INFINITY };
+        return relaxed_sum(problem, (gamma_a, gamma_b), rows, cols, paid, extra);
+    }
     let parts = fold_rows(
         n,
         m,
@@ -278,6 +282,20 @@ fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> 
         rows.extend(part.0.iter().map(|r| r[0]));
         cols.iter_mut().zip(&part.1).for_each(|(c, p)| *c += p);
     }
+    relaxed_sum(problem, (gamma_a, gamma_b), rows, cols, paid, extra)
+}
+
+/// R(P) of marginals, ⟨P, C⟩ and entries to be added.
+fn relaxed_sum(
+    problem: &Problem,
+    (gamma_a, gamma_b): (f64, f64),
+    mut rows: Vec<f64>,
+    mut cols: Vec<f64>,
+    mut paid: f64,
+    extra: Vec<(usize, usize, f64)>,
+) -> f64 {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let cost = problem.cost();
     for (i, j, t) in extra {
         rows[i] += t;
         cols[j] += t;
@@ -305,6 +323,9 @@ fn relaxed_value(problem: &Problem, plan: &Plan, gamma_a: f64, gamma_b: f64) -> 
 fn cheapest_sources(problem: &Problem, cols: &[f64]) -> Vec<(usize, usize, f64)> {
     let (a, b) = (problem.a().weights(), problem.b().weights());
     let (n, m) = problem.shape();
+    if (0..m).all(|j| cols[j] != 0.0 || b[j] == 0.0) {
+        return Vec::new();
+    }
     let mut best = vec![(f64::INFINITY, 0); m];
     let mut scratch = vec![0.0; m];
     for i in (0..n).filter(|&i| a[i] > 0.0) {

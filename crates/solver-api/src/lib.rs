@@ -40,6 +40,7 @@ pub mod problem;
 pub mod reference;
 pub mod rounding;
 mod rows;
+mod separable;
 pub mod solution;
 pub mod solver;
 mod together;

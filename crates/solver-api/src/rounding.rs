@@ -7,13 +7,14 @@
 
 use ot_kernels::reduce::{RoundedRow, rounded_row};
 
-use crate::cost::{Cost, row_of};
+use crate::cost::{Cost, GridCost, row_of};
 use crate::feasibility::{UNROUTED, may_forbid};
 use crate::flow::Routing;
-use crate::lanes::dot;
-use crate::plan::{Plan, PlanRow, SparsePlan, is_sound};
+use crate::lanes::{dot, paid};
+use crate::plan::{GridPlan, Plan, PlanRow, SparsePlan, is_sound};
 use crate::problem::{Marginals, Problem};
 use crate::rows::{add_up, fold_rows};
+use crate::separable::{grid_of, price_of_product, prices_of};
 use crate::{Error, assert_shape, measure};
 
 /// A feasible plan diag(x) P diag(y)·factor + remainder, in terms of the plan it was rounded from.
@@ -82,7 +83,7 @@ impl RoundedPlan {
 }
 
 /// Rounds `plan` to the marginal condition of a balanced or partial problem. Three streaming passes over the plan
-/// and one over the cost, O(n + m) memory; with forbidden pairs, a flow for what is left. A plan with entries that are
+/// and one over the cost, O(n + m) memory (an implicit plan on a grid: axis by axis, n·Σ dims); with forbidden pairs, a flow for what is left. A plan with entries that are
 /// negative or not finite costs +∞.
 ///
 /// # Panics
@@ -106,7 +107,10 @@ pub(crate) fn round_measured(
     let mut row_scale: Vec<f64> = a.iter().zip(sent).map(|(&a, &r)| shrink(a, r)).collect();
     let forbidden = may_forbid(problem.cost()) && problem.cost().range().forbidden > 0;
     // Where no row is scaled down by more than rounding, the columns sum to what is received.
-    let known = received.filter(|_| !forbidden && row_scale.iter().all(|x| *x > 1.0 - 1e-14));
+    let on_grid = plan.on_grid().zip(grid_of(problem.cost()));
+    let on_grid = on_grid.filter(|(plan, grid)| plan.fits(grid));
+    let known = received
+        .filter(|_| on_grid.is_none() && !forbidden && row_scale.iter().all(|x| *x > 1.0 - 1e-14));
     let mut cols = match known {
         Some(received) => received.to_vec(),
         None => plan.apply_transpose(&row_scale).unwrap_or_default(),
@@ -128,6 +132,9 @@ pub(crate) fn round_measured(
         .collect();
     if forbidden {
         return round_on_allowed(problem, plan, row_scale, col_scale, rest_b);
+    }
+    if let Some((plan, grid)) = on_grid {
+        return round_on_grid(problem, plan, grid, row_scale, col_scale, rest_b);
     }
     let (rounded, summed) = round_by_product(problem, plan, row_scale, col_scale, rest_b);
     if known.is_some() {
@@ -158,6 +165,48 @@ fn exceeds(sent: f64, want: f64) -> bool {
     !within
 }
 
+/// [`round_by_product`] of an implicit plan on a grid: axis by axis.
+fn round_on_grid(
+    problem: &Problem,
+    mut plan: GridPlan<'_>,
+    grid: &GridCost,
+    row_scale: Vec<f64>,
+    col_scale: Vec<f64>,
+    rest_b: Vec<f64>,
+) -> RoundedPlan {
+    let a = problem.a().weights();
+    plan.scale(&row_scale, &col_scale);
+    let (sent, paid) = (plan.apply(None), plan.price(grid));
+    // What is no number is no plan, and proves no upper bound.
+    let exceeding = sent.iter().zip(a).any(|(&sent, &a)| exceeds(sent, a));
+    let rest_a: Vec<f64> = a.iter().zip(&sent).map(|(a, s)| (a - s).max(0.0)).collect();
+    let (total_a, total_b) = (measure::sum(&rest_a), measure::sum(&rest_b));
+    let missing = match problem.marginals() {
+        Marginals::Partial { mass } => missed(mass, sent.into_iter()).min(total_a),
+        _ => total_a,
+    };
+    let (remainder, spread) = if missing > 0.0 && total_b > 0.0 {
+        let share = missing / total_a;
+        let u: Vec<f64> = rest_a.iter().map(|r| r * share).collect();
+        let v: Vec<f64> = rest_b.iter().map(|r| r / total_b).collect();
+        let spread = price_of_product(grid, &u, &v);
+        (Remainder::RankOne { u, v }, spread)
+    } else {
+        (Remainder::None, 0.0)
+    };
+    let transport_cost = if exceeding || !is_sound(paid) {
+        f64::INFINITY
+    } else {
+        paid + spread
+    };
+    RoundedPlan {
+        row_scale,
+        col_scale,
+        remainder,
+        transport_cost,
+    }
+}
+
 /// What one chunk of rows of [`round_by_product`] comes to.
 struct ProductParts {
     /// Each row: what it misses, ⟨P, C⟩ of what it sends, the cost of spreading one unit like the remainder, and
@@ -180,6 +229,9 @@ fn round_by_product(
     let (a, cost) = (problem.a().weights(), problem.cost());
     let (n, m) = plan.shape();
     let total_b = measure::sum(&rest_b);
+    // A sparse plan on a grid needs no row of the cost.
+    let spreads = grid_of(cost).filter(|_| matches!(plan, Plan::Sparse(_)));
+    let spreads = spreads.map(|grid| prices_of(grid, &rest_b));
     let parts = fold_rows(
         n,
         plan.entries_per_row(),
@@ -195,12 +247,24 @@ fn round_by_product(
                 part.rows.push([0.0; 4]);
                 return;
             }
-            let row_cost = row_of(cost, i, &mut part.costs);
             let row = match row {
+                row @ PlanRow::Sparse(cols, values) if spreads.is_some() => {
+                    row.add_to(x, &mut part.columns);
+                    let entries = cols.iter().map(|&j| j as usize).zip(values);
+                    let price = |(j, p): (usize, &f64)| paid(p * col_scale[j], cost.entry(i, j));
+                    RoundedRow {
+                        sent: row.dot(&col_scale),
+                        paid: entries.map(price).sum(),
+                        spread: spreads.as_ref().map_or(0.0, |s| s[i]),
+                        sound: row.is_sound(),
+                    }
+                }
                 PlanRow::Dense(p) => {
+                    let row_cost = row_of(cost, i, &mut part.costs);
                     rounded_row(p, &col_scale, row_cost, &rest_b, x, &mut part.columns)
                 }
                 row @ PlanRow::Sparse(..) => {
+                    let row_cost = row_of(cost, i, &mut part.costs);
                     row.add_to(x, &mut part.columns);
                     let sent = row.dot(&col_scale);
                     let short = total_b > 0.0 && x * sent < a[i];

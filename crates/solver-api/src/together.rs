@@ -5,9 +5,10 @@ use ot_kernels::aligned::Aligned;
 use ot_kernels::min_plus::{least_along_rows, least_down_columns};
 
 use crate::assert_shape;
-use crate::certificate::{paired, usable};
+use crate::certificate::{balanced_lower, paired, usable};
 use crate::cost::{Cost, row_of};
 use crate::problem::Problem;
+use crate::separable::grid_of;
 use crate::transform::Potentials;
 
 /// Problems of a block: enough to hide reading the cost, few enough for their vectors to stay in a cache.
@@ -27,6 +28,10 @@ pub fn balanced_lower_bounds(cost: &dyn Cost, columns: &[(&Problem, &Potentials)
     for (problem, start) in columns {
         assert_shape("cost", (n, m), problem.shape());
         start.assert_fits(problem);
+    }
+    if grid_of(cost).is_some() {
+        // Its transforms need not be shared.
+        return columns.iter().map(|(p, q)| balanced_lower(p, q)).collect();
     }
     let mut room = Room::default();
     let (mut f, mut g) = (Vec::new(), Aligned::<f64>::default());
@@ -130,7 +135,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::certificate::balanced_lower;
     use crate::cost::{DenseCost, GridCost, GridGround};
     use crate::measure::Measure;
 

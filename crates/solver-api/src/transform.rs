@@ -8,6 +8,7 @@ use crate::cost::{Cost, CostKind, DenseData, row_of};
 use crate::feasibility::{UNROUTED, components, may_forbid};
 use crate::problem::{Marginals, Problem};
 use crate::rows::fold_rows;
+use crate::separable::{SoftGrid, grid_of, least};
 
 /// Dual potentials in cost units: f (n entries) and g (m entries).
 ///
@@ -170,7 +171,7 @@ fn replace_zero(potential: &mut [f64], extended: Option<Vec<f64>>, weights: &[f6
 }
 
 /// g_j = min_i (C_ij − f_i) over the sources that `uses` accepts and whose f is finite; +∞ where no such source
-/// may reach j. One streaming pass.
+/// may reach j. One streaming pass; for a grid, n·Σ dims.
 ///
 /// # Panics
 /// If `f` does not have an entry for each row of the cost.
@@ -182,6 +183,9 @@ pub fn c_transform_to_target(
 ) -> Vec<f64> {
     let (n, m) = cost.shape();
     assert_len("f", f.len(), n, "rows of the cost");
+    if let Some(grid) = grid_of(cost) {
+        return least(grid, f, uses);
+    }
     let parts = fold_rows(
         n,
         m,
@@ -208,7 +212,7 @@ pub fn c_transform_to_target(
 }
 
 /// f_i = min_j (C_ij − g_j) over the targets that `uses` accepts and whose g is finite; +∞ where i may reach
-/// none of them. One streaming pass.
+/// none of them. One streaming pass; for a grid, n·Σ dims.
 ///
 /// # Panics
 /// If `g` does not have an entry for each column of the cost.
@@ -220,6 +224,9 @@ pub fn c_transform_to_source(
 ) -> Vec<f64> {
     let (n, m) = cost.shape();
     assert_len("g", g.len(), m, "columns of the cost");
+    if let Some(grid) = grid_of(cost) {
+        return least(grid, g, uses);
+    }
     // −g, and +∞ for a target that is not used: it loses every comparison.
     let signed: Vec<f64> = g
         .iter()
@@ -255,6 +262,9 @@ pub(crate) fn both_c_transforms(
     uses_target: impl Fn(usize) -> bool,
 ) -> (Vec<f64>, Vec<f64>) {
     let (n, m) = cost.shape();
+    if let Some(grid) = grid_of(cost) {
+        return (least(grid, f, uses_source), least(grid, g, uses_target));
+    }
     // What takes no part gets −∞, which makes its C − f and C − g +∞.
     let part = |v: f64, uses: bool| {
         if v.is_finite() && uses {
@@ -296,7 +306,8 @@ fn stored_f32(cost: &dyn Cost, i: usize) -> Option<&[f32]> {
     None
 }
 
-/// f_i = −ε log Σ_j (b_j / scale) exp((g_j − C_ij)/ε) for the sources with zero weight (others are left at 0).
+/// f_i = −ε log Σ_j (b_j / scale) exp((g_j − C_ij)/ε) for the sources with zero weight (of others it may say
+/// anything).
 pub(crate) fn soft_to_source(
     cost: &dyn Cost,
     g: &[f64],
@@ -306,6 +317,9 @@ pub(crate) fn soft_to_source(
     a: &[f64],
 ) -> Vec<f64> {
     let (n, m) = cost.shape();
+    if let Some(grid) = grid_of(cost) {
+        return SoftGrid::new(grid, reg).soft_transform(g, b, scale);
+    }
     let parts = fold_rows(
         n,
         m,
@@ -345,6 +359,9 @@ pub(crate) fn soft_to_target(
     reg: f64,
     b: &[f64],
 ) -> Vec<f64> {
+    if let Some(grid) = grid_of(cost) {
+        return SoftGrid::new(grid, reg).soft_transform(f, a, scale);
+    }
     let top = c_transform_to_target(cost, f, |i| a[i] > 0.0);
     let (n, m) = cost.shape();
     let parts = fold_rows(

@@ -8,6 +8,7 @@ use solver_api::{Batch, Context, Error, Marginals, Problem, Solution};
 
 use crate::Sinkhorn;
 use crate::columns::Member;
+use crate::grid::grid_of;
 use crate::group::Group;
 use crate::kernel::Stored;
 use crate::solve::Workspace;
@@ -82,7 +83,7 @@ fn groups(problems: &[Result<Problem, Error>]) -> Vec<Vec<Member<'_>>> {
     let mut by_cost: BTreeMap<usize, Vec<Member<'_>>> = BTreeMap::new();
     for (index, problem) in problems.iter().enumerate() {
         let Ok(problem) = problem else { continue };
-        if matches!(problem.marginals(), Marginals::Balanced) {
+        if matches!(problem.marginals(), Marginals::Balanced) && grid_of(problem).is_none() {
             let cost = Arc::as_ptr(&problem.shared_cost()).cast::<()>() as usize;
             by_cost
                 .entry(cost)

@@ -37,6 +37,7 @@
 //! | `prior.rs` | other references than a⊗b |
 //! | `solve.rs` | from a problem to a solution |
 //! | `batch.rs` | many problems: which share a cost, which run side by side |
+//! | `grid/` | problems on a grid: products axis by axis, O(n) memory |
 //! | `group.rs` | problems with one cost on their way through products in f32, then in f64 |
 //! | `columns.rs` | the columns of such products |
 //! | `blocks.rs` | rows of the kernel in f64, a block at a time |
@@ -52,6 +53,7 @@ mod blocks;
 mod columns;
 mod factory;
 mod finished;
+mod grid;
 mod group;
 mod iterate;
 mod kernel;

@@ -10,6 +10,7 @@ use solver_api::{
 };
 
 use crate::NAME;
+use crate::grid::grid_of;
 use crate::iterate::{Ended, Limits, Sofar, Vectors, iterate};
 use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::relaxed::Pair;
@@ -59,6 +60,9 @@ impl Sinkhorn {
     ) -> Result<Solution, Error> {
         if let Marginals::Relaxed { gamma_a, gamma_b } = problem.marginals() {
             return self.solve_relaxed(problem, (gamma_a, gamma_b), context, threads, work);
+        }
+        if let Some(grid) = grid_of(problem) {
+            return self.solve_on_grid(problem, grid, context, threads);
         }
         let started = Instant::now();
         self.capabilities().require(NAME, problem)?;
@@ -370,6 +374,7 @@ impl Solver for Sinkhorn {
             Capability::Relaxed,
             Capability::Entropic,
             Capability::ForbiddenPairs,
+            Capability::GridCost,
             Capability::WarmStart,
             Capability::Batch,
             Capability::Interruptible,

@@ -9,6 +9,7 @@ const CAPABILITIES: [Capability; 8] = [
     Capability::Relaxed,
     Capability::Entropic,
     Capability::ForbiddenPairs,
+    Capability::GridCost,
     Capability::WarmStart,
     Capability::Batch,
     Capability::Interruptible,

@@ -22,10 +22,12 @@
 //! | `matrix.rs` | the cost of the pairs that take part, borrowed where it can be |
 //! | `masses.rs` | relaxed problems of any masses as problems of mass 1 |
 //! | `solve.rs` | from a problem to a solution |
+//! | `grid.rs` | problems on a large grid: axis by axis, O(n) memory |
 //! | `factory.rs` | the solver by name |
 #![forbid(unsafe_code)]
 
 mod factory;
+mod grid;
 mod masses;
 mod matrix;
 pub mod settings;

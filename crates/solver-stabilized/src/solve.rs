@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ot_entropic::choose::{Task, solve};
+use ot_entropic::choose::{Method, Task, solve};
 use ot_entropic::dual::{Dual, Point};
 use ot_entropic::path::{End, Followed};
 use ot_kernels::pricing::Entry;
@@ -14,6 +14,7 @@ use solver_api::{
 };
 
 use crate::NAME;
+use crate::grid::grid_of;
 use crate::masses::Masses;
 use crate::matrix::{Matrix, Support};
 use crate::settings::Settings;
@@ -80,6 +81,9 @@ impl SinkhornStabilized {
         if !(f64::MIN_POSITIVE..=1e307).contains(&reg) {
             let rule = "must be a normal number up to 1e307 in the units of the cost";
             return Err(Error::setting("reg", reg, rule));
+        }
+        if let (Method::Auto, Some(grid)) = (self.settings.method, grid_of(problem)) {
+            return self.solve_on_grid(problem, grid, reg, context, started);
         }
         let posed = Posed::of(problem, reg);
         let cost = problem.cost();
@@ -311,6 +315,7 @@ impl Solver for SinkhornStabilized {
             Capability::Relaxed,
             Capability::Entropic,
             Capability::ForbiddenPairs,
+            Capability::GridCost,
             Capability::WarmStart,
             Capability::Interruptible,
             Capability::Deterministic,

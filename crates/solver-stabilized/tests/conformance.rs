@@ -4,11 +4,12 @@ use solver_api::conformance::{Expect, run};
 use solver_api::{Capability, Factory, Options};
 use solver_stabilized::SinkhornStabilizedFactory;
 
-const CAPABILITIES: [Capability; 7] = [
+const CAPABILITIES: [Capability; 8] = [
     Capability::Balanced,
     Capability::Relaxed,
     Capability::Entropic,
     Capability::ForbiddenPairs,
+    Capability::GridCost,
     Capability::WarmStart,
     Capability::Interruptible,
     Capability::Deterministic,

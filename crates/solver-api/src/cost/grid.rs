@@ -16,14 +16,15 @@ pub enum GridGround {
 }
 
 /// C_ij = Σ_k h(spacing_k·(i_k − j_k)) between the cells of a grid with `dims` cells along each axis, in
-/// row-major (C) order. Memory O(Σ dims²); exp(−C/ε) is a Kronecker product of small kernels.
+/// row-major (C) order. Memory O(Σ dims); exp(−C/ε) is a Kronecker product of small kernels, and what takes n² pairs
+/// with any other cost (c-transforms, an implicit plan's marginals and cost, rounding) takes n·Σ dims here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GridCost {
     dims: Vec<usize>,
     spacing: Vec<f64>,
     ground: GridGround,
-    // axis_costs[k][i_k * dims[k] + j_k]
-    axis_costs: Vec<Vec<f64>>,
+    // by_distance[k][|i_k − j_k|]
+    by_distance: Vec<Vec<f64>>,
     cells: usize,
 }
 
@@ -61,20 +62,16 @@ impl GridCost {
             GridGround::SqEuclidean => t * t,
             GridGround::Cityblock => t.abs(),
         };
-        let axis_costs = dims
+        let by_distance = dims
             .iter()
             .zip(spacing)
-            .map(|(&d, &s)| {
-                (0..d * d)
-                    .map(|k| term(s * ((k / d) as f64 - (k % d) as f64)))
-                    .collect()
-            })
+            .map(|(&d, &s)| (0..d).map(|t| term(s * t as f64)).collect())
             .collect();
         let grid = Self {
             dims: dims.to_vec(),
             spacing: spacing.to_vec(),
             ground,
-            axis_costs,
+            by_distance,
             cells,
         };
         if grid.range().max > super::LARGEST {
@@ -105,10 +102,17 @@ impl GridCost {
         self.ground
     }
 
-    /// The cost along axis `k`, `dims[k]` × `dims[k]` row-major: the full cost is the sum of these.
+    /// The cost along axis `k` of two cells at each distance 0..`dims[k]`: the full cost is the sum over axes.
     #[must_use]
-    pub fn axis_cost(&self, k: usize) -> &[f64] {
-        &self.axis_costs[k]
+    pub fn by_distance(&self, k: usize) -> &[f64] {
+        &self.by_distance[k]
+    }
+
+    /// The cost along axis `k`, `dims[k]` × `dims[k]` row-major.
+    #[must_use]
+    pub fn axis_cost(&self, k: usize) -> Vec<f64> {
+        let (d, c) = (self.dims[k], self.by_distance(k));
+        (0..d * d).map(|e| c[(e / d).abs_diff(e % d)]).collect()
     }
 }
 
@@ -126,11 +130,16 @@ impl Cost for GridCost {
         for (k, &d) in self.dims.iter().enumerate() {
             below /= d;
             let at = (i / below) % d;
-            let axis = &self.axis_costs[k][at * d..(at + 1) * d];
+            let axis = &self.by_distance[k];
             for p in (0..filled).rev() {
                 let partial = out[p];
-                for (q, &c) in axis.iter().enumerate().rev() {
-                    out[p * d + q] = partial + c;
+                // Cells after this one, nearest last, then those before it.
+                let (before, after) = out[p * d..(p + 1) * d].split_at_mut(at);
+                for (out, &c) in after.iter_mut().zip(axis).rev() {
+                    *out = partial + c;
+                }
+                for (out, &c) in before.iter_mut().rev().zip(&axis[1..]) {
+                    *out = partial + c;
                 }
             }
             filled *= d;
@@ -156,14 +165,14 @@ impl Cost for GridCost {
         let mut total = 0.0;
         for (k, &d) in self.dims.iter().enumerate() {
             below /= d;
-            total += self.axis_costs[k][(i / below) % d * d + (j / below) % d];
+            total += self.by_distance[k][((i / below) % d).abs_diff((j / below) % d)];
         }
         total
     }
 
     fn range(&self) -> CostRange {
         let max = self
-            .axis_costs
+            .by_distance
             .iter()
             .map(|axis| axis.iter().fold(0.0, |s: f64, &c| s.max(c)));
         CostRange {

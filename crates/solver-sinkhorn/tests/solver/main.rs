@@ -4,5 +4,6 @@
 mod batch;
 mod common;
 mod fuzz;
+mod grid;
 mod narrow;
 mod reference;

@@ -115,6 +115,7 @@ pub(super) fn all(
     }
     if wanted.problem("", case::SCALE) {
         ring.shared_cost(if quick { 256 } else { 1024 })?;
+        ring.shared_grid(if quick { 256 } else { 1024 })?;
         ring.many_small(if quick { 128 } else { 512 })?;
     }
     Ok(ring.rows)

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use kantorovich::{Batch, Context, DenseCost, Measure, Options, PointCost, Problem, Reg};
+use kantorovich::{
+    Batch, Context, Cost, DenseCost, GridCost, GridGround, Measure, Options, PointCost, Problem,
+    Reg,
+};
 use ot_compare::case;
 use serde_json::json;
 
@@ -86,6 +89,66 @@ impl Ring<'_> {
                 );
                 self.finish(row);
             }
+        }
+        Ok(())
+    }
+
+    /// One source against many targets on a grid, axis by axis, against NumPy's products axis by axis.
+    pub(super) fn shared_grid(&mut self, columns: usize) -> Result<(), Failure> {
+        if !self.has("sinkhorn") {
+            return Ok(());
+        }
+        self.worker.forget()?;
+        let side = 28;
+        let n = side * side;
+        let grid = GridCost::new(&[side, side], GridGround::SqEuclidean)?;
+        let reg = 1e-2 * grid.range().max;
+        let weights: Vec<Vec<f64>> = (0..=columns).map(|k| random_weights(n, k as u64)).collect();
+        let by_column: Vec<f64> = (0..n)
+            .flat_map(|i| weights[1..].iter().map(move |w| w[i]))
+            .collect();
+        let files = json!({
+            "a": self.put("grid-a", &[n], &weights[0])?,
+            "b": self.put("grid-b", &[n, columns], &by_column)?,
+        });
+        let measure = |w: &Vec<f64>| Measure::new(w.clone());
+        let batch = Batch::OneToMany {
+            source: measure(&weights[0])?,
+            targets: weights[1..].iter().map(measure).collect::<Result<_, _>>()?,
+            cost: Arc::new(grid),
+        };
+        let context = one_thread()?;
+        let registry = self.registry;
+        for precision in ["f64", "f32"] {
+            (self.tell)(&format!(
+                "sinkhorn · {side}×{side} grid × {columns} · NumPy {precision}"
+            ));
+            let duel = Duel {
+                goal: "28×28 grid, separable, per iteration",
+                case: format!("{n} cells × {columns} targets"),
+                ours: "sinkhorn, grid, batch".to_owned(),
+                peer: format!("NumPy, axis by axis, {precision}"),
+                must: None,
+                aim: None,
+            };
+            let worker = &mut *self.worker;
+            let job = |iterations: u64| {
+                let call = json!({
+                    "op": "separable", "reg": reg, "iterations": iterations, "columns": columns,
+                    "side": side, "dtype": precision,
+                });
+                with(&files, call)
+            };
+            let row = duel.fight(
+                &mut || {
+                    per_iteration(5, 25, &mut |iterations| {
+                        let solver = sinkhorn(registry, reg, iterations, None)?;
+                        solve_batch(solver.as_ref(), &batch, &context)
+                    })
+                },
+                &mut || per_iteration(5, 25, &mut |k| worker.call(&job(k))),
+            );
+            self.finish(row);
         }
         Ok(())
     }
