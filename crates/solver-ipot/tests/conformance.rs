@@ -1,0 +1,34 @@
+//! The contracts that all solvers share, for both schedules.
+
+use solver_api::conformance::{Expect, run};
+use solver_api::{Capability, Factory, Options};
+use solver_ipot::IpotFactory;
+
+const CAPABILITIES: [Capability; 6] = [
+    Capability::Balanced,
+    Capability::Exact,
+    Capability::ForbiddenPairs,
+    Capability::WarmStart,
+    Capability::Interruptible,
+    Capability::Deterministic,
+];
+
+#[test]
+fn accelerated() {
+    run(
+        |options| IpotFactory.build(options),
+        &Expect::new().capabilities(&CAPABILITIES).tol(1e-11),
+    );
+}
+
+#[test]
+fn printed() {
+    let mut options = Options::default();
+    for (key, value) in [("schedule", "printed"), ("plan", "sparse")] {
+        options.set.insert(key.into(), value.into());
+    }
+    run(
+        |options| IpotFactory.build(options),
+        &Expect::new().capabilities(&CAPABILITIES).options(options).tol(1e-11).max_size(24),
+    );
+}
