@@ -13,6 +13,7 @@ use crate::checkpoint::{Reader, Writer};
 use crate::instance::Instance;
 use crate::monitor::{Gibbs, Monitor};
 use crate::newton::{Inner, Newton};
+use crate::settings::PlanKind;
 
 /// The first ε of a cold start, relative to the spread.
 const FIRST: f64 = 0.02;
@@ -21,13 +22,11 @@ const LAST: f64 = 2e-9;
 /// Brackets are looked at from this ε on; above, plans are far from vertices.
 const LOOK: f64 = 5e-3;
 /// The first factor by which ε falls, the smallest and the largest.
-const STEP: (f64, f64, f64) = (0.25, 0.08, 0.7);
+const STEP: (f64, f64, f64) = (0.25, 0.08, 0.9);
 /// Marginal errors of levels: far from the end, and where brackets are looked at.
 const TARGET: (f64, f64) = (1e-2, 1e-4);
 /// Iterations of a level.
 const LIMIT: u64 = 40;
-/// A prediction whose marginal error is larger is taken back if ε can fall by less.
-const LOST: f64 = 0.7;
 /// Up to this many iterations make an easy level; more than `HARD` a hard one.
 const EASY: u64 = 2;
 const HARD: u64 = 6;
@@ -45,6 +44,8 @@ pub(crate) struct Path {
     from_eps: f64,
     from: Vec<f64>,
     slope: Vec<f64>,
+    /// Whether it began at given potentials, and so may have to begin again.
+    warm: bool,
 }
 
 impl Path {
@@ -59,6 +60,7 @@ impl Path {
             from_eps: 0.0,
             from: vec![0.0; m],
             slope: vec![0.0; m],
+            warm: false,
         };
         let Some(warm) = warm else { return path };
         let mut newton = Newton::new(instance);
@@ -66,6 +68,7 @@ impl Path {
         while eps > LAST && newton.error(instance, &warm, eps) <= WARM {
             path.eps = eps;
             path.g.copy_from_slice(&warm);
+            path.warm = true;
             eps *= STEP.0;
         }
         path
@@ -73,6 +76,7 @@ impl Path {
 
     pub(crate) fn write(&self, to: &mut Writer) {
         to.count(self.iterations);
+        to.count(u64::from(self.warm));
         to.numbers(&[self.eps, self.step, self.from_eps]);
         to.numbers(&self.g);
         to.numbers(&self.from);
@@ -81,6 +85,7 @@ impl Path {
 
     pub(crate) fn read(from: &mut Reader<'_>, m: usize) -> Option<Self> {
         let iterations = from.count()?;
+        let warm = from.count()? == 1;
         let head = from.numbers(3)?;
         Some(Self {
             iterations,
@@ -90,7 +95,14 @@ impl Path {
             g: from.numbers(m)?,
             from: from.numbers(m)?,
             slope: from.numbers(m)?,
+            warm,
         })
+    }
+
+    /// Given potentials were of no use.
+    fn begin_again(&mut self, instance: &Instance, beta: f64, iterations: u64) {
+        *self = Self::new(instance, beta, None);
+        self.iterations = iterations;
     }
 
     /// The next level: from the tangent of the last one.
@@ -116,28 +128,40 @@ pub(crate) struct Ended {
 /// Walks on until the bracket is as narrow as asked for. `path` is left at the start of the level it ended in.
 pub(crate) fn run(
     path: &mut Path,
+    beta: f64,
     bracket: &mut Bracket,
     monitor: &mut Monitor<'_>,
 ) -> Result<Ended, Error> {
     let instance = monitor.instance;
     let mut inner = Newton::new(instance);
     let mut g = path.g.clone();
+    // A vertex is found from afar; a plan of the iteration itself must have the marginals.
+    let near = match monitor.settings.plan() {
+        PlanKind::Sparse => TARGET.1,
+        _ => TARGET.1.min(0.1 * monitor.settings.tol),
+    };
     loop {
         g.copy_from_slice(&path.g);
         let left = monitor.left(path.iterations);
-        let target = if path.eps > LOOK { TARGET.0 } else { TARGET.1 };
+        let target = if path.eps > LOOK { TARGET.0 } else { near };
         let mut told = None;
         let level = inner.level(instance, &mut g, path.eps, target, LIMIT.min(left), &mut || {
             told = monitor.context.interrupted();
             told.is_some()
         });
         let iterations = path.iterations + level.iterations;
+        if std::env::var_os("IPOT_TRACE").is_some() { eprintln!("eps {:.2e} step {:.3} first {:.1e} -> {:.1e} in {}", path.eps, path.step, level.first, level.error, level.iterations); }
         let out = told.or((level.iterations >= left).then_some(Termination::IterationLimit));
-        let lost = level.first > LOST && level.error > TARGET.0;
+        let lost = level.error > TARGET.0;
         if lost && out.is_none() && path.from_eps > 0.0 && path.step < STEP.2 {
+            // Too far: from the same tangent again, with a shorter step.
             path.iterations = iterations;
             path.step = path.step.sqrt().min(STEP.2);
             path.predict();
+            continue;
+        }
+        if path.warm && path.from_eps == 0.0 && level.error > TARGET.0 && out.is_none() {
+            path.begin_again(instance, beta, iterations);
             continue;
         }
         if path.eps <= LOOK || out.is_some() {
@@ -145,9 +169,16 @@ pub(crate) fn run(
             bracket.check(monitor.problem, instance, passes, list, f, &g)?;
             let own = Gibbs { f, g: &g, eps: path.eps };
             let mut end = monitor.check(iterations, bracket, own)?;
+        if std::env::var_os("IPOT_TRACE").is_some() { eprintln!("   gap {:.2e} lower {} upper {}", bracket.gap(), bracket.lower, bracket.upper); }
             if end != Some(Termination::Converged) {
-                let last = (path.eps <= LAST).then_some(Termination::Stalled);
-                end = out.or(end).or(last);
+                end = out.or(end);
+                if end.is_none() && path.eps <= LAST {
+                    if path.warm {
+                        path.begin_again(instance, beta, iterations);
+                        continue;
+                    }
+                    end = Some(Termination::Stalled);
+                }
             }
             if let Some(termination) = end {
                 let f = f.to_vec();

@@ -79,7 +79,7 @@ impl Ipot {
             history: Vec::new(),
         };
         let ended = match &mut state {
-            State::Accelerated(path) => accelerated::run(path, &mut bracket, &mut monitor)?,
+            State::Accelerated(path) => accelerated::run(path, beta, &mut bracket, &mut monitor)?,
             State::Printed(scalings) => printed::run(scalings, beta, &mut bracket, &mut monitor)?,
         };
         let solution = self.finish(ended, &bracket, monitor)?;
