@@ -10,7 +10,8 @@ use solver_ipot::{Ipot, Settings};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let number = |k: usize, default: usize| args.get(k).and_then(|s| s.parse().ok()).unwrap_or(default);
+    let number =
+        |k: usize, default: usize| args.get(k).and_then(|s| s.parse().ok()).unwrap_or(default);
     let (n, d) = (number(0, 1000), number(1, 2));
     let random = args.get(2).is_some_and(|s| s == "random");
     let mut rng = Pcg64::seed_from_u64(number(3, 1) as u64);

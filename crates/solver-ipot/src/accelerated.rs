@@ -145,12 +145,18 @@ pub(crate) fn run(
         let left = monitor.left(path.iterations);
         let target = if path.eps > LOOK { TARGET.0 } else { near };
         let mut told = None;
-        let level = inner.level(instance, &mut g, path.eps, target, LIMIT.min(left), &mut || {
-            told = monitor.context.interrupted();
-            told.is_some()
-        });
+        let level = inner.level(
+            instance,
+            &mut g,
+            path.eps,
+            target,
+            LIMIT.min(left),
+            &mut || {
+                told = monitor.context.interrupted();
+                told.is_some()
+            },
+        );
         let iterations = path.iterations + level.iterations;
-        if std::env::var_os("IPOT_TRACE").is_some() { eprintln!("eps {:.2e} step {:.3} first {:.1e} -> {:.1e} in {}", path.eps, path.step, level.first, level.error, level.iterations); }
         let out = told.or((level.iterations >= left).then_some(Termination::IterationLimit));
         let lost = level.error > TARGET.0;
         if lost && out.is_none() && path.from_eps > 0.0 && path.step < STEP.2 {
@@ -167,9 +173,12 @@ pub(crate) fn run(
         if path.eps <= LOOK || out.is_some() {
             let (list, f, passes) = inner.parts();
             bracket.check(monitor.problem, instance, passes, list, f, &g)?;
-            let own = Gibbs { f, g: &g, eps: path.eps };
+            let own = Gibbs {
+                f,
+                g: &g,
+                eps: path.eps,
+            };
             let mut end = monitor.check(iterations, bracket, own)?;
-        if std::env::var_os("IPOT_TRACE").is_some() { eprintln!("   gap {:.2e} lower {} upper {}", bracket.gap(), bracket.lower, bracket.upper); }
             if end != Some(Termination::Converged) {
                 end = out.or(end);
                 if end.is_none() && path.eps <= LAST {
@@ -182,7 +191,13 @@ pub(crate) fn run(
             }
             if let Some(termination) = end {
                 let f = f.to_vec();
-                return Ok(Ended { termination, iterations, f, g, eps: path.eps });
+                return Ok(Ended {
+                    termination,
+                    iterations,
+                    f,
+                    g,
+                    eps: path.eps,
+                });
             }
         }
         inner.slope(instance, &g, path.eps, &mut path.slope);

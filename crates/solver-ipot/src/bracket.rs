@@ -50,9 +50,8 @@ impl Bracket {
         let (n, m) = instance.shape();
         self.collect(list, n, m);
         self.make_feasible(problem, instance)?;
-        self.entries.sort_unstable_by(|x, y| {
-            y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)).then(x.2.cmp(&y.2))
-        });
+        self.entries
+            .sort_unstable_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)).then(x.2.cmp(&y.2)));
         self.forest.clear(n, m);
         for &(mass, i, j) in &self.entries {
             let (i, j) = (i as usize, j as usize);
@@ -67,7 +66,8 @@ impl Bracket {
             self.trial.clear();
             self.trial.extend_from_slice(g);
             let (tied, trial) = (&mut self.tied, &mut self.trial);
-            self.forest.tighten(&instance.a, &instance.b, cut, tied, trial, &mut self.tight);
+            self.forest
+                .tighten(&instance.a, &instance.b, cut, tied, trial, &mut self.tight);
             passes.hard(instance, trial, tied);
             let value = |p: &[f64], w: &[f64]| p.iter().zip(w).map(|(p, w)| p * w).sum::<f64>();
             let lower = value(tied, &instance.a) + value(trial, &instance.b);
@@ -88,7 +88,8 @@ impl Bracket {
         self.entries.clear();
         for i in 0..n {
             let (cols, mass) = list.row(i);
-            self.entries.extend(cols.iter().zip(mass).map(|(&j, &p)| (p, i as u32, j)));
+            self.entries
+                .extend(cols.iter().zip(mass).map(|(&j, &p)| (p, i as u32, j)));
         }
         let most = ENTRIES * (n + m);
         if self.entries.len() > most {
@@ -134,16 +135,34 @@ impl Bracket {
                 rest[i] -= mass;
                 rest[n + j] -= mass;
             }
-            if rest[i] <= rest[n + j] { i += 1 } else { j += 1 }
+            if rest[i] <= rest[n + j] {
+                i += 1
+            } else {
+                j += 1
+            }
         }
         Ok(())
     }
 
-    fn make_feasible_masked(&mut self, problem: &Problem, instance: &Instance) -> Result<(), Error> {
+    fn make_feasible_masked(
+        &mut self,
+        problem: &Problem,
+        instance: &Instance,
+    ) -> Result<(), Error> {
         let mass = problem.mass();
         let (n, m) = problem.shape();
-        let wide = |&(p, i, j): &(f64, u32, u32)| (instance.rows[i as usize], instance.cols[j as usize], p * mass);
-        let plan = Plan::from(SparsePlan::from_triples(n, m, self.entries.iter().map(wide).collect())?);
+        let wide = |&(p, i, j): &(f64, u32, u32)| {
+            (
+                instance.rows[i as usize],
+                instance.cols[j as usize],
+                p * mass,
+            )
+        };
+        let plan = Plan::from(SparsePlan::from_triples(
+            n,
+            m,
+            self.entries.iter().map(wide).collect(),
+        )?);
         let rounded = round(problem, &plan);
         debug_assert!(!matches!(rounded.remainder, Remainder::RankOne { .. }));
         let rounded = rounded.to_sparse(&plan)?;
@@ -165,7 +184,10 @@ impl Bracket {
     pub(crate) fn plan(&self, problem: &Problem, instance: &Instance) -> Result<SparsePlan, Error> {
         let mass = problem.mass();
         let weight = |i: usize, j: usize| instance.a[i].min(instance.b[j]);
-        let kept = self.forest.edges().filter(|&(i, j, p)| p > EMPTY * weight(i, j));
+        let kept = self
+            .forest
+            .edges()
+            .filter(|&(i, j, p)| p > EMPTY * weight(i, j));
         let triples = kept.map(|(i, j, p)| (instance.rows[i], instance.cols[j], p * mass));
         let (n, m) = problem.shape();
         SparsePlan::from_triples(n, m, triples.collect())

@@ -2,11 +2,11 @@
 
 use solver_api::{Checkpoint, Error, Problem};
 
+use crate::NAME;
 use crate::accelerated::Path;
 use crate::instance::Instance;
 use crate::printed::Scalings;
 use crate::settings::{Schedule, Settings};
-use crate::NAME;
 
 /// Changes with the layout.
 const VERSION: u64 = 1;
@@ -41,7 +41,11 @@ impl State {
     ) -> Result<Self, Error> {
         let refuse = |rule: &str| {
             let (n, m) = problem.shape();
-            Err(Error::setting("checkpoint", format!("of `{}` for {n}×{m}", checkpoint.solver()), rule))
+            Err(Error::setting(
+                "checkpoint",
+                format!("of `{}` for {n}×{m}", checkpoint.solver()),
+                rule,
+            ))
         };
         if checkpoint.solver() != NAME {
             return refuse("must be one of `ipot`");
@@ -73,11 +77,19 @@ fn fingerprint(instance: &Instance, settings: &Settings, beta: f64) -> u64 {
         Schedule::Accelerated => 0,
         Schedule::Printed => settings.inner,
     };
-    for count in [schedule, instance.rows.len() as u64, instance.cols.len() as u64] {
+    for count in [
+        schedule,
+        instance.rows.len() as u64,
+        instance.cols.len() as u64,
+    ] {
         take(count);
     }
     take(beta.to_bits());
-    let numbers = instance.a.iter().chain(&instance.b).chain(instance.cost.iter());
+    let numbers = instance
+        .a
+        .iter()
+        .chain(&instance.b)
+        .chain(instance.cost.iter());
     numbers.for_each(|x| take(x.to_bits()));
     hash
 }

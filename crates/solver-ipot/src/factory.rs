@@ -41,7 +41,11 @@ impl Factory for IpotFactory {
                 defaults.max_iter.to_string(),
                 "proximal iterations, or passes of the accelerated schedule",
             ),
-            setting("schedule", "accelerated".to_owned(), "accelerated, or printed: algorithm 1"),
+            setting(
+                "schedule",
+                "accelerated".to_owned(),
+                "accelerated, or printed: algorithm 1",
+            ),
             setting(
                 "inner",
                 defaults.inner.to_string(),
@@ -115,7 +119,10 @@ mod tests {
             said("plan", "thin").as_deref(),
             Some("`plan` = thin: must be sparse, dense or implicit")
         );
-        assert_eq!(said("inner", "0").as_deref(), Some("`inner` = 0: must be at least 1"));
+        assert_eq!(
+            said("inner", "0").as_deref(),
+            Some("`inner` = 0: must be at least 1")
+        );
         assert!(said("seed", "1").is_some());
     }
 }

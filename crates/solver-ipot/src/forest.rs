@@ -116,7 +116,11 @@ impl Forest {
             while node != top {
                 let k = node as usize;
                 let gains = falls(self, node, from_u) != more;
-                self.flow[k] = if gains { self.flow[k] + theta } else { (self.flow[k] - theta).max(0.0) };
+                self.flow[k] = if gains {
+                    self.flow[k] + theta
+                } else {
+                    (self.flow[k] - theta).max(0.0)
+                };
                 node = self.parent[k];
             }
         }
@@ -164,10 +168,15 @@ impl Forest {
 
     /// Every edge once: (source, target, mass).
     pub(crate) fn edges(&self) -> impl Iterator<Item = (usize, usize, f64)> + '_ {
-        (0..self.parent.len()).filter(|&k| self.parent[k] != NONE).map(|k| {
-            let (low, high) = (k.min(self.parent[k] as usize), k.max(self.parent[k] as usize));
-            (low, high - self.sources, self.flow[k])
-        })
+        (0..self.parent.len())
+            .filter(|&k| self.parent[k] != NONE)
+            .map(|k| {
+                let (low, high) = (
+                    k.min(self.parent[k] as usize),
+                    k.max(self.parent[k] as usize),
+                );
+                (low, high - self.sources, self.flow[k])
+            })
     }
 
     /// ⟨P, C⟩ of the edges.
@@ -209,7 +218,15 @@ impl Forest {
     /// Potentials that are tight on the edges, as near to the given ones as that allows: each tree is shifted to the
     /// same mean difference on both sides. Edges that carry less than `cut` of the smaller of their weights tie
     /// nothing: what they may be off by costs less than a wrong tie. Call after [`Forest::settle`].
-    pub(crate) fn tighten(&mut self, a: &[f64], b: &[f64], cut: f64, f: &mut [f64], g: &mut [f64], work: &mut Tight) {
+    pub(crate) fn tighten(
+        &mut self,
+        a: &[f64],
+        b: &[f64],
+        cut: f64,
+        f: &mut [f64],
+        g: &mut [f64],
+        work: &mut Tight,
+    ) {
         let nodes = self.parent.len();
         let weight = |k: usize| if k < a.len() { a[k] } else { b[k - a.len()] };
         work.potential.clear();

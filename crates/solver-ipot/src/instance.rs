@@ -21,6 +21,8 @@ pub(crate) struct Instance {
     pub(crate) low: f64,
     /// 1 where all costs are alike.
     pub(crate) spread: f64,
+    /// Whether all costs are alike.
+    flat: bool,
     /// Whether some pairs are forbidden.
     pub(crate) masked: bool,
 }
@@ -31,13 +33,24 @@ impl Instance {
         let (a, b) = (problem.a().weights(), problem.b().weights());
         let range = problem.cost().range();
         let mut one = Self {
-            low: if range.min.is_finite() { range.min } else { 0.0 },
-            spread: if range.spread() > 0.0 { range.spread() } else { 1.0 },
+            low: if range.min.is_finite() {
+                range.min
+            } else {
+                0.0
+            },
+            spread: if range.spread() > 0.0 {
+                range.spread()
+            } else {
+                1.0
+            },
+            flat: range.spread() == 0.0,
             masked: range.forbidden > 0,
             ..Self::default()
         };
         let positive = |w: &[f64]| -> Vec<u32> {
-            (0..w.len() as u32).filter(|&k| w[k as usize] > 0.0).collect()
+            (0..w.len() as u32)
+                .filter(|&k| w[k as usize] > 0.0)
+                .collect()
         };
         (one.rows, one.cols) = (positive(a), positive(b));
         one.read(problem)?;
@@ -54,12 +67,14 @@ impl Instance {
     fn read(&mut self, problem: &Problem) -> Result<(), Error> {
         let (n, m) = (self.rows.len(), self.cols.len());
         let bytes = n.saturating_mul(m).saturating_mul(size_of::<f64>());
-        self.cost.reset(n.saturating_mul(m)).map_err(|_| Error::TooLarge {
-            solver: NAME.to_owned(),
-            what: format!("the cost of {n}×{m} entries"),
-            bytes: bytes as u64,
-            limit: isize::MAX as u64,
-        })?;
+        self.cost
+            .reset(n.saturating_mul(m))
+            .map_err(|_| Error::TooLarge {
+                solver: NAME.to_owned(),
+                what: format!("the cost of {n}×{m} entries"),
+                bytes: bytes as u64,
+                limit: isize::MAX as u64,
+            })?;
         let cost = problem.cost();
         let all = m == cost.shape().1;
         let mut scratch = vec![0.0; cost.shape().1];
@@ -68,10 +83,14 @@ impl Instance {
         for (out, &i) in self.cost.chunks_exact_mut(m.max(1)).zip(&self.rows) {
             let row = row_of(cost, i as usize, &mut scratch);
             if all {
-                out.iter_mut().zip(row).for_each(|(o, c)| *o = (c - low) / spread);
+                out.iter_mut()
+                    .zip(row)
+                    .for_each(|(o, c)| *o = (c - low) / spread);
             } else {
                 let picked = self.cols.iter().map(|&j| row[j as usize]);
-                out.iter_mut().zip(picked).for_each(|(o, c)| *o = (c - low) / spread);
+                out.iter_mut()
+                    .zip(picked)
+                    .for_each(|(o, c)| *o = (c - low) / spread);
             }
         }
         Ok(())
@@ -118,12 +137,21 @@ impl Instance {
 
     /// Potentials of the problem from those of the instance: f⊕g ≤ C there is f⊕g ≤ (C − low)/spread here.
     pub(crate) fn to_caller(&self, shape: (usize, usize), f: &[f64], g: &[f64]) -> Potentials {
+        self.widened(shape, f, g, self.spread)
+    }
+
+    /// The same for feasible potentials: where all costs are alike the best ones are known without rounding.
+    pub(crate) fn feasible(&self, shape: (usize, usize), f: &[f64], g: &[f64]) -> Potentials {
+        self.widened(shape, f, g, if self.flat { 0.0 } else { self.spread })
+    }
+
+    fn widened(&self, shape: (usize, usize), f: &[f64], g: &[f64], unit: f64) -> Potentials {
         let (mut wide_f, mut wide_g) = (vec![0.0; shape.0], vec![0.0; shape.1]);
         for (&i, f) in self.rows.iter().zip(f) {
-            wide_f[i as usize] = f * self.spread + self.low;
+            wide_f[i as usize] = f * unit + self.low;
         }
         for (&j, g) in self.cols.iter().zip(g) {
-            wide_g[j as usize] = g * self.spread;
+            wide_g[j as usize] = g * unit;
         }
         Potentials::new(wide_f, wide_g)
     }
@@ -132,7 +160,12 @@ impl Instance {
     /// number, or so large that costs are rounding beside it.
     pub(crate) fn from_caller(&self, potentials: &Potentials) -> Option<Vec<f64>> {
         let g = |j: &u32| potentials.g[*j as usize] / self.spread;
-        let mean = self.cols.iter().zip(&self.b).map(|(j, b)| g(j) * b).sum::<f64>();
+        let mean = self
+            .cols
+            .iter()
+            .zip(&self.b)
+            .map(|(j, b)| g(j) * b)
+            .sum::<f64>();
         let g: Vec<f64> = self.cols.iter().map(|j| g(j) - mean).collect();
         g.iter().all(|g| g.abs() < 1e6).then_some(g)
     }

@@ -74,11 +74,20 @@ impl Laplacian {
 
     /// The maximum spanning forest, by Kruskal, in an order from its roots.
     fn span(&mut self, list: &List, nodes: usize) {
-        let Kruskal { edges, set, first, links } = &mut self.kruskal;
+        let Kruskal {
+            edges,
+            set,
+            first,
+            links,
+        } = &mut self.kruskal;
         edges.clear();
         for i in 0..self.n {
             let (cols, mass) = list.row(i);
-            edges.extend(cols.iter().zip(mass).map(|(&j, &p)| (p, i as u32, self.n as u32 + j)));
+            edges.extend(
+                cols.iter()
+                    .zip(mass)
+                    .map(|(&j, &p)| (p, i as u32, self.n as u32 + j)),
+            );
         }
         edges.sort_unstable_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)).then(x.2.cmp(&y.2)));
         set.clear();
@@ -125,7 +134,10 @@ impl Laplacian {
                     link = following;
                 }
             }
-            let grounded: f64 = self.order[begun..].iter().map(|&k| self.diagonal[k as usize]).sum();
+            let grounded: f64 = self.order[begun..]
+                .iter()
+                .map(|&k| self.diagonal[k as usize])
+                .sum();
             self.weight[start as usize] = GROUND * grounded;
         }
     }
@@ -142,7 +154,11 @@ impl Laplacian {
             }
             for &node in &self.order {
                 let (k, parent) = (node as usize, self.parent[node as usize]);
-                let above = if parent == NONE { 0.0 } else { self.z[parent as usize] };
+                let above = if parent == NONE {
+                    0.0
+                } else {
+                    self.z[parent as usize]
+                };
                 self.z[k] = above + self.z[k] / self.weight[k];
             }
         } else {
@@ -222,7 +238,12 @@ fn root(set: &mut [u32], mut node: u32) -> u32 {
 fn dot(x: &[f64], y: &[f64]) -> f64 {
     let mut lanes = [0.0; 4];
     let (xs, ys) = (x.chunks_exact(4), y.chunks_exact(4));
-    let rest: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| x * y).sum();
+    let rest: f64 = xs
+        .remainder()
+        .iter()
+        .zip(ys.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
     for (x, y) in xs.zip(ys) {
         for k in 0..4 {
             lanes[k] += x[k] * y[k];

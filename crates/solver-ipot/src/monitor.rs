@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use solver_api::{
-    Certificate, Certify, Check, Context, DensePlan, Error, ImplicitPlan, Plan, Potentials, Problem,
-    Progress, Termination, certify,
+    Certificate, Certify, Check, Context, DensePlan, Error, ImplicitPlan, Plan, Potentials,
+    Problem, Progress, Termination, certify,
 };
 
 use crate::bracket::Bracket;
@@ -49,14 +49,20 @@ impl Monitor<'_> {
         if error <= tol && self.settings.plan() != PlanKind::Sparse {
             let plan = self.plan(own)?;
             let potentials = self.potentials(bracket);
-            error = certify(self.problem, &plan, &potentials).relative_gap(self.problem).max(0.0);
+            error = certify(self.problem, &plan, &potentials)
+                .relative_gap(self.problem)
+                .max(0.0);
         }
         if !(error >= 0.0) {
             error = f64::INFINITY;
         }
         let elapsed = self.started.elapsed();
         if self.context.keep_history {
-            self.history.push(Check { iteration, error, elapsed });
+            self.history.push(Check {
+                iteration,
+                error,
+                elapsed,
+            });
         }
         let shown = self.context.certify == Certify::EveryCheck && self.context.is_observed();
         let told = self.context.check(&Progress {
@@ -67,7 +73,11 @@ impl Monitor<'_> {
             certificate: shown.then(|| self.certificate(bracket)),
             elapsed,
         });
-        Ok(if error <= tol { Some(Termination::Converged) } else { told })
+        Ok(if error <= tol {
+            Some(Termination::Converged)
+        } else {
+            told
+        })
     }
 
     /// The bracket in the caller's units.
@@ -75,20 +85,25 @@ impl Monitor<'_> {
         let mass = self.problem.mass();
         let (low, spread) = (self.instance.low, self.instance.spread);
         let lift = |value: f64| mass * (value * spread + low);
-        Certificate { lower: lift(bracket.lower), upper: lift(bracket.upper) }
-            .ordered(|| self.potentials(bracket).terms(self.problem))
+        Certificate {
+            lower: lift(bracket.lower),
+            upper: lift(bracket.upper),
+        }
+        .ordered(|| self.potentials(bracket).terms(self.problem))
     }
 
     /// Potentials that are feasible up to rounding, in the caller's units.
     pub(crate) fn potentials(&self, bracket: &Bracket) -> Potentials {
-        self.instance.to_caller(self.problem.shape(), &bracket.f, &bracket.g)
+        self.instance
+            .feasible(self.problem.shape(), &bracket.f, &bracket.g)
     }
 
     /// The plan `own` in the caller's units, implicit if that is asked for and its ε can be divided by.
     pub(crate) fn plan(&self, own: Gibbs<'_>) -> Result<Plan, Error> {
         let (problem, instance) = (self.problem, self.instance);
         let reg = own.eps * instance.spread;
-        if self.settings.plan() == PlanKind::Implicit && reg.is_normal() && (1.0 / reg).is_finite() {
+        if self.settings.plan() == PlanKind::Implicit && reg.is_normal() && (1.0 / reg).is_finite()
+        {
             let wide = instance.to_caller(problem.shape(), own.f, own.g);
             let mass = problem.mass();
             let plan = ImplicitPlan::new(

@@ -88,9 +88,15 @@ impl Newton {
     /// The plan of g: dual value and error.
     fn look(&mut self, instance: &Instance, g: &[f64], eps: f64) -> (f64, f64) {
         let list = Some((&mut self.list, KEEP));
-        self.passes.soft(instance, g, eps, &mut self.f, &mut self.received, list);
+        self.passes
+            .soft(instance, g, eps, &mut self.f, &mut self.received, list);
         let paired = |p: &[f64], w: &[f64]| p.iter().zip(w).map(|(p, w)| p * w).sum::<f64>();
-        let error = self.received.iter().zip(&instance.b).map(|(c, b)| (c - b).abs()).sum();
+        let error = self
+            .received
+            .iter()
+            .zip(&instance.b)
+            .map(|(c, b)| (c - b).abs())
+            .sum();
         (paired(&self.f, &instance.a) + paired(g, &instance.b), error)
     }
 
@@ -108,7 +114,11 @@ impl Newton {
         }
         for (j, g) in g.iter_mut().enumerate() {
             let c = self.received[j];
-            *g = if lost(c) { self.trial[j] } else { *g + eps * (instance.b[j] / c).ln() };
+            *g = if lost(c) {
+                self.trial[j]
+            } else {
+                *g + eps * (instance.b[j] / c).ln()
+            };
         }
     }
 }
@@ -125,7 +135,12 @@ impl Inner for Newton {
     ) -> Level {
         let (n, m) = instance.shape();
         let (mut value, mut error) = self.look(instance, g, eps);
-        let mut level = Level { error, iterations: 0, first: error, stopped: false };
+        let mut level = Level {
+            error,
+            iterations: 0,
+            first: error,
+            stopped: false,
+        };
         let (mut least, mut idle, mut scalings) = (f64::INFINITY, 0, 0);
         loop {
             if error < 0.9 * least {

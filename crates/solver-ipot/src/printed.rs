@@ -36,13 +36,19 @@ use crate::rows::{List, Passes};
 const SAFE: f64 = 1e-140;
 /// Entries of the plan above this share of the smaller weight are looked at by a check.
 const KEEP: f64 = 1e-9;
+/// Marginal error up to which warm potentials are any good, and the smallest ε at which they are taken up: scaling
+/// steps repair bad ones there, and would not at a smaller one.
+const WARM: f64 = 0.3;
+const WARM_LAST: f64 = 2e-3;
 /// Entries from which products are shared among threads.
 const ENTRIES_TO_SHARE: usize = 1 << 17;
 
 /// Where the iteration stands: after t iterations.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Scalings {
-    pub(crate) t: u64,
+    t: u64,
+    /// What t began at: 0, unless warm.
+    first: u64,
     /// Σ ln a and Σ ln b, relative to the weights.
     phi: Vec<f64>,
     psi: Vec<f64>,
@@ -52,25 +58,54 @@ pub(crate) struct Scalings {
 }
 
 impl Scalings {
-    /// Γ = 11ᵀ, b = 1/m; or the plan of warm potentials at ε = β.
+    /// Γ = 11ᵀ and b = 1/m. Of warm potentials only those count that iterations could have led to: as many as make the
+    /// ε at which the potentials are any good then count as done.
     pub(crate) fn new(instance: &Instance, beta: f64, warm: Option<Vec<f64>>) -> Self {
         let (n, m) = instance.shape();
-        let psi = match warm {
-            // One iteration adds −C/β: these potentials are then what a step from them is warm-started with.
-            Some(g) => g.iter().map(|g| g / beta).collect(),
-            None => instance.log_b.iter().map(|b| -b).collect(),
-        };
-        Self {
+        let mut fresh = Self {
             t: 0,
+            first: 0,
             phi: instance.a.iter().map(|a| -a.ln()).collect(),
-            psi,
+            psi: instance.log_b.iter().map(|b| -b).collect(),
             a: vec![0.0; n],
             b: vec![0.0; m],
+        };
+        let Some(warm) = warm else { return fresh };
+        let (mut passes, mut f, mut received) = (Passes::new(instance), vec![0.0; n], vec![0.0; m]);
+        let mut t = 1;
+        while beta / t as f64 >= WARM_LAST {
+            let eps = beta / t as f64;
+            passes.soft(instance, &warm, eps, &mut f, &mut received, None);
+            let off: f64 = received
+                .iter()
+                .zip(&instance.b)
+                .map(|(c, b)| (c - b).abs())
+                .sum();
+            if !(off <= WARM) {
+                break;
+            }
+            (fresh.t, fresh.first) = (t, t);
+            let scaled = |out: &mut [f64], p: &[f64], by: f64| {
+                out.iter_mut().zip(p).for_each(|(o, p)| *o = p / by)
+            };
+            scaled(&mut fresh.phi, &f, eps);
+            scaled(&mut fresh.psi, &warm, eps);
+            // Potentials that stay as they are grow by the same logarithms in every iteration.
+            scaled(&mut fresh.a, &f, beta);
+            scaled(&mut fresh.b, &warm, beta);
+            t *= 4;
         }
+        fresh
+    }
+
+    /// Iterations done.
+    fn done(&self) -> u64 {
+        self.t - self.first
     }
 
     pub(crate) fn write(&self, to: &mut Writer) {
         to.count(self.t);
+        to.count(self.first);
         for part in [&self.phi, &self.psi, &self.a, &self.b] {
             to.numbers(part);
         }
@@ -79,6 +114,7 @@ impl Scalings {
     pub(crate) fn read(from: &mut Reader<'_>, n: usize, m: usize) -> Option<Self> {
         Some(Self {
             t: from.count()?,
+            first: from.count()?,
             phi: from.numbers(n)?,
             psi: from.numbers(m)?,
             a: from.numbers(n)?,
@@ -130,18 +166,31 @@ impl Work {
     fn step(&mut self, instance: &Instance, beta: f64, inner: u64, at: &mut Scalings) {
         let eps = beta / (at.t + 1) as f64;
         let combine = |out: &mut [f64], sum: &[f64], last: &[f64]| {
-            out.iter_mut().zip(sum).zip(last).for_each(|((o, s), l)| *o = (s + l) * eps);
+            out.iter_mut()
+                .zip(sum)
+                .zip(last)
+                .for_each(|((o, s), l)| *o = (s + l) * eps);
         };
         combine(&mut self.f, &at.phi, &at.a);
         combine(&mut self.g, &at.psi, &at.b);
-        self.passes.kernel(instance, &self.f, &self.g, eps, &mut self.kernel);
+        self.passes
+            .kernel(instance, &self.f, &self.g, eps, &mut self.kernel);
         // Relative to what Q holds already: v = ν·1.
         self.v.copy_from_slice(&instance.b);
         self.u.copy_from_slice(&instance.a);
         let mut done = 0;
         while done < inner {
             let (u, s, t) = (&mut self.u, &mut self.s, &mut self.t);
-            let seen = scale_rows(&self.kernel, &self.v, &instance.a, 1.0, u, s, t, &mut self.product);
+            let seen = scale_rows(
+                &self.kernel,
+                &self.v,
+                &instance.a,
+                1.0,
+                u,
+                s,
+                t,
+                &mut self.product,
+            );
             let safe = |least: f64, largest: f64| least >= SAFE && largest <= 1.0 / SAFE;
             let column = self.t.iter().fold((f64::INFINITY, 0.0_f64), |(l, h), &t| {
                 // NaN fails the comparison below.
@@ -157,8 +206,14 @@ impl Work {
         }
         // ln a = what was inside of Q and ln(u/μ) = −ln(Q v).
         if done > 0 {
-            at.a.iter_mut().zip(&self.u).zip(&instance.a).for_each(|((l, u), a)| *l += (u / a).ln());
-            at.b.iter_mut().zip(&self.v).zip(&instance.b).for_each(|((l, v), b)| *l += (v / b).ln());
+            at.a.iter_mut()
+                .zip(&self.u)
+                .zip(&instance.a)
+                .for_each(|((l, u), a)| *l += (u / a).ln());
+            at.b.iter_mut()
+                .zip(&self.v)
+                .zip(&instance.b)
+                .for_each(|((l, v), b)| *l += (v / b).ln());
         }
         if done < inner {
             // The product that failed has left its mark on u, but v is that of the last good step, and all that counts.
@@ -175,9 +230,11 @@ impl Work {
             *g = (psi + b) * eps;
         }
         for _ in 0..steps {
-            self.passes.soft(instance, &self.g, eps, &mut self.f, &mut self.t, None);
+            self.passes
+                .soft(instance, &self.g, eps, &mut self.f, &mut self.t, None);
             self.passes.hard_columns(instance, &self.f, &mut self.g);
-            self.passes.columns(instance, &self.f, &self.g, eps, &mut self.t);
+            self.passes
+                .columns(instance, &self.f, &self.g, eps, &mut self.t);
             for (g, t) in self.g.iter_mut().zip(&self.t) {
                 *g -= eps * t.ln();
             }
@@ -194,8 +251,14 @@ impl Work {
     /// Potentials of Γ after t ≥ 1 iterations; before the first, those of one row update at β.
     fn potentials(&mut self, beta: f64, at: &Scalings) -> f64 {
         let eps = beta / at.t.max(1) as f64;
-        self.f.iter_mut().zip(&at.phi).for_each(|(f, phi)| *f = phi * eps);
-        self.g.iter_mut().zip(&at.psi).for_each(|(g, psi)| *g = psi * eps);
+        self.f
+            .iter_mut()
+            .zip(&at.phi)
+            .for_each(|(f, phi)| *f = phi * eps);
+        self.g
+            .iter_mut()
+            .zip(&at.psi)
+            .for_each(|(g, psi)| *g = psi * eps);
         eps
     }
 }
@@ -212,30 +275,50 @@ pub(crate) fn run(
     let mut soft = work.f.clone();
     let mut told = monitor.context.interrupted();
     loop {
-        let limit = monitor.left(at.t) == 0;
+        let limit = monitor.left(at.done()) == 0;
         if told.is_none() && !limit {
             work.step(instance, beta, settings.inner, at);
             told = monitor.context.interrupted();
         }
-        let limit = monitor.left(at.t) == 0;
-        if told.is_none() && !limit && at.t % settings.check_every != 0 {
+        let limit = monitor.left(at.done()) == 0;
+        if told.is_none() && !limit && at.done() % settings.check_every != 0 {
             continue;
         }
         let eps = work.potentials(beta, at);
         let list = Some((&mut work.list, KEEP));
-        work.passes.soft(instance, &work.g, eps, &mut soft, &mut work.t, list);
-        bracket.check(monitor.problem, instance, &mut work.passes, &work.list, &soft, &work.g)?;
+        work.passes
+            .soft(instance, &work.g, eps, &mut soft, &mut work.t, list);
+        bracket.check(
+            monitor.problem,
+            instance,
+            &mut work.passes,
+            &work.list,
+            &soft,
+            &work.g,
+        )?;
         if at.t == 0 {
             // Γ = 11ᵀ is no plan yet: its first row update stands in.
             work.f.copy_from_slice(&soft);
         }
-        let own = Gibbs { f: &work.f, g: &work.g, eps };
-        let mut end = monitor.check(at.t, bracket, own)?;
+        let own = Gibbs {
+            f: &work.f,
+            g: &work.g,
+            eps,
+        };
+        let mut end = monitor.check(at.done(), bracket, own)?;
         if end != Some(Termination::Converged) {
-            end = told.or(end).or(limit.then_some(Termination::IterationLimit));
+            end = told
+                .or(end)
+                .or(limit.then_some(Termination::IterationLimit));
         }
         if let Some(termination) = end {
-            return Ok(Ended { termination, iterations: at.t, f: work.f, g: work.g, eps });
+            return Ok(Ended {
+                termination,
+                iterations: at.done(),
+                f: work.f,
+                g: work.g,
+                eps,
+            });
         }
     }
 }

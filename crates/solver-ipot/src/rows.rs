@@ -58,7 +58,12 @@ pub(crate) struct Passes {
 impl Passes {
     pub(crate) fn new(instance: &Instance) -> Self {
         let (n, m) = instance.shape();
-        let size = if n.saturating_mul(m) < ENTRIES_IN_LINE { n } else { n.div_ceil(CHUNKS) }.max(1);
+        let size = if n.saturating_mul(m) < ENTRIES_IN_LINE {
+            n
+        } else {
+            n.div_ceil(CHUNKS)
+        }
+        .max(1);
         let chunks = (0..n.div_ceil(size)).map(|c| {
             let from = c * size;
             Chunk {
@@ -69,14 +74,20 @@ impl Passes {
                 ..Chunk::default()
             }
         });
-        Self { chunks: chunks.collect(), shifted: vec![0.0; m], signed: vec![0.0; m] }
+        Self {
+            chunks: chunks.collect(),
+            shifted: vec![0.0; m],
+            signed: vec![0.0; m],
+        }
     }
 
     fn each(&mut self, work: impl Fn(&mut Chunk, &[f64], &[f64]) + Sync) {
         let (shifted, signed) = (&self.shifted[..], &self.signed[..]);
         match &mut self.chunks[..] {
             [one] => work(one, shifted, signed),
-            many => many.par_iter_mut().for_each(|chunk| work(chunk, shifted, signed)),
+            many => many
+                .par_iter_mut()
+                .for_each(|chunk| work(chunk, shifted, signed)),
         }
     }
 
@@ -94,7 +105,10 @@ impl Passes {
         received: &mut [f64],
         mut list: Option<(&mut List, f64)>,
     ) {
-        for (((h, s), g), log_b) in (self.shifted.iter_mut().zip(&mut self.signed)).zip(g).zip(&instance.log_b) {
+        for (((h, s), g), log_b) in (self.shifted.iter_mut().zip(&mut self.signed))
+            .zip(g)
+            .zip(&instance.log_b)
+        {
             *h = g + eps * log_b;
             *s = -*h;
         }
@@ -109,7 +123,10 @@ impl Passes {
         }
         for chunk in &self.chunks {
             f[chunk.from..chunk.from + chunk.f.len()].copy_from_slice(&chunk.f);
-            received.iter_mut().zip(&chunk.columns).for_each(|(r, c)| *r += c);
+            received
+                .iter_mut()
+                .zip(&chunk.columns)
+                .for_each(|(r, c)| *r += c);
             if let Some((list, _)) = &mut list {
                 let mut end = list.cols.len();
                 for count in &chunk.counts {
@@ -146,7 +163,9 @@ impl Passes {
         });
         g.fill(f64::INFINITY);
         for chunk in &self.chunks {
-            g.iter_mut().zip(&chunk.columns).for_each(|(g, c)| *g = g.min(*c));
+            g.iter_mut()
+                .zip(&chunk.columns)
+                .for_each(|(g, c)| *g = g.min(*c));
         }
     }
 
@@ -171,12 +190,22 @@ impl Passes {
         });
         received.fill(0.0);
         for chunk in &self.chunks {
-            received.iter_mut().zip(&chunk.columns).for_each(|(r, c)| *r += c);
+            received
+                .iter_mut()
+                .zip(&chunk.columns)
+                .for_each(|(r, c)| *r += c);
         }
     }
 
     /// K_ij = exp((f_i + g_j − C_ij)/ε) for all pairs.
-    pub(crate) fn kernel(&mut self, instance: &Instance, f: &[f64], g: &[f64], eps: f64, k: &mut [f64]) {
+    pub(crate) fn kernel(
+        &mut self,
+        instance: &Instance,
+        f: &[f64],
+        g: &[f64],
+        eps: f64,
+        k: &mut [f64],
+    ) {
         let m = instance.shape().1.max(1);
         let rows = self.chunks.first().map_or(1, |chunk| chunk.f.len().max(1));
         let fill = |(c, block): (usize, &mut [f64])| {
@@ -199,7 +228,14 @@ fn add(out: &mut [f64], x: f64, row: &[f64]) {
 }
 
 impl Chunk {
-    fn soft(&mut self, instance: &Instance, h: &[f64], signed: &[f64], eps: f64, keep: Option<f64>) {
+    fn soft(
+        &mut self,
+        instance: &Instance,
+        h: &[f64],
+        signed: &[f64],
+        eps: f64,
+        keep: Option<f64>,
+    ) {
         self.columns.fill(0.0);
         self.counts.clear();
         self.cols.clear();

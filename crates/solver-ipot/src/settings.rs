@@ -80,7 +80,11 @@ impl Settings {
     /// Algorithm 1 as printed, with this β.
     #[must_use]
     pub fn printed(beta: Reg) -> Self {
-        Self { beta, schedule: Schedule::Printed, ..Self::default() }
+        Self {
+            beta,
+            schedule: Schedule::Printed,
+            ..Self::default()
+        }
     }
 
     /// The plan that is returned.
@@ -96,7 +100,11 @@ impl Settings {
     pub fn check(&self) -> Result<(), Error> {
         self.beta.check()?;
         if !(self.tol > 0.0 && self.tol.is_finite()) {
-            return Err(Error::setting("tol", self.tol, "must be positive and finite"));
+            return Err(Error::setting(
+                "tol",
+                self.tol,
+                "must be positive and finite",
+            ));
         }
         if self.tol < SMALLEST_TOL {
             return Err(Error::UnreachableTolerance {
@@ -157,12 +165,30 @@ mod tests {
         let good = Settings::default();
         assert!(good.check().is_ok());
         for bad in [
-            Settings { tol: f64::NAN, ..good.clone() },
-            Settings { tol: 1e-14, ..good.clone() },
-            Settings { max_iter: 0, ..good.clone() },
-            Settings { inner: 0, ..good.clone() },
-            Settings { check_every: 0, ..good.clone() },
-            Settings { beta: Reg::Absolute(0.0), ..good.clone() },
+            Settings {
+                tol: f64::NAN,
+                ..good.clone()
+            },
+            Settings {
+                tol: 1e-14,
+                ..good.clone()
+            },
+            Settings {
+                max_iter: 0,
+                ..good.clone()
+            },
+            Settings {
+                inner: 0,
+                ..good.clone()
+            },
+            Settings {
+                check_every: 0,
+                ..good.clone()
+            },
+            Settings {
+                beta: Reg::Absolute(0.0),
+                ..good.clone()
+            },
         ] {
             assert!(bad.check().is_err(), "{bad:?}");
         }
@@ -171,6 +197,9 @@ mod tests {
     #[test]
     fn the_plan_follows_the_schedule() {
         assert_eq!(Settings::default().plan(), PlanKind::Sparse);
-        assert_eq!(Settings::printed(Reg::Relative(0.1)).plan(), PlanKind::Implicit);
+        assert_eq!(
+            Settings::printed(Reg::Relative(0.1)).plan(),
+            PlanKind::Implicit
+        );
     }
 }

@@ -7,6 +7,7 @@ use solver_api::{
     check_feasible,
 };
 
+use crate::NAME;
 use crate::accelerated::{self, Ended, Path};
 use crate::bracket::Bracket;
 use crate::checkpoint::State;
@@ -14,7 +15,6 @@ use crate::instance::Instance;
 use crate::monitor::{Gibbs, Monitor};
 use crate::printed::{self, Scalings};
 use crate::settings::{PlanKind, Schedule, Settings};
-use crate::NAME;
 
 /// Inexact proximal point. See the [crate](crate) for when to choose it.
 ///
@@ -62,7 +62,10 @@ impl Ipot {
         let mut state = match &context.resume {
             Some(saved) => State::load(saved, problem, &instance, &self.settings, beta)?,
             None => {
-                let warm = context.warm_start.as_ref().and_then(|warm| instance.from_caller(warm));
+                let warm = context
+                    .warm_start
+                    .as_ref()
+                    .and_then(|warm| instance.from_caller(warm));
                 match self.settings.schedule {
                     Schedule::Accelerated => State::Accelerated(Path::new(&instance, beta, warm)),
                     Schedule::Printed => State::Printed(Scalings::new(&instance, beta, warm)),
@@ -98,7 +101,11 @@ impl Ipot {
         let problem = monitor.problem;
         let plan = match self.settings.plan() {
             PlanKind::Sparse => bracket.plan(problem, monitor.instance)?.into(),
-            _ => monitor.plan(Gibbs { f: &ended.f, g: &ended.g, eps: ended.eps })?,
+            _ => monitor.plan(Gibbs {
+                f: &ended.f,
+                g: &ended.g,
+                eps: ended.eps,
+            })?,
         };
         let outcome = Outcome {
             plan,
@@ -109,7 +116,8 @@ impl Ipot {
             history: std::mem::take(&mut monitor.history),
             certificate: None,
         };
-        let mut solution = Solution::assemble(NAME, problem, outcome, monitor.started, monitor.context);
+        let mut solution =
+            Solution::assemble(NAME, problem, outcome, monitor.started, monitor.context);
         // The certificate has the last word.
         let within = |gap: f64| gap <= self.settings.tol;
         if let Some(bracket) = &solution.certificate

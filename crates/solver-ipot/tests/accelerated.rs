@@ -29,7 +29,9 @@ fn the_optimum_of_clouds_to_1e_8_and_plans_as_sparse_as_the_exact_one() {
     for (n, m, d) in [(200, 200, 2), (150, 170, 16), (60, 300, 3)] {
         for random in [false, true] {
             let problem = clouds(n as u64 + d as u64, n, m, d, random);
-            let found = solve(&Ipot::default(), &problem).require_converged().unwrap_or_else(|e| panic!("{n}×{m}, d = {d}, random {random}: {e}"));
+            let found = solve(&Ipot::default(), &problem)
+                .require_converged()
+                .unwrap_or_else(|e| panic!("{n}×{m}, d = {d}, random {random}: {e}"));
             let exact = optimum(&problem);
             let off = (found.transport_cost - exact.transport_cost) / exact.transport_cost;
             assert!(off.abs() < 1e-8, "{n}×{m}, d = {d}: off by {off:e}");
@@ -37,11 +39,15 @@ fn the_optimum_of_clouds_to_1e_8_and_plans_as_sparse_as_the_exact_one() {
             assert!(how.source_error.max(how.target_error) < 1e-14);
             let (sparse, vertex) = (entries(&found.plan), entries(&exact.plan));
             assert!(sparse < n + m, "{sparse} entries");
-            assert!(sparse <= vertex + n / 20, "{sparse} entries, a vertex has {vertex}");
+            assert!(
+                sparse <= vertex + n / 20,
+                "{sparse} entries, a vertex has {vertex}"
+            );
             // Feasible potentials that prove it.
             for i in 0..n {
                 for j in 0..m {
-                    let slack = problem.cost().entry(i, j) - found.potentials.f[i] - found.potentials.g[j];
+                    let slack =
+                        problem.cost().entry(i, j) - found.potentials.f[i] - found.potentials.g[j];
                     assert!(slack > -1e-12);
                 }
             }
@@ -54,8 +60,14 @@ fn dense_and_implicit_plans_are_within_the_tolerance_too() {
     let problem = clouds(7, 40, 50, 2, true);
     let best = optimum(&problem).transport_cost;
     for kind in [PlanKind::Dense, PlanKind::Implicit] {
-        let settings = Settings { plan: Some(kind), tol: 1e-8, ..Settings::default() };
-        let found = solve(&Ipot::new(settings).unwrap(), &problem).require_converged().unwrap();
+        let settings = Settings {
+            plan: Some(kind),
+            tol: 1e-8,
+            ..Settings::default()
+        };
+        let found = solve(&Ipot::new(settings).unwrap(), &problem)
+            .require_converged()
+            .unwrap();
         assert!((found.transport_cost - best).abs() < 1e-6 * best);
         assert!(found.certificate.unwrap().relative_gap(&problem) <= 1e-8);
         assert!(entries(&found.plan) > 90);
@@ -80,7 +92,10 @@ fn a_plan_that_must_leave_an_allowed_pair_empty() {
     let cost = vec![5.0, 0.0, f64::INFINITY, 0.0];
     let cost = Arc::new(DenseCost::new(2, 2, cost).unwrap());
     let half = Measure::uniform(2).unwrap();
-    let found = solve(&Ipot::default(), &Problem::new(half.clone(), half, cost).unwrap());
+    let found = solve(
+        &Ipot::default(),
+        &Problem::new(half.clone(), half, cost).unwrap(),
+    );
     let found = found.require_converged().unwrap();
     assert!((found.transport_cost - 2.5).abs() < 1e-12);
 }
@@ -113,20 +128,35 @@ fn same_bits(x: &Solution, y: &Solution) {
 fn a_checkpoint_goes_on_to_the_same_bits() {
     let problem = random_problem(10, 70, 60);
     let limited = |settings: &Settings, max_iter| {
-        Ipot::new(Settings { max_iter, ..settings.clone() }).unwrap()
+        Ipot::new(Settings {
+            max_iter,
+            ..settings.clone()
+        })
+        .unwrap()
     };
-    let printed = Settings { tol: 1e-12, check_every: 7, ..Settings::printed(Reg::Relative(0.05)) };
-    let accelerated = Settings { tol: 1e-12, ..Settings::default() };
+    let printed = Settings {
+        tol: 1e-12,
+        check_every: 7,
+        ..Settings::printed(Reg::Relative(0.05))
+    };
+    let accelerated = Settings {
+        tol: 1e-12,
+        ..Settings::default()
+    };
     for (settings, whole) in [(printed, 400), (accelerated, 1000)] {
         let straight = solve(&limited(&settings, whole), &problem);
         for first in [1, 2, 5] {
             let mut context = Context::new().keeping_checkpoint();
-            let part = limited(&settings, first).solve_with(&problem, &mut context).unwrap();
+            let part = limited(&settings, first)
+                .solve_with(&problem, &mut context)
+                .unwrap();
             assert_eq!(part.convergence.termination, Termination::IterationLimit);
             let bytes = context.checkpoint.take().unwrap().to_bytes();
             let saved = solver_api::Checkpoint::from_bytes(&bytes).unwrap();
             let mut context = Context::new().resuming(saved);
-            let resumed = limited(&settings, whole).solve_with(&problem, &mut context).unwrap();
+            let resumed = limited(&settings, whole)
+                .solve_with(&problem, &mut context)
+                .unwrap();
             same_bits(&resumed, &straight);
         }
     }
@@ -135,13 +165,20 @@ fn a_checkpoint_goes_on_to_the_same_bits() {
 #[test]
 fn a_checkpoint_of_something_else_is_refused() {
     let problem = random_problem(11, 10, 12);
-    let solver = Ipot::new(Settings { max_iter: 3, ..Settings::default() }).unwrap();
+    let solver = Ipot::new(Settings {
+        max_iter: 3,
+        ..Settings::default()
+    })
+    .unwrap();
     let mut context = Context::new().keeping_checkpoint();
     solver.solve_with(&problem, &mut context).unwrap();
     let saved = context.checkpoint.take().unwrap();
     let refusal = |solver: &Ipot, problem: &Problem, saved: solver_api::Checkpoint| {
         let mut context = Context::new().resuming(saved);
-        solver.solve_with(problem, &mut context).unwrap_err().to_string()
+        solver
+            .solve_with(problem, &mut context)
+            .unwrap_err()
+            .to_string()
     };
     let other = random_problem(12, 10, 12);
     assert!(refusal(&solver, &other, saved.clone()).contains("same problem"));
@@ -159,21 +196,35 @@ fn masses_costs_and_weights_of_any_size() {
     let base = random_problem(13, 20, 25);
     let best = optimum(&base).transport_cost;
     let cost = |scale: f64| -> Vec<f64> {
-        (0..20 * 25).map(|k| base.cost().entry(k / 25, k % 25) * scale).collect()
+        (0..20 * 25)
+            .map(|k| base.cost().entry(k / 25, k % 25) * scale)
+            .collect()
     };
     let weights = |w: &Measure, scale: f64| {
         Measure::new(w.weights().iter().map(|w| w * scale).collect::<Vec<_>>()).unwrap()
     };
-    for (mass, scale) in [(1e-200, 1.0), (1e9, 1e30), (1.0, 1e-200), (3.0, 1e290), (1.0, -2.0)] {
+    for (mass, scale) in [
+        (1e-200, 1.0),
+        (1e9, 1e30),
+        (1.0, 1e-200),
+        (3.0, 1e290),
+        (1.0, -2.0),
+    ] {
         let cost = Arc::new(DenseCost::new(20, 25, cost(scale)).unwrap());
         let problem = Problem::new(weights(base.a(), mass), weights(base.b(), mass), cost).unwrap();
         for kind in [PlanKind::Sparse, PlanKind::Dense, PlanKind::Implicit] {
-            let settings = Settings { plan: Some(kind), ..Settings::default() };
+            let settings = Settings {
+                plan: Some(kind),
+                ..Settings::default()
+            };
             let found = solve(&Ipot::new(settings).unwrap(), &problem);
             let found = found.require_converged().unwrap();
             if scale > 0.0 {
                 let off = found.transport_cost / mass / scale - best;
-                assert!(off.abs() < 1e-7, "mass {mass:e}, costs {scale:e}, {kind:?}: off by {off:e}");
+                assert!(
+                    off.abs() < 1e-7,
+                    "mass {mass:e}, costs {scale:e}, {kind:?}: off by {off:e}"
+                );
             }
         }
     }

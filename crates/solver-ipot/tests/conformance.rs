@@ -28,11 +28,20 @@ fn printed() {
         reg: Some(Reg::Relative(0.1)),
         ..Options::default()
     };
-    for (key, value) in [("schedule", "printed"), ("plan", "sparse"), ("inner", "10"), ("check_every", "1")] {
+    for (key, value) in [
+        ("schedule", "printed"),
+        ("plan", "sparse"),
+        ("inner", "10"),
+        ("check_every", "1"),
+    ] {
         options.set.insert(key.into(), value.into());
     }
     run(
         |options| IpotFactory.build(options),
-        &Expect::new().capabilities(&CAPABILITIES).options(options).tol(1e-11).max_size(24),
+        &Expect::new()
+            .capabilities(&CAPABILITIES)
+            .options(options)
+            .tol(1e-11)
+            .max_size(24),
     );
 }

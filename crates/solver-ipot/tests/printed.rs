@@ -99,8 +99,14 @@ fn exact_steps_of_beta_are_the_entropic_problem_at_beta_over_their_number() {
             ..solver_sinkhorn::Settings::with_reg(Reg::Absolute(beta / steps as f64))
         });
         let entropic = entropic.unwrap().solve(&problem).unwrap();
-        for (x, y) in entries(&exact_steps.plan).iter().zip(&entries(&entropic.plan)) {
-            assert!((x - y).abs() < 1e-11, "β = {beta}, {steps} steps: {x:e}, entropic {y:e}");
+        for (x, y) in entries(&exact_steps.plan)
+            .iter()
+            .zip(&entries(&entropic.plan))
+        {
+            assert!(
+                (x - y).abs() < 1e-11,
+                "β = {beta}, {steps} steps: {x:e}, entropic {y:e}"
+            );
         }
     }
 }
@@ -113,7 +119,13 @@ fn any_beta_and_any_number_of_steps_are_answered_honestly() {
             let found = solve(&printed(beta, inner, 300, PlanKind::Sparse), &problem);
             let bracket = found.certificate.unwrap();
             assert!(bracket.lower <= bracket.upper && bracket.upper.is_finite());
-            assert!(found.convergence.source_error.max(found.convergence.target_error) < 1e-14);
+            assert!(
+                found
+                    .convergence
+                    .source_error
+                    .max(found.convergence.target_error)
+                    < 1e-14
+            );
             if found.convergence.converged() {
                 assert!(bracket.relative_gap(&problem) <= 1e-12);
             } else {
