@@ -159,6 +159,23 @@ fn a_stranger_is_added_found_and_replaced() {
 }
 
 #[test]
+fn ipot_stands_in_for_other_exact_backends_and_its_step_is_no_reg() {
+    let ipot = || toy("ipot", &[Balanced, Exact]);
+    let alone = Registry::empty()
+        .with(ipot())
+        .with(toy("sinkhorn", &[Balanced, Entropic]));
+    assert_eq!(picked(&alone, &Options::default(), &small()), "ipot");
+    assert_eq!(picked(&alone, &with_reg(0.1), &small()), "sinkhorn");
+    let only = Registry::empty().with(ipot());
+    assert_eq!(picked(&only, &with_reg(0.1), &small()), "ipot");
+    let all = registry().with(ipot());
+    assert_eq!(
+        picked(&all, &Options::default(), &small()),
+        "network-simplex"
+    );
+}
+
+#[test]
 fn unknown_names_list_what_there_is() {
     let error = registry().get("simplex").map(|_| ()).unwrap_err();
     assert_eq!(
