@@ -48,7 +48,8 @@ impl Factory for Toy {
     }
     fn build(&self, options: &Options) -> Result<Box<dyn Solver>, Error> {
         let mut reader = OptionReader::new(self.name, options);
-        if self.capabilities.has(Entropic) {
+        // The step of `ipot` is set by `reg` too.
+        if self.capabilities.has(Entropic) || self.name == "ipot" {
             reader.reg()?;
         }
         let tol = reader.tol()?;
