@@ -136,9 +136,9 @@ impl Bracket {
                 rest[n + j] -= mass;
             }
             if rest[i] <= rest[n + j] {
-                i += 1
+                i += 1;
             } else {
-                j += 1
+                j += 1;
             }
         }
         Ok(())

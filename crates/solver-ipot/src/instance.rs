@@ -158,7 +158,7 @@ impl Instance {
 
     /// The target potential of the instance from one of the caller's, centred; `None` where it is of no use: not a
     /// number, or so large that costs are rounding beside it.
-    pub(crate) fn from_caller(&self, potentials: &Potentials) -> Option<Vec<f64>> {
+    pub(crate) fn warm(&self, potentials: &Potentials) -> Option<Vec<f64>> {
         let g = |j: &u32| potentials.g[*j as usize] / self.spread;
         let mean = self
             .cols

@@ -53,7 +53,7 @@ impl Monitor<'_> {
                 .relative_gap(self.problem)
                 .max(0.0);
         }
-        if !(error >= 0.0) {
+        if error.is_nan() {
             error = f64::INFINITY;
         }
         let elapsed = self.started.elapsed();

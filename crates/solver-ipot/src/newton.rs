@@ -108,7 +108,7 @@ impl Newton {
     /// g_j ← g_j + ε ln(b_j / c_j): the other half of a Sinkhorn step. Where a column has underflowed, the hard
     /// c-transform stands in.
     fn scale(&mut self, instance: &Instance, g: &mut [f64], eps: f64) {
-        let lost = |c: f64| !(c > f64::MIN_POSITIVE);
+        let lost = |c: f64| c <= f64::MIN_POSITIVE || c.is_nan();
         if self.received.iter().any(|&c| lost(c)) {
             self.passes.hard_columns(instance, &self.f, &mut self.trial);
         }

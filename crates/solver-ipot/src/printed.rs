@@ -81,12 +81,12 @@ impl Scalings {
                 .zip(&instance.b)
                 .map(|(c, b)| (c - b).abs())
                 .sum();
-            if !(off <= WARM) {
+            if off > WARM || off.is_nan() {
                 break;
             }
             (fresh.t, fresh.first) = (t, t);
             let scaled = |out: &mut [f64], p: &[f64], by: f64| {
-                out.iter_mut().zip(p).for_each(|(o, p)| *o = p / by)
+                out.iter_mut().zip(p).for_each(|(o, p)| *o = p / by);
             };
             scaled(&mut fresh.phi, &f, eps);
             scaled(&mut fresh.psi, &warm, eps);
@@ -281,7 +281,7 @@ pub(crate) fn run(
             told = monitor.context.interrupted();
         }
         let limit = monitor.left(at.done()) == 0;
-        if told.is_none() && !limit && at.done() % settings.check_every != 0 {
+        if told.is_none() && !limit && !at.done().is_multiple_of(settings.check_every) {
             continue;
         }
         let eps = work.potentials(beta, at);

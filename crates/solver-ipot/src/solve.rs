@@ -65,7 +65,7 @@ impl Ipot {
                 let warm = context
                     .warm_start
                     .as_ref()
-                    .and_then(|warm| instance.from_caller(warm));
+                    .and_then(|warm| instance.warm(warm));
                 match self.settings.schedule {
                     Schedule::Accelerated => State::Accelerated(Path::new(&instance, beta, warm)),
                     Schedule::Printed => State::Printed(Scalings::new(&instance, beta, warm)),

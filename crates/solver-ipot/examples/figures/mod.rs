@@ -137,8 +137,8 @@ pub(crate) fn log_log(
         .light_line_style(TRANSPARENT)
         .x_desc(axes[0])
         .y_desc(axes[1])
-        .x_label_formatter(&|v| format!("{v:e}"))
-        .y_label_formatter(&|v| format!("{v:e}"))
+        .x_label_formatter(&|v| format!("1e{}", v.log10().round()))
+        .y_label_formatter(&|v| format!("1e{}", v.log10().round()))
         .draw()?;
     for (k, curve) in curves.iter().enumerate() {
         let colour = COLOURS[k % COLOURS.len()];
