@@ -11,19 +11,21 @@ use crate::Registry;
 const EXACT_PAIRS: u64 = 1 << 28;
 
 /// Backends of this project, best first within their group. Any other is a stranger's and picked last.
-const RANKING: [&str; 6] = [
+const RANKING: [&str; 7] = [
     "network-simplex",
     "sinkhorn",
     "sinkhorn-stabilized",
     "lp-highs",
     "lp-microlp",
     "lp-minilp",
+    "ipot",
 ];
 
 /// Picks a backend for each problem.
 ///
 /// A backend is *eligible* if it runs on this machine, has **all** options given (an option is never dropped: with
-/// a `reg` no exact backend is eligible), and has what the problem needs: its marginal condition, and forbidden
+/// a `reg` no exact backend is eligible: nor `ipot`, whose step it would be, beside one that solves the regularized
+/// problem), and has what the problem needs: its marginal condition, and forbidden
 /// pairs where there are some. Among the eligible ones, the first of these rules that tells two apart decides:
 ///
 /// | rule | picked first |
@@ -33,7 +35,7 @@ const RANKING: [&str; 6] = [
 /// | `reg` given | one that solves the regularized problem |
 /// | no `reg`, up to 2²⁸ pairs of positive weight (or allowed ones, for sparse costs) | an exact one |
 /// | no `reg`, more pairs | one that computes point costs on the fly, or uses the product structure of a grid, if that is the cost; exact before entropic. Then entropic ones, then exact ones |
-/// | rank | `network-simplex`, `sinkhorn`, `sinkhorn-stabilized`, `lp-highs`, `lp-microlp`, `lp-minilp` |
+/// | rank | `network-simplex`, `sinkhorn`, `sinkhorn-stabilized`, `lp-highs`, `lp-microlp`, `lp-minilp`, `ipot` |
 ///
 /// When the one picked refuses (the kernel underflows, memory would not suffice, a tolerance is out of its reach, a
 /// library underneath fails), the next eligible one is asked; when all refuse, the first refusal is the error. So
@@ -57,6 +59,12 @@ struct Candidate {
     solver: Result<Box<dyn Solver>, Error>,
     capabilities: Capabilities,
     rank: usize,
+}
+
+impl Candidate {
+    fn is_entropic(&self) -> bool {
+        self.capabilities.has(Capability::Entropic)
+    }
 }
 
 impl std::fmt::Debug for Auto {
@@ -129,6 +137,10 @@ impl Auto {
             .iter()
             .filter(|c| c.capabilities.require(Self::NAME, problem).is_ok())
             .collect();
+        // What takes a `reg` for a step of its own answers another question than the one that was asked.
+        if self.reg_given && eligible.iter().any(|c| c.is_entropic()) {
+            eligible.retain(|c| c.rank == STRANGER || c.is_entropic());
+        }
         if eligible.is_empty() {
             // Nobody has it all. Name what the union lacks, or else what the best one lacks.
             self.capabilities().require(Self::NAME, problem)?;

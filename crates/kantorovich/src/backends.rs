@@ -19,5 +19,7 @@ pub(crate) fn compiled_in() -> Vec<Arc<dyn Factory>> {
         Arc::new(solver_exact::lp::MICROLP),
         #[cfg(feature = "lp-highs")]
         Arc::new(solver_exact::lp::HIGHS),
+        #[cfg(feature = "ipot")]
+        Arc::new(solver_ipot::IpotFactory),
     ]
 }

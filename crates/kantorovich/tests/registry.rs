@@ -48,7 +48,8 @@ impl Factory for Toy {
     }
     fn build(&self, options: &Options) -> Result<Box<dyn Solver>, Error> {
         let mut reader = OptionReader::new(self.name, options);
-        if self.capabilities.has(Entropic) {
+        // The step of `ipot` is set by `reg` too.
+        if self.capabilities.has(Entropic) || self.name == "ipot" {
             reader.reg()?;
         }
         let tol = reader.tol()?;
@@ -156,6 +157,23 @@ fn a_stranger_is_added_found_and_replaced() {
     assert_eq!(registry.len(), before);
     assert_eq!(registry.having(Relaxed).last(), Some(&"mine"));
     assert!(!registry.names().contains(&"auto"));
+}
+
+#[test]
+fn ipot_stands_in_for_other_exact_backends_and_its_step_is_no_reg() {
+    let ipot = || toy("ipot", &[Balanced, Exact]);
+    let alone = Registry::empty()
+        .with(ipot())
+        .with(toy("sinkhorn", &[Balanced, Entropic]));
+    assert_eq!(picked(&alone, &Options::default(), &small()), "ipot");
+    assert_eq!(picked(&alone, &with_reg(0.1), &small()), "sinkhorn");
+    let only = Registry::empty().with(ipot());
+    assert_eq!(picked(&only, &with_reg(0.1), &small()), "ipot");
+    let all = registry().with(ipot());
+    assert_eq!(
+        picked(&all, &Options::default(), &small()),
+        "network-simplex"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::solution::Termination;
 use crate::transform::Potentials;
-use crate::{Certificate, Error};
+use crate::{Certificate, Checkpoint, Error};
 
 /// Where a solver stands, at one of its checks.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +92,12 @@ pub struct Context {
     pub keep_history: bool,
     /// Index of the problem in a batch, for the observer.
     pub problem_index: usize,
+    /// The state to go on from, for solvers that keep checkpoints; others ignore it.
+    pub resume: Option<Arc<Checkpoint>>,
+    /// Whether to leave the state at the end of the solve in `checkpoint`.
+    pub keep_checkpoint: bool,
+    /// The state at the end of the last solve, if it was asked for and the solver keeps checkpoints.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl fmt::Debug for Context {
@@ -161,6 +167,20 @@ impl Context {
         self
     }
 
+    /// Going on from `checkpoint`, to the same bits as without the stop.
+    #[must_use]
+    pub fn resuming(mut self, checkpoint: Checkpoint) -> Self {
+        self.resume = Some(Arc::new(checkpoint));
+        self
+    }
+
+    /// Leaving the state at the end of a solve in [`Context::checkpoint`](Self::checkpoint).
+    #[must_use]
+    pub fn keeping_checkpoint(mut self) -> Self {
+        self.keep_checkpoint = true;
+        self
+    }
+
     /// With another time for the certificate.
     #[must_use]
     pub fn certified(mut self, certify: Certify) -> Self {
@@ -168,12 +188,16 @@ impl Context {
         self
     }
 
-    /// The same circumstances for problem `index` of a batch. A warm start belongs to one problem and is dropped.
+    /// The same circumstances for problem `index` of a batch. Warm starts and checkpoints belong to one problem and are
+    /// dropped.
     #[must_use]
     pub fn for_problem(&self, index: usize) -> Self {
         Self {
             problem_index: index,
             warm_start: None,
+            resume: None,
+            keep_checkpoint: false,
+            checkpoint: None,
             ..self.clone()
         }
     }
@@ -184,6 +208,12 @@ impl Context {
         self.pool
             .as_ref()
             .map_or_else(rayon::current_num_threads, |p| p.current_num_threads())
+    }
+
+    /// The thread pool of its own, if it has one.
+    #[must_use]
+    pub fn pool(&self) -> Option<Arc<ThreadPool>> {
+        self.pool.clone()
     }
 
     /// Runs `work` so that rayon uses this context's threads.

@@ -17,7 +17,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`measure`], [`cost`], [`problem`] | the question |
-//! | [`solver`], [`context`], [`backend`] | who answers it, under which circumstances, made from which options |
+//! | [`solver`], [`context`], [`checkpoint`], [`backend`] | who answers it, under which circumstances, made from which options |
 //! | [`reference`](crate::reference) | what the entropic term is relative to |
 //! | [`plan`], [`transform`], [`solution`] | the answer |
 //! | [`certificate`], [`rounding`], [`feasibility`] | the proof |
@@ -25,6 +25,7 @@
 
 pub mod backend;
 pub mod certificate;
+pub mod checkpoint;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod context;
@@ -48,6 +49,7 @@ pub mod transform;
 
 pub use backend::{Factory, OptionReader, Options, Reg, SettingSpec};
 pub use certificate::{Certificate, certify};
+pub use checkpoint::Checkpoint;
 pub use context::{CancelToken, Certify, Context, Observer, Progress};
 pub use cost::{
     Cost, CostKind, CostRange, DenseCost, DenseData, GridCost, GridGround, Ground, PointCost,

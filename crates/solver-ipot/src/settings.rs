@@ -1,0 +1,205 @@
+//! The settings of [`Ipot`](crate::Ipot), each default with its reason.
+
+use std::str::FromStr;
+
+use solver_api::{Error, Reg};
+
+use crate::NAME;
+
+/// How the proximal steps follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Schedule {
+    /// The exact path of the method (β/t for t steps of β), walked in steps that grow geometrically, each to the end
+    /// of its inner problem by Newton's method: some tens of passes to the optimum.
+    #[default]
+    Accelerated,
+    /// Algorithm 1 as printed: proximal steps of one β, L scaling steps each, scalings warm-started.
+    Printed,
+}
+
+/// Which plan is returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanKind {
+    /// An (almost) vertex near the iteration's plan: at most n + m − 1 entries, exact marginals, and a cost that is
+    /// the upper end of the bracket.
+    Sparse,
+    /// The iteration's own plan, written out: positive nearly everywhere.
+    Dense,
+    /// The same as potentials and ε: O(n + m) memory beside the cost.
+    Implicit,
+}
+
+/// What can be set. [`Ipot::new`](crate::Ipot::new) checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The step β of a proximal iteration: after t of them the plan is that of ε = β/t. With the accelerated schedule
+    /// the ε of its first level, where that is larger than a hundredth of the spread; a smaller one is reached on the
+    /// way in any case. Default: 1e-2 of the largest cost.
+    #[doc(alias("reg", "epsilon"))]
+    pub beta: Reg,
+    /// Inner scaling steps L of a printed iteration. Default: 1, as the source recommends. The accelerated schedule
+    /// solves its inner problems to the end and has no use for it.
+    pub inner: u64,
+    /// Default: accelerated, because the printed one needs from 10³ to 10⁵ iterations.
+    pub schedule: Schedule,
+    /// (upper − lower) / (mass · spread of the cost) at which the solve ends. Default: 1e-9, ten times better than
+    /// what values are compared to.
+    #[doc(alias("stopThr", "threshold"))]
+    pub tol: f64,
+    /// Iterations: printed ones, or passes of the accelerated schedule. Default: 100 000, the length of the source's
+    /// figures; the accelerated schedule takes some tens.
+    #[doc(alias("numItermax", "max_iterations"))]
+    pub max_iter: u64,
+    /// Printed iterations between two checks of the bracket. Default: 20; a check costs as much as three to five
+    /// iterations. The accelerated schedule checks after every level.
+    pub check_every: u64,
+    /// Default (`None`): sparse with the accelerated schedule, whose aim is the optimum, and implicit with the printed
+    /// one, whose iterates are what one asks for.
+    pub plan: Option<PlanKind>,
+}
+
+/// Values of potentials are sums of costs along the paths of a tree: below this relative gap, double precision
+/// promises nothing.
+pub const SMALLEST_TOL: f64 = 1e-12;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            beta: Reg::default(),
+            inner: 1,
+            schedule: Schedule::default(),
+            tol: 1e-9,
+            max_iter: 100_000,
+            check_every: 20,
+            plan: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Algorithm 1 as printed, with this β.
+    #[must_use]
+    pub fn printed(beta: Reg) -> Self {
+        Self {
+            beta,
+            schedule: Schedule::Printed,
+            ..Self::default()
+        }
+    }
+
+    /// The plan that is returned.
+    #[must_use]
+    pub fn plan(&self) -> PlanKind {
+        self.plan.unwrap_or(match self.schedule {
+            Schedule::Accelerated => PlanKind::Sparse,
+            Schedule::Printed => PlanKind::Implicit,
+        })
+    }
+
+    /// An error that names the first setting outside of its range.
+    pub fn check(&self) -> Result<(), Error> {
+        self.beta.check()?;
+        if !(self.tol > 0.0 && self.tol.is_finite()) {
+            return Err(Error::setting(
+                "tol",
+                self.tol,
+                "must be positive and finite",
+            ));
+        }
+        if self.tol < SMALLEST_TOL {
+            return Err(Error::UnreachableTolerance {
+                solver: NAME.to_owned(),
+                tol: self.tol,
+                reachable: SMALLEST_TOL,
+            });
+        }
+        for (name, value) in [
+            ("max_iter", self.max_iter),
+            ("inner", self.inner),
+            ("check_every", self.check_every),
+        ] {
+            if value == 0 {
+                return Err(Error::setting(name, 0, "must be at least 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `schedule` may be.
+pub(crate) const SCHEDULES: &str = "must be accelerated or printed";
+/// What `plan` may be.
+pub(crate) const PLANS: &str = "must be sparse, dense or implicit";
+
+impl FromStr for Schedule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "accelerated" => Ok(Self::Accelerated),
+            "printed" => Ok(Self::Printed),
+            other => Err(Error::setting("schedule", other, SCHEDULES)),
+        }
+    }
+}
+
+impl FromStr for PlanKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "sparse" => Ok(Self::Sparse),
+            "dense" => Ok(Self::Dense),
+            "implicit" => Ok(Self::Implicit),
+            other => Err(Error::setting("plan", other, PLANS)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_checked() {
+        let good = Settings::default();
+        assert!(good.check().is_ok());
+        for bad in [
+            Settings {
+                tol: f64::NAN,
+                ..good.clone()
+            },
+            Settings {
+                tol: 1e-14,
+                ..good.clone()
+            },
+            Settings {
+                max_iter: 0,
+                ..good.clone()
+            },
+            Settings {
+                inner: 0,
+                ..good.clone()
+            },
+            Settings {
+                check_every: 0,
+                ..good.clone()
+            },
+            Settings {
+                beta: Reg::Absolute(0.0),
+                ..good.clone()
+            },
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_plan_follows_the_schedule() {
+        assert_eq!(Settings::default().plan(), PlanKind::Sparse);
+        assert_eq!(
+            Settings::printed(Reg::Relative(0.1)).plan(),
+            PlanKind::Implicit
+        );
+    }
+}
