@@ -76,6 +76,7 @@ impl Solver for Wrapper {
 fn report(fault: Fault) -> Report {
     let expect = Expect::new().cases(8).capabilities(&[
         Capability::Balanced,
+        Capability::Partial,
         Capability::Exact,
         Capability::ForbiddenPairs,
         Capability::WarmStart,
