@@ -1,6 +1,7 @@
 //! Sinkhorn in the kernel domain: entropic optimal transport by matrix scaling, alone and in batches.
 //!
-//! It solves balanced problems with any cost: min ⟨P, C⟩ + ε·KL(P ‖ a⊗b) over plans P with marginals a and b. The
+//! It solves balanced problems with any cost: min ⟨P, C⟩ + ε·KL(P ‖ a⊗b) over plans P with marginals a and b, and partial
+//! ones, whose marginals are at most a and b. The
 //! kernel K = exp(−C/ε), with row and column minima taken off the cost first, is stored once (8 bytes an entry, or 4
 //! with [`Precision::F32`](solver_api::Precision)); an iteration reads it once. Most iterations read a copy in f32
 //! instead (4 bytes an entry more, from 16 384 entries on), and the answer is that of f64 all the same: see
@@ -32,6 +33,7 @@
 //! | `kernel.rs` | K, what was taken off the cost, and whether what is left of K suffices |
 //! | `iterate.rs` | the iteration and its end |
 //! | `narrow.rs` | products in f32: the copy, and which iterations it serves |
+//! | `partial/` | partial transport of a given mass: caps on the scalings, and the multiplier of the mass |
 //! | `solve.rs` | from a problem to a solution |
 //! | `batch.rs` | many problems: which share a cost, which run side by side |
 //! | `group.rs` | problems with one cost on their way through products in f32, then in f64 |
@@ -53,6 +55,7 @@ mod group;
 mod iterate;
 mod kernel;
 mod narrow;
+mod partial;
 mod routes;
 pub mod settings;
 mod solve;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use solver_api::{
-    Batch, Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Measured, Outcome,
+    Batch, Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Marginals, Measured,
+    Outcome,
     Plan, Potentials, Precision, Problem, Solution, Solver, Termination, certify, check_feasible,
 };
 
@@ -14,7 +15,7 @@ use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::settings::Settings;
 
 /// Entries of the kernel from which an iteration is shared among threads: below, waking them costs more.
-const ENTRIES_TO_SHARE: usize = 1 << 17;
+pub(crate) const ENTRIES_TO_SHARE: usize = 1 << 17;
 
 /// Kernel-domain Sinkhorn. See the [crate](crate) for when to choose it.
 ///
@@ -22,7 +23,7 @@ const ENTRIES_TO_SHARE: usize = 1 << 17;
 /// made when it pays. 8·n·m with products in f64, 4·n·m with an f32 kernel.
 #[derive(Debug, Clone, Default)]
 pub struct Sinkhorn {
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 /// Everything a solve needs room for; one problem after another can use it.
@@ -54,6 +55,9 @@ impl Sinkhorn {
         threads: usize,
         work: &mut Workspace<T>,
     ) -> Result<Solution, Error> {
+        if let Marginals::Partial { mass } = problem.marginals() {
+            return self.solve_partial(problem, mass, context, threads, work);
+        }
         let started = Instant::now();
         self.capabilities().require(NAME, problem)?;
         check_feasible(problem)?;
@@ -347,6 +351,7 @@ impl Solver for Sinkhorn {
     fn capabilities(&self) -> Capabilities {
         Capabilities::of(&[
             Capability::Balanced,
+            Capability::Partial,
             Capability::Entropic,
             Capability::ForbiddenPairs,
             Capability::WarmStart,

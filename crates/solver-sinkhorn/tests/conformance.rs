@@ -4,8 +4,9 @@ use solver_api::conformance::{Expect, run};
 use solver_api::{Capability, Factory, Options};
 use solver_sinkhorn::SinkhornFactory;
 
-const CAPABILITIES: [Capability; 7] = [
+const CAPABILITIES: [Capability; 8] = [
     Capability::Balanced,
+    Capability::Partial,
     Capability::Entropic,
     Capability::ForbiddenPairs,
     Capability::WarmStart,
