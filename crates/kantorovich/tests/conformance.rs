@@ -37,6 +37,7 @@ fn with_an_entropic_backend() {
     let registry = Registry::empty().with(solver_sinkhorn::SinkhornFactory);
     let capabilities = [
         Capability::Balanced,
+        Capability::Partial,
         Capability::Entropic,
         Capability::ForbiddenPairs,
         Capability::WarmStart,

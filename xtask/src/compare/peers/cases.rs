@@ -1,6 +1,7 @@
 //! The comparisons: the rows of PERFORMANCE's goals that a peer can be measured on.
 
 mod batches;
+mod partial;
 mod stabilized;
 mod tools;
 
@@ -97,6 +98,7 @@ pub(super) fn all(
             }
         }
     }
+    ring.partial(1000)?;
     ring.fixtures(root, quick)?;
     let n = if quick { 1000 } else { 2000 };
     for dim in [2, 16] {
