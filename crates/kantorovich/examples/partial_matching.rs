@@ -38,7 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (a, b) = (Measure::new(vec![1.0; n])?, Measure::new(vec![1.0; m])?);
     let solver = Registry::default().build("auto", &Options::default())?;
 
-    println!("{n} events of one strain, {m} of a mixture; squared Euclidean cost in {dim} channels");
+    println!(
+        "{n} events of one strain, {m} of a mixture; squared Euclidean cost in {dim} channels"
+    );
     println!("  mass       cost    price of one more   certified gap   seconds");
     let (mut prices, mut drawn) = (Vec::new(), None);
     for share in SHARES {
@@ -57,7 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             drawn = Some(solution.plan);
         }
     }
-    let folder = std::env::args().nth(1).unwrap_or_else(|| "target".to_owned());
+    let folder = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "target".to_owned());
     std::fs::create_dir_all(&folder)?;
     let path = Path::new(&folder).join("partial_matching.svg");
     if let Some(plan) = drawn {
@@ -93,7 +97,12 @@ fn picture(
     plan: &Plan,
     prices: &[(f64, f64)],
 ) -> Result<String, std::fmt::Error> {
-    let both = |channel: usize| strain.column(channel).into_iter().chain(mixture.column(channel));
+    let both = |channel: usize| {
+        strain
+            .column(channel)
+            .into_iter()
+            .chain(mixture.column(channel))
+    };
     let x = Axis::over(both(CHANNELS.0).copied(), (50.0, 510.0));
     let y = Axis::over(both(CHANNELS.1).copied(), (450.0, 50.0));
     let place = |points: &Array2<f64>, k: usize| {
@@ -102,9 +111,9 @@ fn picture(
     let mut svg = String::new();
     writeln!(
         svg,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 500" font-family="sans-serif" font-size="13" fill="#222">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 500" font-family="sans-serif" font-size="13" fill="#222">
 <rect width="960" height="500" fill="white"/>
-<text x="50" y="28" font-size="15">Half of one strain, matched within a mixture</text>"#
+<text x="50" y="28" font-size="15">Half of one strain, matched within a mixture</text>"##
     )?;
     let mut lines = String::new();
     let mut moved = vec![0.0; strain.nrows()];
@@ -113,20 +122,29 @@ fn picture(
         let ((x1, y1), (x2, y2)) = (place(strain, i), place(mixture, j));
         lines += &format!(r#"<path d="M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}"/>"#);
     });
-    let dots = |svg: &mut String, points: &Array2<f64>, keep: &dyn Fn(usize) -> bool, style: &str| {
-        let all = (0..points.nrows()).filter(|&k| keep(k));
-        let marks: String = all
-            .map(|k| {
-                let (x, y) = place(points, k);
-                format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="2"/>"#)
-            })
-            .collect();
-        writeln!(svg, "<g {style}>{marks}</g>")
-    };
+    let dots =
+        |svg: &mut String, points: &Array2<f64>, keep: &dyn Fn(usize) -> bool, style: &str| {
+            let all = (0..points.nrows()).filter(|&k| keep(k));
+            let marks: String = all
+                .map(|k| {
+                    let (x, y) = place(points, k);
+                    format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="2"/>"#)
+                })
+                .collect();
+            writeln!(svg, "<g {style}>{marks}</g>")
+        };
     dots(&mut svg, mixture, &|_| true, r##"fill="#bbb""##)?;
-    writeln!(svg, r##"<g stroke="#555" stroke-width="0.6" opacity="0.7">{lines}</g>"##)?;
+    writeln!(
+        svg,
+        r##"<g stroke="#555" stroke-width="0.6" opacity="0.7">{lines}</g>"##
+    )?;
     dots(&mut svg, strain, &|k| moved[k] > 0.5, r##"fill="#0072b2""##)?;
-    dots(&mut svg, strain, &|k| moved[k] <= 0.5, r##"fill="#e69f00""##)?;
+    dots(
+        &mut svg,
+        strain,
+        &|k| moved[k] <= 0.5,
+        r##"fill="#e69f00""##,
+    )?;
     for (at, colour, label) in [
         (0.0, "#bbb", "mixture"),
         (90.0, "#0072b2", "strain, moved"),
@@ -139,8 +157,14 @@ fn picture(
             65.0 + at
         )?;
     }
-    let mass = Axis::over([0.0].into_iter().chain(prices.iter().map(|p| p.0)), (600.0, 930.0));
-    let price = Axis::over([0.0].into_iter().chain(prices.iter().map(|p| p.1)), (450.0, 50.0));
+    let mass = Axis::over(
+        [0.0].into_iter().chain(prices.iter().map(|p| p.0)),
+        (600.0, 930.0),
+    );
+    let price = Axis::over(
+        [0.0].into_iter().chain(prices.iter().map(|p| p.1)),
+        (450.0, 50.0),
+    );
     let curve: Vec<String> = prices
         .iter()
         .map(|&(s, l)| format!("{:.1},{:.1}", mass.at(s), price.at(l)))

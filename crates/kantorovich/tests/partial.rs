@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use kantorovich::{
     Capability, Cost, DenseCost, Ground, Measure, Options, PointCost, Problem, Reg, Registry,
-    Solver,
 };
 use ot_data::fixtures::{Fixture, FixtureCost, load_all};
 
@@ -45,7 +44,10 @@ fn exact_backends_find_what_pot_and_highs_find() {
                 let solver = registry.build(name, &Options::default()).unwrap();
                 let solution = solver.solve(&problem).unwrap().require_converged().unwrap();
                 let off = (solution.transport_cost - case.optimum).abs();
-                assert!(off <= 1e-12 * case.optimum, "{name}: {case:?}, off by {off:e}");
+                assert!(
+                    off <= 1e-12 * case.optimum,
+                    "{name}: {case:?}, off by {off:e}"
+                );
                 solved += 1;
             }
         }
@@ -59,9 +61,18 @@ fn auto_is_exact_unless_reg_is_given() {
     let ones = Measure::new(vec![1.0, 1.0]).unwrap();
     let problem = Problem::partial(ones.clone(), ones, cost, 1.5).unwrap();
     let registry = Registry::default();
-    let solve = |options: &Options| registry.build("auto", options).unwrap().solve(&problem).unwrap();
+    let solve = |options: &Options| {
+        registry
+            .build("auto", options)
+            .unwrap()
+            .solve(&problem)
+            .unwrap()
+    };
     let exact = solve(&Options::default());
-    assert_eq!((exact.solver.as_str(), exact.transport_cost), ("network-simplex", 0.5));
+    assert_eq!(
+        (exact.solver.as_str(), exact.transport_cost),
+        ("network-simplex", 0.5)
+    );
     let soft = solve(&Options {
         reg: Some(Reg::Absolute(0.5)),
         ..Options::default()

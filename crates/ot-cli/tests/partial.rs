@@ -1,6 +1,10 @@
 //! `ot solve --mass`: every backend that has it, and what is said of a mass that can't be moved.
 
-#![cfg(all(feature = "network-simplex", feature = "sinkhorn", feature = "lp-minilp"))]
+#![cfg(all(
+    feature = "network-simplex",
+    feature = "sinkhorn",
+    feature = "lp-minilp"
+))]
 #![allow(clippy::unwrap_used)] // helpers of tests may unwrap, as tests do
 
 mod common;
@@ -30,7 +34,10 @@ fn a_mass_is_moved_by_the_exact_backends_and_the_entropic_one() {
         assert!((json["transport_cost"].as_f64().unwrap() - value).abs() < 1e-12);
         assert!((json["mass"].as_f64().unwrap() - 0.25).abs() < 1e-14);
         for bound in ["lower_bound", "upper_bound", "objective"] {
-            assert!((json[bound].as_f64().unwrap() - value).abs() < 1e-12, "{json}");
+            assert!(
+                (json[bound].as_f64().unwrap() - value).abs() < 1e-12,
+                "{json}"
+            );
         }
         for side in ["source", "target"] {
             assert!(json["marginal_error"][side].as_f64().unwrap() < 1e-12);
@@ -61,7 +68,10 @@ fn a_mass_that_is_none_or_too_much_is_refused() {
         for backend in ["auto", "network-simplex", "sinkhorn", "lp-minilp"] {
             let ran = ran(&folder, &format!("--backend {backend} {options}"));
             ran.assert_refused(Exit::Usage);
-            assert!(parts.iter().all(|part| ran.stderr.contains(part)), "{ran:?}");
+            assert!(
+                parts.iter().all(|part| ran.stderr.contains(part)),
+                "{ran:?}"
+            );
         }
     }
 }

@@ -56,10 +56,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::Measure;
     use crate::certificate::certify;
     use crate::cost::DenseCost;
     use crate::plan::{DensePlan, Plan, SparsePlan};
-    use crate::Measure;
 
     #[test]
     fn partial_bracket_holds() {
@@ -97,7 +97,10 @@ mod tests {
             ..Potentials::new(vec![0.0; 2], vec![0.0; 2])
         };
         let bracket = certify(&problem, &plan, &dual);
-        assert!(bracket.gap() >= 0.0 && bracket.gap() <= 1e-14 * mass, "{bracket:?}");
+        assert!(
+            bracket.gap() >= 0.0 && bracket.gap() <= 1e-14 * mass,
+            "{bracket:?}"
+        );
     }
 
     #[test]

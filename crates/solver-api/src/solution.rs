@@ -493,11 +493,10 @@ fn relative_entropy(
         measure::sum(&terms)
     };
     // Σ P log(P / r s) = (⟨f, P1⟩ + ⟨g, Pᵀ1⟩ + λ·mass − ⟨P, C⟩)/ε for the plan of its own potentials.
-    let from_potentials = (paired(&potentials.f, sent)
-        + paired(&potentials.g, cols)
-        + potentials.lambda * mass
-        - transport_cost)
-        / reg;
+    let from_potentials =
+        (paired(&potentials.f, sent) + paired(&potentials.g, cols) + potentials.lambda * mass
+            - transport_cost)
+            / reg;
     match problem.marginals() {
         Marginals::Balanced => {
             let total = problem.mass();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use solver_api::conformance::{Expect, Report, Status, check};
 use solver_api::{
-    Batch, CancelToken, Capabilities, Capability, Certify, Context, Error, Factory, Marginals, Problem,
-    Solution, Solver,
+    Batch, CancelToken, Capabilities, Capability, Certify, Context, Error, Factory, Marginals,
+    Problem, Solution, Solver,
 };
 use solver_exact::NetworkSimplexFactory;
 

@@ -32,7 +32,12 @@ fn solved(problem: &Problem) -> Solution {
 }
 
 fn weights(rng: &mut Pcg64, n: usize) -> Measure {
-    Measure::new((0..n).map(|_| rng.random_range(0.1..1.0)).collect::<Vec<f64>>()).unwrap()
+    Measure::new(
+        (0..n)
+            .map(|_| rng.random_range(0.1..1.0))
+            .collect::<Vec<f64>>(),
+    )
+    .unwrap()
 }
 
 fn cloud(rng: &mut Pcg64, n: usize) -> Vec<f64> {
@@ -80,11 +85,17 @@ fn written_stored_and_narrow_costs_agree_in_and_beyond_the_caches() {
 #[test]
 fn all_of_two_equal_masses_is_the_balanced_problem() {
     let mut rng = Pcg64::seed_from_u64(3);
-    let (a, b) = (weights(&mut rng, 40).normalized(), weights(&mut rng, 30).normalized());
+    let (a, b) = (
+        weights(&mut rng, 40).normalized(),
+        weights(&mut rng, 30).normalized(),
+    );
     let c: Vec<f64> = (0..1200).map(|_| rng.random_range(-1.0..1.0)).collect();
     let cost = Arc::new(DenseCost::new(40, 30, c).unwrap());
     let balanced = Problem::new(a.clone(), b.clone(), cost.clone()).unwrap();
-    let want = NetworkSimplex::default().solve(&balanced).unwrap().transport_cost;
+    let want = NetworkSimplex::default()
+        .solve(&balanced)
+        .unwrap()
+        .transport_cost;
     let mass = a.mass().min(b.mass());
     let s = solved(&Problem::partial(a, b, cost, mass).unwrap());
     assert!((s.transport_cost - want).abs() < 1e-14);
@@ -99,7 +110,10 @@ fn a_small_mass_moves_where_it_is_cheapest() {
         let problem = Problem::partial(a, b, problem.shared_cost(), mass).unwrap();
         let s = solved(&problem);
         // One pair has room for all of it.
-        assert!((s.transport_cost / mass - cheapest).abs() <= 1e-14 * cheapest, "{mass:e}");
+        assert!(
+            (s.transport_cost / mass - cheapest).abs() <= 1e-14 * cheapest,
+            "{mass:e}"
+        );
         assert!((s.potentials.lambda - cheapest).abs() <= 1e-14 * cheapest);
     }
 }
@@ -110,7 +124,9 @@ fn costs_far_from_zero_and_of_any_size_keep_their_digits() {
     let (a, b) = (weights(&mut rng, 30), weights(&mut rng, 20));
     let mass = 0.7 * a.mass().min(b.mass());
     // Multiples of 2⁻¹⁰: exact beside the offset.
-    let grid: Vec<f64> = (0..600).map(|_| f64::from(rng.random_range(0..1024)) / 1024.0).collect();
+    let grid: Vec<f64> = (0..600)
+        .map(|_| f64::from(rng.random_range(0..1024)) / 1024.0)
+        .collect();
     let solve = |scale: f64, offset: f64| {
         let c: Vec<f64> = grid.iter().map(|c| (c + offset) * scale).collect();
         let cost = Arc::new(DenseCost::new(30, 20, c).unwrap());
@@ -118,12 +134,25 @@ fn costs_far_from_zero_and_of_any_size_keep_their_digits() {
         let s = NetworkSimplex::default().solve(&problem).unwrap();
         assert_eq!(s.convergence.termination, Termination::Optimal);
         let plan = s.plan.to_dense();
-        plan.data().iter().zip(&grid).map(|(p, c)| p * c).sum::<f64>()
+        plan.data()
+            .iter()
+            .zip(&grid)
+            .map(|(p, c)| p * c)
+            .sum::<f64>()
     };
     let want = solve(1.0, 0.0);
-    for (scale, offset) in [(1.0, 1e9), (1.0, -1e9), (1e-200, 0.0), (1e200, -0.5), (1e-200, 3.0)] {
+    for (scale, offset) in [
+        (1.0, 1e9),
+        (1.0, -1e9),
+        (1e-200, 0.0),
+        (1e200, -0.5),
+        (1e-200, 3.0),
+    ] {
         let found = solve(scale, offset);
-        assert!((found - want).abs() < 1e-13, "({scale:e}, {offset:e}): {found} {want}");
+        assert!(
+            (found - want).abs() < 1e-13,
+            "({scale:e}, {offset:e}): {found} {want}"
+        );
     }
 }
 
@@ -132,12 +161,19 @@ fn forbidden_pairs_bound_what_can_move() {
     // Source 0 reaches target 0 alone, source 1 both, source 2 nothing.
     let pairs = vec![(0, 0, 3.0), (1, 0, 1.0), (1, 1, 2.0)];
     let cost = Arc::new(SparseCost::from_triples(3, 2, pairs).unwrap());
-    let (a, b) = (Measure::new(vec![1.0; 3]).unwrap(), Measure::new(vec![1.0; 2]).unwrap());
+    let (a, b) = (
+        Measure::new(vec![1.0; 3]).unwrap(),
+        Measure::new(vec![1.0; 2]).unwrap(),
+    );
     let problem = |s| Problem::partial(a.clone(), b.clone(), cost.clone(), s).unwrap();
     for (mass, value) in [(0.5, 0.5), (1.0, 1.0), (1.5, 3.0), (2.0, 5.0)] {
         // From 1 on, one more unit costs 4: over source 0, and source 1 turns to target 1.
         let s = solved(&problem(mass));
-        assert!((s.transport_cost - value).abs() < 1e-14, "{mass}: {}", s.transport_cost);
+        assert!(
+            (s.transport_cost - value).abs() < 1e-14,
+            "{mass}: {}",
+            s.transport_cost
+        );
     }
     let narrow = Measure::new(vec![1.0, 0.25, 1.0]).unwrap();
     let short = Problem::partial(narrow, b, cost, 1.5).unwrap();
@@ -153,7 +189,9 @@ fn a_warm_start_from_the_answer_saves_most_pivots() {
         let problem = stored(&points(n, m, 0.4), false);
         let cold = solved(&problem);
         let mut context = Context::new().warm(cold.potentials.clone());
-        let warm = NetworkSimplex::default().solve_with(&problem, &mut context).unwrap();
+        let warm = NetworkSimplex::default()
+            .solve_with(&problem, &mut context)
+            .unwrap();
         let (cold, warm) = (&cold.convergence.iterations, &warm.convergence.iterations);
         assert!(warm.unwrap() * 3 <= cold.unwrap(), "{warm:?} of {cold:?}");
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use solver_api::{
     Batch, Capabilities, Capability, Certify, Context, Error, ImplicitPlan, Marginals, Measured,
-    Outcome,
-    Plan, Potentials, Precision, Problem, Solution, Solver, Termination, certify, check_feasible,
+    Outcome, Plan, Potentials, Precision, Problem, Solution, Solver, Termination, certify,
+    check_feasible,
 };
 
 use crate::NAME;

@@ -119,12 +119,7 @@ pub fn scale_rows_capped_with<T: Elem>(
 }
 
 /// Splits the rows in two until one chunk is left; the left half keeps `out`, the right half takes the next accumulator.
-fn scale_chunks<T: Elem>(
-    isa: Isa,
-    chunks: usize,
-    rows: CappedRows<'_, T>,
-    partial: &mut [f64],
-) {
+fn scale_chunks<T: Elem>(isa: Isa, chunks: usize, rows: CappedRows<'_, T>, partial: &mut [f64]) {
     if chunks == 1 {
         run(isa, rows);
         return;

@@ -33,7 +33,8 @@ pub(super) fn form(
         if a[i] == 0.0 || b[j] == 0.0 || costs[k] == f64::INFINITY {
             continue;
         }
-        let wanted = a[i] * (b[j] / unit) * ((f[i] + g[j] + s.potentials.lambda - costs[k]) / reg).exp();
+        let wanted =
+            a[i] * (b[j] / unit) * ((f[i] + g[j] + s.potentials.lambda - costs[k]) / reg).exp();
         if (p - wanted).abs() > accuracy * p.max(wanted) + 1e-14 * problem.mass() {
             return Err(format!(
                 "{name}: P[{i}, {j}] = {p:e}, but its potentials say {wanted:e}"

@@ -216,7 +216,10 @@ fn heavier(subject: &Subject<'_>, problem: &Problem, original: &Solution) -> Ver
             _ => 0.0,
         };
         let wanted = Wanted {
-            values: [t * original.transport_cost, t * original.objective + entropy],
+            values: [
+                t * original.transport_cost,
+                t * original.objective + entropy,
+            ],
             plan: times(original.plan.to_dense().data(), t),
             f: original.potentials.f.clone(),
             g: original.potentials.g.clone(),

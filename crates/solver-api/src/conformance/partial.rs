@@ -81,7 +81,9 @@ fn bad_mass() -> Verdict {
             };
             let message = error.to_string();
             if !(message.contains("`mass`") && message.contains(said)) {
-                return Err(format!("mass {mass}: the message does not say so: {message}"));
+                return Err(format!(
+                    "mass {mass}: the message does not say so: {message}"
+                ));
             }
         }
     }
@@ -113,7 +115,11 @@ fn complementary(subject: &Subject<'_>) -> Verdict {
             if let Some(k) = p.iter().position(|p| !at_most(*p, 0.0)) {
                 return Err(format!("{name}: {side}[{k}] = {:e} is above 0", p[k]));
             }
-            let terms = p.iter().zip(w).zip(&kept).map(|((p, w), k)| p.abs() * (w - k).abs());
+            let terms = p
+                .iter()
+                .zip(w)
+                .zip(&kept)
+                .map(|((p, w), k)| p.abs() * (w - k).abs());
             let paid = measure::sum(&terms.collect::<Vec<_>>());
             if !at_most(paid, slack) {
                 return Err(format!(
@@ -210,13 +216,55 @@ fn little(subject: &Subject<'_>) -> Verdict {
 fn odd(subject: &Subject<'_>) -> Verdict {
     let mut random = Random::new(51);
     for (name, a, b, low, high) in [
-        ("zero weights", vec![0.0, 2.0, 0.0, 1.0], vec![1.0, 0.0, 0.5], 0.0, 1.0),
-        ("negative costs", vec![1.0, 2.0], vec![0.5, 1.0, 2.0], -3.0, -1.0),
-        ("a constant cost", vec![1.0, 2.0], vec![0.5, 1.0, 2.0], 2.0, 2.0),
-        ("a cost of zero", vec![1.0, 2.0], vec![0.5, 1.0, 2.0], 0.0, 0.0),
-        ("huge costs", vec![1.0, 2.0], vec![0.5, 1.0, 2.0], 1e30, 3e30),
-        ("tiny costs", vec![1.0, 2.0], vec![0.5, 1.0, 2.0], 1e-200, 3e-200),
-        ("unlike masses", vec![1e12, 3e12], vec![1.0, 2.0, 0.5], 0.0, 1.0),
+        (
+            "zero weights",
+            vec![0.0, 2.0, 0.0, 1.0],
+            vec![1.0, 0.0, 0.5],
+            0.0,
+            1.0,
+        ),
+        (
+            "negative costs",
+            vec![1.0, 2.0],
+            vec![0.5, 1.0, 2.0],
+            -3.0,
+            -1.0,
+        ),
+        (
+            "a constant cost",
+            vec![1.0, 2.0],
+            vec![0.5, 1.0, 2.0],
+            2.0,
+            2.0,
+        ),
+        (
+            "a cost of zero",
+            vec![1.0, 2.0],
+            vec![0.5, 1.0, 2.0],
+            0.0,
+            0.0,
+        ),
+        (
+            "huge costs",
+            vec![1.0, 2.0],
+            vec![0.5, 1.0, 2.0],
+            1e30,
+            3e30,
+        ),
+        (
+            "tiny costs",
+            vec![1.0, 2.0],
+            vec![0.5, 1.0, 2.0],
+            1e-200,
+            3e-200,
+        ),
+        (
+            "unlike masses",
+            vec![1e12, 3e12],
+            vec![1.0, 2.0, 0.5],
+            0.0,
+            1.0,
+        ),
     ] {
         let cost = random.vec(a.len() * b.len(), low, high);
         for share in [0.4, 1.0] {
@@ -233,7 +281,14 @@ fn forbidden(subject: &Subject<'_>) -> Verdict {
     let chain = (0..n - 1).flat_map(|k| [(k, k, 1.0), (k, k + 1, 2.0)]);
     let cost: Arc<dyn Cost> = Arc::new(text(SparseCost::from_triples(n, n, chain.collect()))?);
     let ones = text(Measure::new(vec![1.0; n]))?;
-    let at = |mass| text(Problem::partial(ones.clone(), ones.clone(), cost.clone(), mass));
+    let at = |mass| {
+        text(Problem::partial(
+            ones.clone(),
+            ones.clone(),
+            cost.clone(),
+            mass,
+        ))
+    };
     for mass in [0.5, 2.0, 3.75] {
         let problem = at(mass)?;
         let s = subject.solve(&format!("{mass} of 4 that may move"), &problem)?;
@@ -281,7 +336,9 @@ fn warm(subject: &Subject<'_>) -> Verdict {
         return Ok(());
     };
     if few > many || (many > 4 && few == many) {
-        return Err(format!("a warm start takes {few} iterations, a cold one {many}"));
+        return Err(format!(
+            "a warm start takes {few} iterations, a cold one {many}"
+        ));
     }
     Ok(())
 }
@@ -297,11 +354,13 @@ fn soft(subject: &Subject<'_>) -> Verdict {
     // dO/dS = C + ε log(S/6).
     let lambda = 0.7 + 0.3 * (0.5_f64 / 6.0).ln();
     subject.expect_value("one pair", "λ", s.potentials.lambda, lambda, slack)?;
-    for (b, wanted) in [
-        ([1.0, 2.0], None),
-        ([0.1, 2.0], Some([0.1, 0.4])),
-    ] {
-        let two = moved(vec![2.0], b.to_vec(), vec![0.0, 1.0], 0.5 / 2.0_f64.min(b[0] + b[1]))?;
+    for (b, wanted) in [([1.0, 2.0], None), ([0.1, 2.0], Some([0.1, 0.4]))] {
+        let two = moved(
+            vec![2.0],
+            b.to_vec(),
+            vec![0.0, 1.0],
+            0.5 / 2.0_f64.min(b[0] + b[1]),
+        )?;
         let s = subject.solve_at("two pairs", &two, Some(0.5))?;
         let share = [b[0], b[1] * (-2.0_f64).exp()];
         let free = share.map(|w| 0.5 * w / (share[0] + share[1]));

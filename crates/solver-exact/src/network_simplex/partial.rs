@@ -151,11 +151,19 @@ fn sum_less(w: &[f64], less: f64) -> f64 {
     let (mut sum, mut error) = (-less, 0.0);
     for &w in w {
         let next = sum + w;
-        error += if sum.abs() >= w { (sum - next) + w } else { (w - next) + sum };
+        error += if sum.abs() >= w {
+            (sum - next) + w
+        } else {
+            (w - next) + sum
+        };
         sum = next;
     }
     let left = sum + error;
-    if left <= 4.0 * f64::EPSILON * less { 0.0 } else { left }
+    if left <= 4.0 * f64::EPSILON * less {
+        0.0
+    } else {
+        left
+    }
 }
 
 /// A cost that is read where it stands, with the dummies' row and column.

@@ -37,7 +37,9 @@ pub(super) struct Scalings {
     t: Vec<f64>,
     /// What each target gets at g = 0.
     full: Vec<f64>,
-    /// log w: (λ − low)/ε.
+    /// What the weights b are multiplied by in v, so that those of any size stay in range; w is less by as much.
+    pub(super) part: f64,
+    /// log w: (λ − low)/ε − log part.
     pub(super) log_w: f64,
     /// The least r.
     pub(super) low: f64,
@@ -45,7 +47,7 @@ pub(super) struct Scalings {
 }
 
 impl Scalings {
-    /// Starts at g = 0 and λ = the least cost; `b` has an entry for each stored column.
+    /// Starts at g = 0 and a small λ; `b` has an entry for each stored column.
     pub(super) fn new<T: Stored>(
         a: Vec<f64>,
         b: Vec<f64>,
@@ -55,10 +57,13 @@ impl Scalings {
         let (n, m) = (a.len(), b.len());
         let low = kernel.r.iter().copied().fold(f64::INFINITY, f64::min);
         let depth = kernel.r.iter().map(|r| (r - low) / kernel.reg).collect();
+        let part = 1.0 / b.iter().sum::<f64>();
         let mut cap_b = vec![0.0; m];
         for ((cap, b), c) in cap_b.iter_mut().zip(&b).zip(&kernel.c) {
-            *cap = b * (-c / kernel.reg).exp();
+            *cap = part * b * (-c / kernel.reg).exp();
         }
+        // The most that moves is then the mass, before any cap is met.
+        let log_w = -a.iter().sum::<f64>().ln();
         Self {
             v: cap_b.clone(),
             a,
@@ -70,7 +75,8 @@ impl Scalings {
             s: vec![0.0; n],
             t: vec![0.0; m],
             full: vec![0.0; m],
-            log_w: 0.0,
+            part,
+            log_w,
             low,
             product: ProductWorkspace::new(m, threads),
         }
@@ -95,7 +101,11 @@ impl Scalings {
         for (((v, t), b), cap) in self.v.iter().zip(&self.t).zip(&self.b).zip(&self.cap_b) {
             let got = v * t;
             mass += got;
-            off += if v < cap { (got - b).abs() } else { (got - b).max(0.0) };
+            off += if v < cap {
+                (got - b).abs()
+            } else {
+                (got - b).max(0.0)
+            };
         }
         let (sum_u, sum_v) = (self.u.iter().sum::<f64>(), self.v.iter().sum::<f64>());
         let sound = sum_u <= LARGEST_SUM && sum_v <= LARGEST_SUM && off.is_finite();
@@ -106,7 +116,10 @@ impl Scalings {
     fn columns(&mut self) -> bool {
         let live = self.b.iter().take_while(|b| **b > 0.0).count();
         let caps = self.cap_b.iter().zip(&self.t);
-        self.full.iter_mut().zip(caps).for_each(|(q, (cap, t))| *q = cap * t);
+        self.full
+            .iter_mut()
+            .zip(caps)
+            .for_each(|(q, (cap, t))| *q = cap * t);
         let Some(delta) = growth(&self.full[..live], &self.b[..live]) else {
             return false;
         };
@@ -166,7 +179,11 @@ impl Scalings {
                 if !done && told.is_some() {
                     end = told;
                 }
-                (best, idle) = if error < best { (error, 0) } else { (best, idle + 1) };
+                (best, idle) = if error < best {
+                    (error, 0)
+                } else {
+                    (best, idle + 1)
+                };
                 if idle >= STALLED_CHECKS && end.is_none() {
                     end = Some(Termination::Stalled);
                 }

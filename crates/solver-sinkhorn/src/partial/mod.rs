@@ -24,6 +24,9 @@ use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::solve::{ENTRIES_TO_SHARE, Workspace, resolve_reg};
 use crate::{NAME, Sinkhorn};
 
+/// The masses over what moves, where their product with a kernel entry is still a number.
+const LARGEST_SHARE: f64 = 1e250;
+
 impl Sinkhorn {
     /// A partial problem that moves `mass`, on `threads` threads of the current pool.
     pub(crate) fn solve_partial<T: Stored>(
@@ -46,10 +49,12 @@ impl Sinkhorn {
         kernel.build(problem.cost(), support, reg, Rows::Aligned)?;
         let (n, m) = support.shape();
         let share = n.saturating_mul(m) >= ENTRIES_TO_SHARE;
+        if problem.a().mass().max(problem.b().mass()) / mass > LARGEST_SHARE {
+            let rule = "must be 1e-250 of the larger mass or more for this backend";
+            return Err(Error::setting("mass", mass, rule));
+        }
         let over_mass = |w: &[f64], kept: &[u32]| -> Vec<f64> {
-            // More than twice what moves is never needed, and might overflow.
-            let part = |&k: &u32| (w[k as usize] / mass).min(1e100);
-            kept.iter().map(part).collect()
+            kept.iter().map(|&k| w[k as usize] / mass).collect()
         };
         let mut columns = over_mass(b, &support.cols);
         columns.resize(kernel.width, 0.0);
@@ -100,12 +105,14 @@ fn warm_start<T: Stored>(
     for (k, &j) in support.cols.iter().enumerate() {
         let g = warm.g[j as usize].min(0.0);
         if g.is_finite() {
-            scalings.v[k] = scalings.b[k] * ((g - kernel.c[k]) / kernel.reg).exp();
+            let share = scalings.part * scalings.b[k];
+            scalings.v[k] = share * ((g - kernel.c[k]) / kernel.reg).exp();
         }
     }
-    let log_w = (warm.lambda - scalings.low) / kernel.reg + mass.ln();
+    let log_w = (warm.lambda - scalings.low) / kernel.reg + mass.ln() - scalings.part.ln();
+    let (least, most) = (scalings.log_w - 300.0, scalings.log_w + 300.0);
     if log_w.is_finite() {
-        scalings.log_w = log_w.clamp(-300.0, 300.0);
+        scalings.log_w = log_w.clamp(least, most);
     }
 }
 
@@ -119,7 +126,7 @@ fn implied<T: Stored>(
 ) -> Result<(Plan, Potentials), Error> {
     let (n, m) = problem.shape();
     let (mut f, mut g) = (vec![0.0; n], vec![0.0; m]);
-    let lambda = scalings.low + kernel.reg * scalings.log_w;
+    let lambda = scalings.low + kernel.reg * (scalings.log_w + scalings.part.ln());
     for (k, &i) in support.rows.iter().enumerate() {
         // 0 at the cap; a row that nothing reaches has s = 0.
         if scalings.u[k] < scalings.cap_a[k] {
@@ -129,7 +136,7 @@ fn implied<T: Stored>(
     }
     for (k, &j) in support.cols.iter().enumerate() {
         if scalings.v[k] < scalings.cap_b[k] {
-            let log = (scalings.v[k] / scalings.b[k]).ln();
+            let log = (scalings.v[k] / (scalings.part * scalings.b[k])).ln();
             g[j as usize] = (kernel.c[k] + kernel.reg * log).min(0.0);
         }
     }

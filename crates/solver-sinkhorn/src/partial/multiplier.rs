@@ -24,7 +24,11 @@ pub(super) fn growth(q: &[f64], b: &[f64]) -> Option<f64> {
                 slope += q;
             }
         }
-        let next = if slope > 0.0 { (1.0 - full) / slope } else { 0.0 };
+        let next = if slope > 0.0 {
+            (1.0 - full) / slope
+        } else {
+            0.0
+        };
         if next <= delta {
             // All in reach are full: right where they are all there is to fill.
             let short = slope == 0.0 && full < 1.0 - 1e-9;
@@ -46,7 +50,11 @@ mod tests {
     #[test]
     fn the_mass_is_one() {
         let q = [1.0, 0.5, 1e-3, 20.0, 0.0];
-        for b in [[5.0; 5], [0.3, 0.3, 0.3, 0.3, 0.3], [0.1, 0.8, 0.1, 0.1, 9.0]] {
+        for b in [
+            [5.0; 5],
+            [0.3, 0.3, 0.3, 0.3, 0.3],
+            [0.1, 0.8, 0.1, 0.1, 9.0],
+        ] {
             let delta = growth(&q, &b).unwrap();
             assert!((sum(delta, &q, &b) - 1.0).abs() < 1e-15, "{b:?}: {delta}");
         }
