@@ -126,12 +126,14 @@ fn implied<T: Stored>(
 ) -> Result<(Plan, Potentials), Error> {
     let (n, m) = problem.shape();
     let (mut f, mut g) = (vec![0.0; n], vec![0.0; m]);
-    let lambda = scalings.low + kernel.reg * (scalings.log_w + scalings.part.ln());
+    // Without the factor that v carries, and with it.
+    let stored = scalings.low + kernel.reg * scalings.log_w;
+    let lambda = stored + kernel.reg * scalings.part.ln();
     for (k, &i) in support.rows.iter().enumerate() {
         // 0 at the cap; a row that nothing reaches has s = 0.
         if scalings.u[k] < scalings.cap_a[k] {
             let sum = kernel.r[k] - kernel.reg * scalings.s[k].ln();
-            f[i as usize] = (sum - lambda).min(0.0);
+            f[i as usize] = (sum - stored).min(0.0);
         }
     }
     for (k, &j) in support.cols.iter().enumerate() {
