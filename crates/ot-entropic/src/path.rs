@@ -281,9 +281,9 @@ impl<T: Entry> Run<'_, '_, T> {
             if !to_the_end && density(&self.dual, &self.point, limit) <= LISTED {
                 return true;
             }
-            let products =
-                self.tangent
-                    .find(&self.dual, dense, &self.point, DENSE_RESIDUAL);
+            let products = self
+                .tangent
+                .find(&self.dual, dense, &self.point, DENSE_RESIDUAL);
             self.work.products += products as u64;
             self.back.copy_from(&self.point);
             loop {

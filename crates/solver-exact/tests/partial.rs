@@ -1,6 +1,7 @@
 //! Partial transport by the network simplex: against balanced problems that say the same, at sizes that leave the caches,
 //! and where a large price for what does not move would cost digits.
 #![cfg(feature = "network-simplex")]
+#![allow(clippy::unwrap_used)] // helpers of tests may unwrap, as tests do
 
 use std::sync::Arc;
 
