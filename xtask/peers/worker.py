@@ -49,6 +49,15 @@ def emd2(job):
     return seconds, float(value), []
 
 
+def partial(job):
+    import ot
+
+    a, b, M = array(job["a"]), array(job["b"]), array(job["cost"])
+    call = lambda: ot.partial.partial_wasserstein(a, b, M, m=job["mass"], numItermax=100_000_000)
+    seconds, plan = timed(call)
+    return seconds, float((plan * M).sum()), []
+
+
 def emd2_loop(job):
     import ot
 
@@ -205,7 +214,7 @@ def geomloss(job):
     return seconds, 2.0 * float(value), []
 
 
-OPS = {f.__name__: f for f in (versions, emd2, emd2_loop, assignment, highs, sinkhorn, stabilized, unbalanced, gemm, separable, ott, geomloss)}
+OPS = {f.__name__: f for f in (versions, emd2, partial, emd2_loop, assignment, highs, sinkhorn, stabilized, unbalanced, gemm, separable, ott, geomloss)}
 
 # What libraries print belongs on standard error: standard output is for answers.
 answers = sys.stdout

@@ -38,6 +38,7 @@ fn with_an_entropic_backend() {
     let capabilities = [
         Capability::Balanced,
         Capability::Relaxed,
+        Capability::Partial,
         Capability::Entropic,
         Capability::ForbiddenPairs,
         Capability::WarmStart,

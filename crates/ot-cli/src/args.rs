@@ -42,7 +42,12 @@ Metrics: sqeuclidean, euclidean, cityblock, chebyshev, minkowski:P, cosine, arc 
 log1p, atan, asinh, atanh:S, power:P of the Euclidean distance.
 Exit status: 0 solved to tolerance; 2 bad input or usage; 3 an answer that did not reach its tolerance,
 printed all the same; 4 infeasible. Ctrl-C ends a solve with the answer so far, status 3; a second one ends
-the program.";
+the program.
+
+Examples:
+  ot solve --cost C.npy --json                                   uniform weights, exact
+  ot solve --x X.npy --y Y.npy --metric sqeuclidean --mass 0.5   half of the mass moves, the rest stays
+  ot solve --a a.npy --b b.npy --cost C.npy --mass 3 --reg 0.1   the same, entropic, of weights in any units";
 
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("costs").args(["cost", "x", "grid"]).required(true))]

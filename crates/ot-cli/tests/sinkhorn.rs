@@ -93,7 +93,7 @@ fn settings_and_limits_reach_the_backend() {
         ("--tol -1", "tol"),
         ("--set precision=f16", "precision"),
         ("--seed 3", "seed"),
-        ("--mass 0.5", "--mass"),
+        ("--mass 5", "mass"),
     ] {
         let ran = ran(&folder, options);
         ran.assert_refused(Exit::Usage);

@@ -33,6 +33,9 @@ pub struct Entry {
     /// Entropic solutions in long double, where there are some.
     #[serde(default)]
     pub entropic: Vec<EntropicEntry>,
+    /// Solutions of partial problems, where there are some.
+    #[serde(default)]
+    pub partial: Vec<PartialEntry>,
     a: Option<PathBuf>,
     b: Option<PathBuf>,
     normalize: bool,
@@ -77,6 +80,36 @@ pub struct EntropicEntry {
     /// The larger of the two marginal errors in L1 that the reference reached.
     pub marginal_error: f64,
     potentials: Option<PathBuf>,
+}
+
+/// The manifest's line for one partial problem: weights `b` times a factor, and the mass that moves.
+#[derive(Debug, Clone, Deserialize)]
+#[non_exhaustive]
+pub struct PartialEntry {
+    /// What the weights of `b` are multiplied by.
+    pub b_factor: f64,
+    /// The mass that moves.
+    pub mass: f64,
+    /// The optimum by POT, the plan summed up in long double.
+    pub optimum: f64,
+    /// The optimum by HiGHS.
+    pub highs: f64,
+    /// Entropic solutions in long double, by falling regularization.
+    pub entropic: Vec<PartialEntropicEntry>,
+}
+
+/// The manifest's line for one entropic solution of a partial problem.
+#[derive(Debug, Clone, Deserialize)]
+#[non_exhaustive]
+pub struct PartialEntropicEntry {
+    /// The regularization, in cost units.
+    pub reg: f64,
+    /// ⟨P, C⟩.
+    pub transport_cost: f64,
+    /// ⟨P, C⟩ + reg·KL(P ‖ a⊗b), in the units of the weights.
+    pub objective: f64,
+    /// What the values of plan and potentials differ by, relative: the reference's own error.
+    pub gap: f64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

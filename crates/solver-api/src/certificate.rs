@@ -5,6 +5,7 @@
 
 use crate::cost::row_of;
 use crate::measure;
+use crate::partial::partial_lower;
 use crate::plan::{Plan, is_sound};
 use crate::problem::{Marginals, Problem};
 use crate::rounding::{harden_rows, round_measured};
@@ -145,31 +146,6 @@ pub fn balanced_lower(problem: &Problem, potentials: &Potentials) -> f64 {
     let from_f = paired(&f, a) + paired(&g_of_f, b);
     let from_g = paired(&f_of_g, a) + paired(&g, b);
     from_f.max(from_g)
-}
-
-/// ⟨f, a⟩ + ⟨g, b⟩ + S·λ with f, g ≤ 0 and f_i + g_j + λ ≤ C_ij.
-fn partial_lower(problem: &Problem, potentials: &Potentials, mass: f64) -> f64 {
-    let (a, b) = (problem.a().weights(), problem.b().weights());
-    let cost = problem.cost();
-    let value = |lambda: f64| {
-        let f: Vec<f64> = usable(&potentials.f)
-            .iter()
-            .map(|f| f.min(0.0) + lambda)
-            .collect();
-        let clip = |v: Vec<f64>| v.into_iter().map(|v| v.min(0.0)).collect::<Vec<_>>();
-        let g = clip(c_transform_to_target(cost, &f, |i| a[i] > 0.0));
-        let shifted: Vec<f64> = g.iter().map(|g| g + lambda).collect();
-        let f = clip(c_transform_to_source(cost, &shifted, |j| b[j] > 0.0));
-        paired(&f, a) + paired(&g, b) + mass * lambda
-    };
-    // λ = min C with f = g = 0 is feasible too: the bound of moving everything at the cheapest price.
-    let cheapest = cost.range().min;
-    let trivial = if cheapest.is_finite() {
-        mass * cheapest
-    } else {
-        f64::NEG_INFINITY
-    };
-    value(potentials.lambda).max(trivial)
 }
 
 /// γ⟨w, 1 − e^{−p/γ}⟩, the conjugate of γ·KL(· ‖ w); ⟨p, w⟩ for γ = ∞. +∞ stands for no partner: γ·w.
@@ -527,27 +503,5 @@ mod tests {
             let bracket = certify(problem.as_ref().unwrap(), &plan.into(), &zero);
             assert_eq!(bracket.upper, f64::INFINITY);
         }
-    }
-
-    #[test]
-    fn partial_bracket_holds() {
-        // Move half the mass: the free pairs suffice, optimum 0; with mass 1.5 one unit of cost 1 is half used.
-        let cost = Arc::new(DenseCost::new(2, 2, vec![0.0, 2.0, 2.0, 1.0]).unwrap());
-        let ones = Measure::new(vec![1.0, 1.0]).unwrap();
-        let problem = Problem::partial(ones.clone(), ones, cost, 1.5).unwrap();
-        let plan = Plan::from(DensePlan::new(2, 2, vec![1.0, 0.0, 0.0, 0.5]).unwrap());
-        let dual = Potentials {
-            f: vec![-1.0, 0.0],
-            g: vec![0.0, 0.0],
-            lambda: 1.0,
-        };
-        let bracket = certify(&problem, &plan, &dual);
-        assert_eq!((bracket.lower, bracket.upper), (0.5, 0.5));
-        let bracket = certify(
-            &problem,
-            &plan,
-            &Potentials::new(vec![0.0; 2], vec![0.0; 2]),
-        );
-        assert!(bracket.lower <= 0.5);
     }
 }

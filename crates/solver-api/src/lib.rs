@@ -36,6 +36,7 @@ pub mod feasibility;
 mod flow;
 mod lanes;
 pub mod measure;
+mod partial;
 pub mod plan;
 pub mod problem;
 pub mod reference;

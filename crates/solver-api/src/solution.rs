@@ -72,7 +72,8 @@ pub struct Convergence {
     pub termination: Termination,
     /// Iterations (pivots, sweeps) done; `None` where the algorithm does not tell.
     pub iterations: Option<u64>,
-    /// Balanced: ‖P1 − a‖₁ over the mass. Partial: the part of P1 above a. Relaxed: as `source_error` was set by
+    /// Balanced: ‖P1 − a‖₁ over the mass. Partial: the part of P1 above a, or what the plan's mass is off by, whichever
+    /// is larger, over the mass. Relaxed: as `source_error` was set by
     /// the solver, ‖P1 − a·e^{−f/γa}‖₁ over the mass.
     pub source_error: f64,
     /// The same for the targets.
@@ -419,7 +420,18 @@ impl Values {
         }
         let (source_error, target_error) = match problem.marginals() {
             Marginals::Balanced => (error(sent, a, false), error(cols, b, false)),
-            Marginals::Partial { .. } => (error(sent, a, true), error(cols, b, true)),
+            Marginals::Partial { .. } => {
+                let off = (mass - scale).abs() / scale;
+                // Not `max`, which passes over a NaN.
+                let larger = |excess: f64| {
+                    if excess > off || excess.is_nan() {
+                        excess
+                    } else {
+                        off
+                    }
+                };
+                (larger(error(sent, a, true)), larger(error(cols, b, true)))
+            }
             Marginals::Relaxed { gamma_a, gamma_b } => {
                 objective += soft_term(gamma_a, sent, a) + soft_term(gamma_b, cols, b);
                 let wanted = |w: &[f64], p: &[f64], gamma: f64| -> Vec<f64> {
@@ -483,9 +495,11 @@ fn relative_entropy(
             .collect();
         measure::sum(&terms)
     };
-    // Σ P log(P / r s) = (⟨f, P1⟩ + ⟨g, Pᵀ1⟩ − ⟨P, C⟩)/ε for the plan of its own potentials.
+    // Σ P log(P / r s) = (⟨f, P1⟩ + ⟨g, Pᵀ1⟩ + λ·mass − ⟨P, C⟩)/ε for the plan of its own potentials.
     let from_potentials =
-        (paired(&potentials.f, sent) + paired(&potentials.g, cols) - transport_cost) / reg;
+        (paired(&potentials.f, sent) + paired(&potentials.g, cols) + potentials.lambda * mass
+            - transport_cost)
+            / reg;
     match problem.marginals() {
         Marginals::Balanced => {
             let total = problem.mass();

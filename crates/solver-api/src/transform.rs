@@ -14,6 +14,7 @@ use crate::separable::{SoftGrid, grid_of, least};
 ///
 /// Balanced: centred so that ⟨f, a⟩ = ⟨g, b⟩, one shift for each connected component of the allowed pairs.
 /// Entries of zero weight are extended by the (soft) c-transform; one without an allowed partner is +∞.
+/// Partial: f, g ≤ 0 and f⊕g + λ ≤ C; the transforms are cut off at 0, and no entry is +∞.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Potentials {
     /// Source potential.
@@ -140,23 +141,33 @@ impl Potentials {
             Marginals::Balanced => problem.mass(),
             _ => 1.0,
         };
+        // Of a partial problem: f + g + λ takes the place of f + g, and potentials stay below 0.
+        let lambda = self.lambda;
+        let partial = matches!(problem.marginals(), Marginals::Partial { .. });
+        let lowered = |p: Vec<f64>| -> Vec<f64> {
+            if partial {
+                p.into_iter().map(|p| (p - lambda).min(0.0)).collect()
+            } else {
+                p
+            }
+        };
         if reg > 0.0 {
             let f =
                 zero_a.then(|| soft_to_source(cost, &self.g, b.weights(), scale, reg, a.weights()));
             let g =
                 zero_b.then(|| soft_to_target(cost, &self.f, a.weights(), scale, reg, b.weights()));
-            replace_zero(&mut self.f, f, a.weights());
-            replace_zero(&mut self.g, g, b.weights());
+            replace_zero(&mut self.f, f.map(lowered), a.weights());
+            replace_zero(&mut self.g, g.map(lowered), b.weights());
             return;
         }
         if zero_b {
             let g = c_transform_to_target(cost, &self.f, |i| a.weights()[i] > 0.0);
-            replace_zero(&mut self.g, Some(g), b.weights());
+            replace_zero(&mut self.g, Some(lowered(g)), b.weights());
         }
         if zero_a {
             // Against all targets, the extended ones too: then f⊕g ≤ C holds everywhere.
             let f = c_transform_to_source(cost, &self.g, |_| true);
-            replace_zero(&mut self.f, Some(f), a.weights());
+            replace_zero(&mut self.f, Some(lowered(f)), a.weights());
         }
     }
 }
@@ -439,6 +450,35 @@ mod tests {
         let mut p = Potentials::new(vec![0.0, 0.0], vec![0.0, 0.5]);
         p.settle(&problem, 0.0);
         assert!(p.f[1].abs() <= 0.5 && (p.f[1] + p.g[1] - 0.5).abs() < 1e-15);
+    }
+
+    #[test]
+    fn partial_potentials_are_extended_below_zero_and_the_multiplier() {
+        let inf = f64::INFINITY;
+        let cost = [1.0, 4.0, inf, 2.0, 0.5, inf, inf, 3.0, inf];
+        let weights = crate::Measure::new(vec![1.0, 0.0, 0.0]).unwrap();
+        let cost = std::sync::Arc::new(crate::DenseCost::new(3, 3, cost.to_vec()).unwrap());
+        let problem = Problem::partial(weights.clone(), weights, cost, 0.5).unwrap();
+        let mut p = Potentials {
+            lambda: 1.0,
+            ..Potentials::new(vec![0.0, 7.0, 7.0], vec![0.0, 7.0, 7.0])
+        };
+        p.settle(&problem, 0.0);
+        // g: min(0, 4 − 0 − 1) and no partner; f: min(0, 2 − 1, 0.5 − 1) and min(0, 3 − 1).
+        assert_eq!(p.g, [0.0, 0.0, 0.0]);
+        assert_eq!(p.f, [0.0, -0.5, 0.0]);
+        let mut p = Potentials {
+            lambda: 2.0,
+            ..Potentials::new(vec![-0.25, 7.0, 7.0], vec![-0.75, 7.0, 7.0])
+        };
+        p.settle(&problem, 0.5);
+        // One partner each: g_j = C_0j − f_0 − λ − ε log a_0, cut off at 0.
+        assert_eq!(p.g, [-0.75, 0.0, 0.0]);
+        assert_eq!(p.f, [-0.25, 0.0, 0.0]);
+        p.lambda = 5.0;
+        p.settle(&problem, 0.5);
+        assert_eq!(p.g, [-0.75, -0.75, 0.0]);
+        assert_eq!(p.f, [-0.25, -2.25, 0.0]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Times the network simplex on random points of the unit cube, squared Euclidean cost as a matrix:
-//! `cargo run --release -p solver-exact --example timing -- [n] [d] [repeats]`.
+//! `cargo run --release -p solver-exact --example timing -- [n] [d] [repeats] [share of the mass that moves]`.
 
 use std::error::Error;
 
@@ -10,7 +10,9 @@ use solver_exact::NetworkSimplex;
 use std::sync::Arc;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1).map(|x| x.parse::<usize>());
+    let share = std::env::args().nth(4).map(|x| x.parse::<f64>());
+    let share = share.transpose()?;
+    let mut args = std::env::args().skip(1).take(3).map(|x| x.parse::<usize>());
     let n = args.next().transpose()?.unwrap_or(2000);
     let d = args.next().transpose()?.unwrap_or(2);
     let repeats = args.next().transpose()?.unwrap_or(3);
@@ -22,7 +24,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let random = (weights()?.normalized(), weights()?.normalized());
     let equal = (Measure::uniform(n)?, Measure::uniform(n)?);
     for (name, (a, b)) in [("equal", equal), ("random", random)] {
-        let problem = Problem::new(a, b, cost.clone())?;
+        let problem = match share {
+            Some(share) => Problem::partial(a, b, cost.clone(), share)?,
+            None => Problem::new(a, b, cost.clone())?,
+        };
         for _ in 0..repeats {
             let mut context = Context::new().with_threads(1)?;
             let solution = NetworkSimplex::default().solve_with(&problem, &mut context)?;

@@ -1,6 +1,6 @@
 //! Exact optimal transport: the network simplex method, and linear programming as an oracle.
 //!
-//! [`NetworkSimplex`] solves balanced problems with any cost to the last digit, with a plan of at most
+//! [`NetworkSimplex`] solves balanced and partial problems with any cost to the last digit, with a plan of at most
 //! n + m − 1 entries and both potentials. Choose it whenever the optimum itself is wanted and the cost
 //! fits in memory, up to some ten thousand points; its time grows a little faster than the matrix.
 //!

@@ -11,6 +11,7 @@ fn network_simplex_conforms() {
         |options| NetworkSimplexFactory.build(options),
         &Expect::new().capabilities(&[
             Capability::Balanced,
+            Capability::Partial,
             Capability::Exact,
             Capability::ForbiddenPairs,
             Capability::WarmStart,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use solver_api::conformance::{Expect, Report, Status, check};
 use solver_api::{
-    Batch, CancelToken, Capabilities, Capability, Certify, Context, Error, Factory, Problem,
-    Solution, Solver,
+    Batch, CancelToken, Capabilities, Capability, Certify, Context, Error, Factory, Marginals,
+    Problem, Solution, Solver,
 };
 use solver_exact::NetworkSimplexFactory;
 
@@ -22,6 +22,11 @@ enum Fault {
     ReportsReg,
     CountsNothing,
     ForgetsHistory,
+    MovesLess,
+    LosesMultiplier,
+    RaisesPotentials,
+    TradesMultiplier,
+    KeepsBack,
 }
 
 struct Wrapper {
@@ -43,10 +48,39 @@ impl Wrapper {
         context
     }
 
+    /// The problem that is solved in place of the one that was asked.
+    fn mistaken(&self, problem: &Problem) -> Result<Problem, Error> {
+        match (self.fault, problem.marginals()) {
+            (Fault::MovesLess, Marginals::Partial { mass }) => Problem::partial(
+                problem.a().clone(),
+                problem.b().clone(),
+                problem.shared_cost(),
+                0.999 * mass,
+            ),
+            // Takes what one pair less could not.
+            (Fault::KeepsBack, Marginals::Partial { mass }) if mass > 4.0 => Problem::partial(
+                problem.a().clone(),
+                problem.b().clone(),
+                problem.shared_cost(),
+                4.0,
+            ),
+            _ => Ok(problem.clone()),
+        }
+    }
+
     fn spoil(&self, mut solution: Solution) -> Solution {
         match self.fault {
             Fault::ReportsReg => solution.reg = 1.0,
             Fault::CountsNothing => solution.convergence.iterations = Some(0),
+            Fault::LosesMultiplier => solution.potentials.lambda = 0.0,
+            Fault::RaisesPotentials => {
+                solution.potentials.f.iter_mut().for_each(|f| *f += 0.1);
+                solution.potentials.lambda -= 0.1;
+            }
+            Fault::TradesMultiplier => {
+                solution.potentials.f.iter_mut().for_each(|f| *f -= 0.1);
+                solution.potentials.lambda += 0.1;
+            }
             _ => {}
         }
         solution
@@ -63,6 +97,7 @@ impl Solver for Wrapper {
     }
 
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        let problem = &self.mistaken(problem)?;
         let answer = self.inner.solve_with(problem, &mut self.context(context));
         answer.map(|s| self.spoil(s))
     }
@@ -76,6 +111,7 @@ impl Solver for Wrapper {
 fn report(fault: Fault) -> Report {
     let expect = Expect::new().cases(8).capabilities(&[
         Capability::Balanced,
+        Capability::Partial,
         Capability::Exact,
         Capability::ForbiddenPairs,
         Capability::WarmStart,
@@ -132,6 +168,31 @@ fn each_fault_is_caught_by_its_check() {
             Fault::CountsNothing,
             "a limit of one iteration is kept and reported",
             "counts no iteration",
+        ),
+        (
+            Fault::MovesLess,
+            "any share of any masses moves",
+            "source_error",
+        ),
+        (
+            Fault::LosesMultiplier,
+            "λ is the slope of the value",
+            "no slope",
+        ),
+        (
+            Fault::RaisesPotentials,
+            "potentials are at most 0, and 0 where room is kept",
+            "is above 0",
+        ),
+        (
+            Fault::TradesMultiplier,
+            "potentials are at most 0, and 0 where room is kept",
+            "room is kept",
+        ),
+        (
+            Fault::KeepsBack,
+            "forbidden pairs bound what can move",
+            "an answer",
         ),
         (
             Fault::ForgetsHistory,

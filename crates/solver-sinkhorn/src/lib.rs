@@ -1,7 +1,8 @@
 //! Sinkhorn in the kernel domain: entropic optimal transport by matrix scaling, alone and in batches.
 //!
-//! It solves balanced problems with any cost, min ⟨P, C⟩ + ε·KL(P ‖ a⊗b) over plans P with marginals a and b, and
-//! KL-relaxed ones, with γa·KL(P1 ‖ a) + γb·KL(Pᵀ1 ‖ b) in place of one or both of the marginals. The
+//! It solves balanced problems with any cost, min ⟨P, C⟩ + ε·KL(P ‖ a⊗b) over plans P with marginals a and b,
+//! KL-relaxed ones, with γa·KL(P1 ‖ a) + γb·KL(Pᵀ1 ‖ b) in place of one or both of the marginals, and partial ones, whose
+//! marginals are at most a and b. The
 //! kernel K = exp(−C/ε), with row and column minima taken off the cost first, is stored once (8 bytes an entry, or 4
 //! with [`Precision::F32`](solver_api::Precision)); an iteration reads it once. Most iterations read a copy in f32
 //! instead (4 bytes an entry more, from 16 384 entries on), and the answer is that of f64 all the same: see
@@ -35,6 +36,7 @@
 //! | `narrow.rs` | products in f32: the copy, and which iterations it serves |
 //! | `relaxed/` | relaxed marginals: the iteration, the shift between the potentials, the way to a solution |
 //! | `prior.rs` | other references than a⊗b |
+//! | `partial/` | partial transport of a given mass: caps on the scalings, and the multiplier of the mass |
 //! | `solve.rs` | from a problem to a solution |
 //! | `batch.rs` | many problems: which share a cost, which run side by side |
 //! | `grid/` | problems on a grid: products axis by axis, O(n) memory |
@@ -58,6 +60,7 @@ mod group;
 mod iterate;
 mod kernel;
 mod narrow;
+mod partial;
 mod prior;
 mod relaxed;
 mod routes;

@@ -25,7 +25,7 @@ pub(crate) const ENTRIES_TO_SHARE: usize = 1 << 17;
 /// made when it pays. 8·n·m with products in f64, 4·n·m with an f32 kernel.
 #[derive(Debug, Clone, Default)]
 pub struct Sinkhorn {
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 /// Everything a solve needs room for; one problem after another can use it.
@@ -58,8 +58,14 @@ impl Sinkhorn {
         threads: usize,
         work: &mut Workspace<T>,
     ) -> Result<Solution, Error> {
-        if let Marginals::Relaxed { gamma_a, gamma_b } = problem.marginals() {
-            return self.solve_relaxed(problem, (gamma_a, gamma_b), context, threads, work);
+        match problem.marginals() {
+            Marginals::Relaxed { gamma_a, gamma_b } => {
+                return self.solve_relaxed(problem, (gamma_a, gamma_b), context, threads, work);
+            }
+            Marginals::Partial { mass } => {
+                return self.solve_partial(problem, mass, context, threads, work);
+            }
+            _ => {}
         }
         if let Some(grid) = grid_of(problem) {
             return self.solve_on_grid(problem, grid, context, threads);
@@ -372,6 +378,7 @@ impl Solver for Sinkhorn {
         Capabilities::of(&[
             Capability::Balanced,
             Capability::Relaxed,
+            Capability::Partial,
             Capability::Entropic,
             Capability::ForbiddenPairs,
             Capability::GridCost,

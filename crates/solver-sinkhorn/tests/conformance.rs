@@ -4,9 +4,10 @@ use solver_api::conformance::{Expect, run};
 use solver_api::{Capability, Factory, Options};
 use solver_sinkhorn::SinkhornFactory;
 
-const CAPABILITIES: [Capability; 8] = [
+const CAPABILITIES: [Capability; 10] = [
     Capability::Balanced,
     Capability::Relaxed,
+    Capability::Partial,
     Capability::Entropic,
     Capability::ForbiddenPairs,
     Capability::GridCost,

@@ -93,3 +93,39 @@ fn values_and_potentials_equal_the_long_double_reference() {
         "{solved} solved, {refused} refused"
     );
 }
+
+#[test]
+fn partial_plans_equal_the_long_double_reference() {
+    let mut solved = 0;
+    for fixture in fixtures().iter().filter(|f| !f.entry.partial.is_empty()) {
+        let (base, name) = (problem(fixture), &fixture.entry.name);
+        for case in &fixture.entry.partial {
+            let b: Vec<f64> = fixture.b.iter().map(|b| b * case.b_factor).collect();
+            let b = Measure::new(b).unwrap();
+            let partial =
+                Problem::partial(base.a().clone(), b, base.shared_cost(), case.mass).unwrap();
+            for want in &case.entropic {
+                let solver = Sinkhorn::new(Settings {
+                    tol: Some(1e-11),
+                    ..Settings::with_reg(Reg::Absolute(want.reg))
+                });
+                let solution = solver.unwrap().solve(&partial).unwrap();
+                let seen = &solution.convergence;
+                assert!(seen.converged(), "{name}, {case:?}: {seen:?}");
+                let close = |x: f64, y: f64| (x - y).abs() <= 1e-9 * y.abs();
+                assert!(
+                    close(solution.transport_cost, want.transport_cost),
+                    "{case:?}"
+                );
+                assert!(close(solution.objective, want.objective), "{case:?}");
+                let bracket = solution.certificate.unwrap();
+                assert!(
+                    bracket.contains(case.optimum, 1e-12 * case.optimum),
+                    "{bracket:?}"
+                );
+                solved += 1;
+            }
+        }
+    }
+    assert!(solved >= 8, "{solved}");
+}

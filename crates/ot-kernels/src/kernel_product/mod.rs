@@ -15,11 +15,13 @@
 //! Several threads work on fixed row chunks, each with a column accumulator of its own, which are added in
 //! order: the same thread count and instruction set give the same bits.
 
+mod capped;
 mod gram;
 mod narrow;
 mod pass;
 mod soft;
 
+pub use self::capped::{scale_rows_capped, scale_rows_capped_with};
 pub use self::gram::{gram, gram_with};
 pub use self::narrow::{NarrowKernel, Reference, scale_rows_narrow, scale_rows_narrow_with};
 use self::pass::{add_backwards, is_far, pass, rows};

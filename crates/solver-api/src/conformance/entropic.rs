@@ -7,7 +7,7 @@ use super::verify::{Measured, at_most};
 use crate::certificate::kl;
 use crate::{Marginals, Problem, Solution, measure};
 
-/// P_ij = a_i b_j exp((f_i + g_j − C_ij)/ε) (balanced: at mass 1), the objective that belongs to it, and the soft
+/// P_ij = a_i b_j exp((f_i + g_j + λ − C_ij)/ε) (balanced: at mass 1; λ = 0 unless partial), the objective that belongs to it, and the soft
 /// c-transform at zero weights. With the marginals, that is all there is to prove of an entropic answer.
 pub(super) fn form(
     subject: &Subject<'_>,
@@ -33,7 +33,8 @@ pub(super) fn form(
         if a[i] == 0.0 || b[j] == 0.0 || costs[k] == f64::INFINITY {
             continue;
         }
-        let wanted = a[i] * (b[j] / unit) * ((f[i] + g[j] - costs[k]) / reg).exp();
+        let wanted =
+            a[i] * (b[j] / unit) * ((f[i] + g[j] + s.potentials.lambda - costs[k]) / reg).exp();
         if (p - wanted).abs() > accuracy * p.max(wanted) + 1e-14 * problem.mass() {
             return Err(format!(
                 "{name}: P[{i}, {j}] = {p:e}, but its potentials say {wanted:e}"
@@ -75,10 +76,14 @@ fn soft_extension(
             .iter()
             .map(|(w, e)| w / unit * ((e - top) / s.reg).exp())
             .sum();
-        if top == f64::NEG_INFINITY {
+        let soft = if top == f64::NEG_INFINITY {
             f64::INFINITY
         } else {
             -top - s.reg * sum.ln()
+        };
+        match problem.marginals() {
+            Marginals::Partial { .. } => (soft - s.potentials.lambda).min(0.0),
+            _ => soft,
         }
     };
     let row = |i: usize| {

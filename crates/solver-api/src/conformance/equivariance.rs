@@ -207,8 +207,19 @@ fn heavier(subject: &Subject<'_>, problem: &Problem, original: &Solution) -> Ver
         let changed = with_marginals_of(problem, (times(&a, t), times(&b, t), cost), 1.0, t)?;
         let name = format!("masses × {t}");
         let found = subject.solve_at(&name, &changed, subject.reg(problem))?;
+        // A partial plan's reference a⊗b stays in the caller's units, t² times as heavy.
+        let entropy = match problem.marginals() {
+            Marginals::Partial { .. } => {
+                let product = problem.a().mass() * problem.b().mass();
+                original.reg * t * ((t - 1.0) * product - original.mass * t.ln())
+            }
+            _ => 0.0,
+        };
         let wanted = Wanted {
-            values: [t * original.transport_cost, t * original.objective],
+            values: [
+                t * original.transport_cost,
+                t * original.objective + entropy,
+            ],
             plan: times(original.plan.to_dense().data(), t),
             f: original.potentials.f.clone(),
             g: original.potentials.g.clone(),

@@ -40,6 +40,7 @@
 //! | `equivariance` | permutation, transposition, C → s·C, C → C + c, masses × t |
 //! | `determinism` | the same bits again; other numbers of threads within the tolerance |
 //! | `closed_forms` | one dimension, point masses, planted permutations, translations, 2×2, product costs |
+//! | `partial` | what moves and what stays of a partial problem, and what the multiplier of its mass says |
 //! | `batches` | a batch answers like its problems one by one; a warm start changes the iterations only |
 //! | `watched` | brackets at every check hold; an observer sees each problem of a batch, and can stop one of them |
 //! | `properties` | all of it on generated problems: ties, zeros, duplicates, forbidden pairs |
@@ -61,6 +62,7 @@ mod expect;
 mod input;
 mod oracle;
 mod output;
+mod partial;
 mod properties;
 mod subject;
 #[cfg(test)]
@@ -201,13 +203,14 @@ pub fn check(
             names(&expect.capabilities)
         ))
     });
-    let sections: [(&'static str, Section); 9] = [
+    let sections: [(&'static str, Section); 10] = [
         ("input", input::section),
         ("output", output::section),
         ("certificates", certificates::section),
         ("equivariance", equivariance::section),
         ("determinism", determinism::section),
         ("closed_forms", closed_forms::section),
+        ("partial", partial::section),
         ("batches", batches::section),
         ("watched", watched::section),
         ("properties", properties::section),

@@ -74,6 +74,8 @@ pub(super) fn optimum(problem: &Problem) -> Option<Optimum> {
         Marginals::Balanced => {}
         // What is not moved goes to and from a partner that costs nothing and may not meet its like.
         Marginals::Partial { .. } => {
+            // More than the mass is never sent: rounding of much larger weights would count.
+            a.iter_mut().chain(&mut b).for_each(|w| *w = w.min(2.0));
             let (spare_a, spare_b) = (measure::sum(&a) - 1.0, measure::sum(&b) - 1.0);
             costs.iter_mut().for_each(|row| row.push(0.0));
             costs.push(vec![0.0; m]);

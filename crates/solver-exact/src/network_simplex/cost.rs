@@ -72,14 +72,22 @@ impl<'a> CostView<'a> {
     where
         'a: 'b,
     {
-        let at = self.stored(i) * self.columns;
-        match self.entries {
-            Entries::F64(c) => Row::F64(&c[at..at + self.columns]),
-            Entries::F32(c) => Row::F32(&c[at..at + self.columns]),
-            Entries::Rows(rows) => {
-                rows.row(self.stored(i), buffer);
+        match self.stored_row(i) {
+            Ok(row) => row,
+            Err((rows, i)) => {
+                rows.row(i, buffer);
                 Row::F64(buffer)
             }
+        }
+    }
+
+    /// Row `i` where it stands, or who computes it as which row.
+    pub(super) fn stored_row(&self, i: usize) -> Result<Row<'a>, (&'a dyn Rows, usize)> {
+        let at = self.stored(i) * self.columns;
+        match self.entries {
+            Entries::F64(c) => Ok(Row::F64(&c[at..at + self.columns])),
+            Entries::F32(c) => Ok(Row::F32(&c[at..at + self.columns])),
+            Entries::Rows(rows) => Err((rows, self.stored(i))),
         }
     }
 

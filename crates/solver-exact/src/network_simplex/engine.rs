@@ -10,7 +10,7 @@ use super::augment::Augment;
 use super::coarse::Coarse;
 use super::cost::CostView;
 use super::entropic::Entropic;
-use super::flow::Units;
+use super::flow::{Moved, Units};
 use super::forest::Forest;
 use super::lists::Lists;
 use super::pricing::{Check, Pricing, Run, Status, lower_bound};
@@ -32,6 +32,8 @@ pub(super) struct Instance<'a> {
     pub(super) supply: &'a [f64],
     pub(super) demand: &'a [f64],
     pub(super) cost: CostView<'a>,
+    /// Of a partial problem.
+    pub(super) moved: Option<Moved>,
     /// The least and the largest finite entry (a guess will do).
     pub(super) range: (f64, f64),
     /// Targets' potentials g to start from.
@@ -90,7 +92,8 @@ impl Workspace {
     pub(super) fn solve(&mut self, instance: &Instance<'_>, check: &mut Check<'_>) -> Outcome {
         let (n, m) = (instance.supply.len(), instance.demand.len());
         let by_rows = n * m <= instance.in_cache;
-        self.units.assign(instance.supply, instance.demand);
+        self.units
+            .assign(instance.supply, instance.demand, instance.moved);
         self.tree.reset(n, m);
         self.buffer.clear();
         self.buffer.resize(m, 0.0);

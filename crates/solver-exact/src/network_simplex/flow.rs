@@ -12,6 +12,14 @@ pub(super) struct Units {
     pub(super) equal: bool,
 }
 
+/// Of a partial problem: sources and columns before its dummies, and the mass between them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) n: usize,
+    pub(super) m: usize,
+    pub(super) mass: f64,
+}
+
 /// The number of units that general weights are spread over: rounding errs by 2^-61 of the mass.
 const TOTAL_BITS: i32 = 60;
 
@@ -19,13 +27,38 @@ impl Units {
     /// Expresses the positive weights `a` and the weights `b` (0 on columns that take no part) in
     /// units. Exactly, where all weights are equal on each side or are multiples of one power of two
     /// with equal sums; otherwise to 2^-61 of the mass, after scaling `b` to the sum of `a`.
-    pub(super) fn assign(&mut self, a: &[f64], b: &[f64]) {
+    pub(super) fn assign(&mut self, a: &[f64], b: &[f64], moved: Option<Moved>) {
         self.supply.clear();
         self.demand.clear();
         self.equal = self.equal_weights(a, b);
         if !self.equal && !self.exact_binary(a, b) {
             self.rounded(a, b);
+            if let Some(moved) = moved {
+                self.move_exactly(moved);
+            }
         }
+    }
+
+    /// Gives the dummies what the others leave, in units: then what moves is right to half a unit, whatever the rounding
+    /// of many weights comes to.
+    fn move_exactly(&mut self, Moved { n, m, mass }: Moved) {
+        let units = ((mass / self.unit).round() as i64).max(1);
+        let spare = |real: &mut [i64], dummy: &mut [i64]| {
+            let left = real.iter().sum::<i64>() - units;
+            // A dummy has a unit at least; without one nothing may be left.
+            let kept = dummy.first_mut().map_or(0, |dummy| {
+                *dummy = left.max(1);
+                *dummy
+            });
+            let beyond = left - kept;
+            if let Some(largest) = real.iter_mut().max_by_key(|w| **w) {
+                *largest -= beyond;
+            }
+        };
+        let (sources, dummy_source) = self.supply.split_at_mut(n);
+        let (targets, dummy_target) = self.demand.split_at_mut(m);
+        spare(sources, dummy_target);
+        spare(targets, dummy_source);
     }
 
     /// All units of one side.
@@ -143,7 +176,7 @@ mod tests {
 
     fn assigned(a: &[f64], b: &[f64]) -> Units {
         let mut u = Units::default();
-        u.assign(a, b);
+        u.assign(a, b, None);
         assert_eq!(u.supply.iter().sum::<i64>(), u.demand.iter().sum::<i64>());
         for (w, k) in a.iter().chain(b).zip(u.supply.iter().chain(&u.demand)) {
             assert_eq!(*w > 0.0, *k > 0);
@@ -169,6 +202,23 @@ mod tests {
         let u = assigned(&[0.375, 0.625], &[0.5, 0.5]);
         assert_eq!(u.supply, [3, 5]);
         assert_eq!(u.unit, 0.125);
+    }
+
+    #[test]
+    fn what_a_partial_problem_moves_is_right_to_half_a_unit() {
+        let third = 1.0 / 3.0;
+        let (a, b) = ([third, 0.1, 0.7], [0.3, 1e-30, third]);
+        for mass in [0.5, 1e-9, b.iter().sum()] {
+            let spare = |w: &[f64; 3]| w.iter().sum::<f64>() - mass;
+            let (mut supply, mut demand) = (a.to_vec(), b.to_vec());
+            supply.extend(Some(spare(&b)).filter(|s| *s > 0.0));
+            demand.push(spare(&a));
+            let mut u = Units::default();
+            u.assign(&supply, &demand, Some(Moved { n: 3, m: 3, mass }));
+            assert_eq!(u.supply.iter().sum::<i64>(), u.demand.iter().sum::<i64>());
+            let moved = u.supply[..3].iter().sum::<i64>() - u.demand[3];
+            assert!((moved as f64 * u.unit - mass).abs() <= 0.5 * u.unit + 1e-16 * mass);
+        }
     }
 
     #[test]

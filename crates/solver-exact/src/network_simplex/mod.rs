@@ -12,6 +12,7 @@
 //! | the rest greedily; the flow is hung up as a strongly feasible tree | `start.rs` |
 //! | pivots until no pair violates dual feasibility: row by row in the caches, beyond on lists first | `pricing.rs`, `lists.rs` |
 //! | the tree itself, without arcs; of a small problem, as sets of bits | `tree.rs`, `compact.rs` |
+//! | partial problems: dummies take what does not move | `partial.rs` |
 //! | how costs are read | `cost.rs` |
 //! | all of it in order; the ways to start, mass on forbidden pairs, the caller's check meanwhile | `engine.rs`; `engine/` |
 //! | from and to the vocabulary of `solver-api` | `solve.rs`, `settings.rs`, `factory.rs` |
@@ -29,6 +30,7 @@ mod factory;
 mod flow;
 mod forest;
 mod lists;
+mod partial;
 mod pricing;
 pub mod settings;
 mod solve;

@@ -7,11 +7,12 @@ use rayon::prelude::*;
 use solver_api::{
     Batch, Capabilities, Capability, Certificate, Certify, Check as HistoryEntry, Context, Cost,
     CostKind, CostRange, DenseData, Error, Outcome as Answer, Plan, Potentials, Problem, Progress,
-    Solution, Solver, SparsePlan, Termination, check_feasible, round,
+    Solution, Solver, SparsePlan, Termination, certify, check_feasible, round,
 };
 
 use super::cost::{CostView, Entries, Rows};
 use super::engine::{IN_CACHE, Instance, Workspace};
+use super::partial::{Dummies, Extended, price_of_dummies};
 use super::pricing::{Progress as Step, Status};
 use super::{NAME, Settings};
 use crate::offset::{far_from_zero, lifted};
@@ -24,7 +25,7 @@ const WRITE_OUT: usize = 1 << 28;
 /// this many is left: with images, mostly zero, that is most of the work saved.
 const COMPRESS: usize = 4;
 
-/// The primal network simplex method: exact optimum of balanced problems, with plan and potentials.
+/// The primal network simplex method: exact optimum of balanced and partial problems, with plan and potentials.
 ///
 /// Time: one thread, n = m = 2000, squared Euclidean costs: 0.03–0.1 s
 /// (`cargo run --release -p solver-exact --example timing -- 2000 2`). Memory beyond
@@ -66,7 +67,10 @@ impl NetworkSimplex {
             warm.check(n, m)?;
         }
         scratch.gather(problem, context);
-        let range = scratch.write_out(problem.cost());
+        let mut range = scratch.write_out(problem.cost());
+        if scratch.dummies.is_some() {
+            range = scratch.add_dummies(problem, context);
+        }
         let Scratch {
             workspace,
             a,
@@ -77,11 +81,12 @@ impl NetworkSimplex {
             wide,
             warm,
             low,
+            dummies,
             ..
         } = scratch;
-        let low = *low;
+        let (low, dummies) = (*low, *dummies);
         let lazy = Computed(problem.cost());
-        let (all_rows, all_columns) = (a.len() == n, columns.is_empty());
+        let (all_rows, all_columns) = (rows.len() == n, columns.is_empty());
         let written = !(wide.is_empty() && narrow.is_empty());
         let stored_rows = (!all_rows && !written).then_some(&rows[..]);
         let entries = if !wide.is_empty() {
@@ -91,14 +96,28 @@ impl NetworkSimplex {
         } else {
             stored(problem.cost()).unwrap_or(Entries::Rows(&lazy))
         };
+        let mut cost = CostView {
+            entries,
+            columns: b.len(),
+            rows: stored_rows,
+        };
+        let extended = dummies.map(|dummies| Extended {
+            cost: CostView {
+                columns: dummies.m,
+                ..cost
+            },
+            dummies,
+        });
+        if let Some(extended) = &extended
+            && !written
+        {
+            (cost.entries, cost.rows) = (Entries::Rows(extended), None);
+        }
         let instance = Instance {
             supply: a,
             demand: b,
-            cost: CostView {
-                entries,
-                columns: b.len(),
-                rows: stored_rows,
-            },
+            cost,
+            moved: dummies.map(|d| d.moved(problem)),
             range: (range.min - low, range.max - low),
             warm: context.warm_start.is_some().then_some(&warm[..]),
             max_pivots: self.settings.max_iter.unwrap_or(u64::MAX),
@@ -140,16 +159,24 @@ impl NetworkSimplex {
         let column = |j: usize| if all_columns { j } else { columns[j] as usize };
         let mut triples = Vec::with_capacity(a.len() + b.len());
         workspace.flows(&instance.cost, |i, j, mass| {
-            triples.push((source(i) as u32, column(j) as u32, mass));
+            if dummies.is_none_or(|d| d.is_real(i, j)) {
+                triples.push((source(i) as u32, column(j) as u32, mass));
+            }
         });
         let mut potentials = Potentials::new(vec![0.0; n], vec![0.0; m]);
-        for i in 0..a.len() {
-            potentials.f[source(i)] = workspace.f(i) + low;
-        }
-        for j in (0..b.len()).filter(|&j| b[j] > 0.0) {
-            let g = workspace.g(j);
-            // A weight without an allowed pair, so small that the check of feasibility let it pass: any potential will do.
-            potentials.g[column(j)] = if g == f64::NEG_INFINITY { 0.0 } else { g };
+        if let Some(dummies) = dummies {
+            let (f, g) = (|i| workspace.f(i), |j| workspace.g(j));
+            dummies.settle(f, g, low, &mut potentials, source, column);
+        } else {
+            for i in 0..a.len() {
+                potentials.f[source(i)] = workspace.f(i) + low;
+            }
+            for j in (0..b.len()).filter(|&j| b[j] > 0.0) {
+                let g = workspace.g(j);
+                // A weight without an allowed pair, so small that the check of feasibility let it pass: any potential
+                // will do.
+                potentials.g[column(j)] = if g == f64::NEG_INFINITY { 0.0 } else { g };
+            }
         }
         let plan = Plan::Sparse(SparsePlan::from_triples(n, m, triples)?);
         let mut termination = match outcome.status {
@@ -162,13 +189,18 @@ impl NetworkSimplex {
         let mut certificate = None;
         if termination == Termination::Optimal && context.certify != Certify::Off {
             let begun = Instant::now();
-            let upper = if low == 0.0 {
-                round(problem, &plan).transport_cost
+            let bracket = if dummies.is_some() && low == 0.0 {
+                // Without the dummies' own weights, whose potentials are large and cancel.
+                certify(problem, &plan, &potentials)
             } else {
-                workspace.upper(&instance)
+                let upper = if low == 0.0 {
+                    round(problem, &plan).transport_cost
+                } else {
+                    workspace.upper(&instance)
+                };
+                let lower = workspace.lower(&instance);
+                Certificate { lower, upper }
             };
-            let lower = workspace.lower(&instance);
-            let bracket = Certificate { lower, upper };
             if bracket.relative_gap(problem) > self.settings.tol {
                 termination = Termination::Stalled;
             }
@@ -195,6 +227,7 @@ impl Solver for NetworkSimplex {
     fn capabilities(&self) -> Capabilities {
         Capabilities::of(&[
             Capability::Balanced,
+            Capability::Partial,
             Capability::Exact,
             Capability::ForbiddenPairs,
             Capability::WarmStart,
@@ -254,6 +287,8 @@ struct Scratch {
     warm: Vec<f64>,
     /// What is taken off all costs that are written out.
     low: f64,
+    /// Of a partial problem.
+    dummies: Option<Dummies>,
 }
 
 impl Scratch {
@@ -288,6 +323,52 @@ impl Scratch {
             self.b.extend_from_slice(b);
             self.warm.extend_from_slice(warm.unwrap_or(&[]));
         }
+        self.dummies = Dummies::add(problem, &mut self.a, &mut self.b);
+    }
+
+    /// Completes a partial problem: what is written out gets the dummies' row and column, and so does a stored cost that
+    /// the caches hold; larger ones are read where they stand. Returns the range with the dummies.
+    fn add_dummies(&mut self, problem: &Problem, context: &Context) -> CostRange {
+        // The price of the pair of both must be right for every entry: a sample will not do.
+        let mut range = problem.cost().range();
+        let lowered = CostRange {
+            min: range.min - self.low,
+            max: range.max - self.low,
+            ..range
+        };
+        let price = price_of_dummies(&lowered);
+        let (rows, columns) = (self.a.len(), self.b.len());
+        let Some(dummies) = &mut self.dummies else {
+            return range;
+        };
+        dummies.price = price;
+        if let Some(given) = &context.warm_start {
+            dummies.warm(&mut self.warm, given.lambda, self.low);
+        }
+        if self.wide.is_empty() && self.narrow.is_empty() && rows * columns <= IN_CACHE {
+            let whole = problem.shape().1;
+            let row = |i: u32| i as usize * whole..(i as usize + 1) * whole;
+            match stored(problem.cost()) {
+                Some(Entries::F64(c)) => {
+                    let kept = self.rows.iter().flat_map(|&i| &c[row(i)]);
+                    self.wide.extend(kept);
+                }
+                Some(Entries::F32(c)) => {
+                    let kept = self.rows.iter().flat_map(|&i| &c[row(i)]);
+                    self.narrow.extend(kept);
+                }
+                _ => {}
+            }
+        }
+        if !self.wide.is_empty() {
+            dummies.extend(&mut self.wide, price);
+        } else if !self.narrow.is_empty() {
+            // Any price above −min C will do, and the next number of f32 is.
+            dummies.extend(&mut self.narrow, price as f32);
+        }
+        range.include(self.low);
+        range.include(self.low + price);
+        range
     }
 
     /// Writes out the pairs of positive weight where `gather` decided so; returns the range of the cost,

@@ -68,22 +68,29 @@ impl Workspace {
         let none = &mut self.reduced;
         none.clear();
         none.extend(sinks.iter().map(|p| if p.is_finite() { 0.0 } else { *p }));
+        let mut gain = |i: usize| {
+            let row = instance.cost.row(i, &mut self.buffer);
+            Some(row.min(sinks) - row.min(none)).filter(|gain| gain.is_finite())
+        };
+        // A dummy is no example of the others.
+        let real = instance.moved.map_or(n, |moved| moved.n);
         let (mut gained, mut mass) = (0.0, 0.0);
-        for i in (0..n).step_by(n.div_ceil(SAMPLE)) {
+        for i in (0..real).step_by(real.div_ceil(SAMPLE)) {
             if !watch.goes_on(m) {
                 break;
             }
-            let row = instance.cost.row(i, &mut self.buffer);
-            let gain = row.min(sinks) - row.min(none);
-            if gain.is_finite() {
+            if let Some(gain) = gain(i) {
                 gained += instance.supply[i] * gain;
                 mass += instance.supply[i];
             }
         }
-        let live = || sinks.iter().zip(instance.demand).filter(|x| *x.1 > 0.0);
-        let lost: f64 = live().map(|(p, b)| p * b).sum();
-        let total: f64 = live().map(|(_, b)| b).sum();
-        let promising = gained / mass > lost / total;
+        gained *= instance.supply[..real].iter().sum::<f64>() / mass;
+        for i in real..n {
+            gained += instance.supply[i] * gain(i).unwrap_or(0.0);
+        }
+        let live = sinks.iter().zip(instance.demand).filter(|x| *x.1 > 0.0);
+        let lost: f64 = live.map(|(p, b)| p * b).sum();
+        let promising = gained > lost;
         if !promising {
             sinks.copy_from_slice(none);
         }
@@ -117,6 +124,7 @@ impl Workspace {
                 columns: self.coarse.demand.len(),
                 rows: None,
             },
+            moved: None,
             range: (0.0, 1.0),
             warm: None,
             max_pivots: instance.max_pivots,

@@ -41,6 +41,7 @@ fn instance<'a>(a: &'a [f64], b: &'a [f64], c: &'a [f64]) -> Instance<'a> {
         warm: None,
         max_pivots: u64::MAX,
         in_cache: IN_CACHE,
+        moved: None,
         bracket: false,
     }
 }
