@@ -123,7 +123,7 @@ fn draw(
     chart.configure_mesh().disable_mesh().draw()?;
     let mut wire = Vec::new();
     exact.for_each_above(1e-6 * largest(exact), |i, j, _| {
-        wire.push((i as f64 + 0.5, j as f64 + 0.5))
+        wire.push((i as f64 + 0.5, j as f64 + 0.5));
     });
     chart.draw_series(LineSeries::new(wire, BLACK.stroke_width(1)))?;
     if let Some(plan) = plan {

@@ -1,5 +1,7 @@
 //! The accelerated schedule against the exact solver, its sparse plans, and its circumstances.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may unwrap, as tests do
+
 mod common;
 
 use std::ops::ControlFlow;

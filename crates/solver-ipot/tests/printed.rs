@@ -1,6 +1,8 @@
 //! The printed schedule against a literal implementation of algorithm 1, where that one survives, and against the
 //! entropic problems that exact proximal steps lead to.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may unwrap, as tests do
+
 mod common;
 
 use common::{random_problem, solve};
