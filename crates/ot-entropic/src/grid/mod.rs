@@ -31,6 +31,9 @@ const FINE: f64 = 0.5;
 /// Iterations between two confirmations that fail, at least: each has one without over-relaxation.
 const PATIENCE: u64 = 4;
 
+/// Sees a check and both potentials, and says whether to go on.
+type AtCheck<'a> = dyn FnMut(&Seen, &[f64], &[f64]) -> bool + 'a;
+
 /// The weights of both sides at mass 1, on the same grid.
 #[derive(Debug, Clone, Copy)]
 pub struct GridPair<'a> {
@@ -257,7 +260,7 @@ fn iterate(
     limits: Limits,
     done: &mut u64,
     last_level: bool,
-    at_check: &mut dyn FnMut(&Seen, &[f64], &[f64]) -> bool,
+    at_check: &mut AtCheck<'_>,
 ) -> (End, f64) {
     let mut relaxation = Relaxation::new();
     let (stop, most) = if last_level {

@@ -5,6 +5,9 @@ use solver_api::GridCost;
 
 use super::{End, FINE, GridPair, LEVELS, Level, Limits, Seen, iterate};
 
+/// Source and target potential.
+type Pair = (Vec<f64>, Vec<f64>);
+
 /// A grid of the pyramid.
 struct Stage {
     grid: GridCost,
@@ -107,7 +110,7 @@ pub(super) fn climb(
     limits: Limits,
     done: &mut u64,
     watch: &mut dyn FnMut(&Seen) -> bool,
-) -> Result<(Vec<f64>, Vec<f64>), (Vec<f64>, Vec<f64>)> {
+) -> Result<Pair, Pair> {
     let range = solver_api::Cost::range(pair.grid).max;
     let n = pair.a.len();
     let mut now = eps;

@@ -259,8 +259,8 @@ fn ln(x: f64) -> f64 {
     p = p * z + 1.0 / 3.0;
     // ln 2 in two parts, the first with 21 zeros at its end.
     let low = k * 1.908_214_929_270_587_7e-10 + 2.0 * s * z * p;
-    // x − x is 0, or NaN for what is not finite.
-    let y = k * 6.931_471_803_691_238e-1 + (2.0 * s + low) + (x - x);
+    // 0 · x is 0, or NaN for what is not finite.
+    let y = k * 6.931_471_803_691_238e-1 + (2.0 * s + low) + 0.0 * x;
     if x < f64::MIN_POSITIVE {
         f64::NEG_INFINITY
     } else {
