@@ -243,15 +243,15 @@ fn masses_that_differ_don_t_slow_a_large_gamma_down() {
 #[test]
 fn factors_stay_in_range_over_many_iterations() {
     let (a, b, cost) = fixture("random");
-    let reg = 4e-3 * cost.range().max_abs();
+    let reg = 1.6e-3 * cost.range().max_abs();
     // The largest weights of the two sides are far apart: left free, a factor would grow by their ratio an iteration.
     let (mut a, b) = (a, b);
-    a[0] = 1000.0 * a.iter().sum::<f64>();
+    a[0] = 30.0 * a.iter().sum::<f64>();
     let problem = pose(with_mass(&a, 1.0), with_mass(&b, 1.0), cost, (1e3, 1e4));
     let s = plain(reg, 1e-10).solve(&problem).unwrap();
     let seen = &s.convergence;
     assert!(
-        seen.converged() && seen.iterations.unwrap() > 150,
+        seen.converged() && seen.iterations.unwrap() > 300,
         "{seen:?}"
     );
 }
