@@ -5,50 +5,61 @@
 
 use crate::certificate::{paired, usable};
 use crate::problem::Problem;
-use crate::transform::{Potentials, c_transform_to_source, c_transform_to_target};
+use crate::transform::{Potentials, both_c_transforms};
 
-/// Masses this many times the one that moves are looked at a second time: a rounding error in a potential counts by
-/// the whole of them.
-const HEAVY: f64 = 16.0;
-
-/// Roundings that a potential of the transforms may be off by.
-const ROUNDINGS: f64 = 8.0 * f64::EPSILON;
-
-/// ⟨f, a⟩ + ⟨g, b⟩ + S·λ with f, g ≤ 0 and f_i + g_j + λ ≤ C_ij. Two passes over the cost; four where little of the
-/// masses moves.
+/// ⟨f, a⟩ + ⟨g, b⟩ + S·λ with f, g ≤ 0 and f_i + g_j + λ ≤ C_ij. Two passes over the cost.
+///
+/// One side is kept, cut off at 0, and the best of the other side and λ follow from its transform: from f and from g, and
+/// once more from what these give. That raises the bound of potentials that are far from optimal, such as soft ones, and
+/// leaves those that are optimal where they are.
 pub(crate) fn partial_lower(problem: &Problem, potentials: &Potentials, mass: f64) -> f64 {
     let (a, b) = (problem.a().weights(), problem.b().weights());
     let cost = problem.cost();
-    let start = usable(&potentials.f);
-    let value = |lambda: f64| {
-        let f: Vec<f64> = start.iter().map(|f| f.min(0.0) + lambda).collect();
-        let clip = |v: Vec<f64>| v.into_iter().map(|v| v.min(0.0)).collect::<Vec<_>>();
-        let g = clip(c_transform_to_target(cost, &f, |i| a[i] > 0.0));
-        let shifted: Vec<f64> = g.iter().map(|g| g + lambda).collect();
-        let f = clip(c_transform_to_source(cost, &shifted, |j| b[j] > 0.0));
-        paired(&f, a) + paired(&g, b) + mass * lambda
-    };
+    let (in_a, in_b) = (|i: usize| a[i] > 0.0, |j: usize| b[j] > 0.0);
+    let below = |p: &[f64]| usable(p).iter().map(|p| p.min(0.0)).collect::<Vec<_>>();
+    let mut kept = (below(&potentials.f), below(&potentials.g));
     // λ = min C with f = g = 0 is feasible too: the bound of moving everything at the cheapest price.
     let cheapest = cost.range().min;
-    let trivial = if cheapest.is_finite() {
+    let mut best = if cheapest.is_finite() {
         mass * cheapest
     } else {
         f64::NEG_INFINITY
     };
-    let lambda = if potentials.lambda.is_finite() {
-        potentials.lambda
-    } else {
-        0.0
-    };
-    let best = value(lambda).max(trivial);
-    if problem.a().mass().max(problem.b().mass()) <= HEAVY * mass {
-        return best;
+    for _ in 0..2 {
+        let (f, g) = &kept;
+        let (to_target, to_source) = both_c_transforms(cost, f, in_a, g, in_b);
+        let (new_f, lambda) = under_price(to_source, a, mass);
+        let from_g = paired(&new_f, a) + paired(g, b) + mass * lambda;
+        let (new_g, lambda) = under_price(to_target, b, mass);
+        let from_f = paired(f, a) + paired(&new_g, b) + mass * lambda;
+        // What is no number is no bound.
+        best = best.max(from_g).max(from_f);
+        kept = (new_f, new_g);
     }
-    // A tight pair of an end with mass to spare leaves rounding where 0 belongs, and that is paid for all of its weight.
-    // A slightly lower λ puts the 0 there, for as much less on the small mass.
-    let largest = |p: &[f64]| p.iter().fold(0.0_f64, |t, p| t.max(p.abs()));
-    let size = lambda.abs() + largest(&start) + largest(&usable(&potentials.g));
-    best.max(value(lambda - ROUNDINGS * size))
+    best
+}
+
+/// min(0, r − λ) and λ where Σ w_i min(0, r_i − λ) + S·λ is largest: at the price up to which the weights hold S. An end
+/// at that price gets 0 exactly, whatever it weighs.
+fn under_price(r: Vec<f64>, w: &[f64], mass: f64) -> (Vec<f64>, f64) {
+    let mut by_price: Vec<(f64, f64)> = r
+        .iter()
+        .zip(w)
+        .filter(|(r, w)| r.is_finite() && **w > 0.0)
+        .map(|(r, w)| (*r, *w))
+        .collect();
+    by_price.sort_unstable_by(|x, y| x.0.total_cmp(&y.0));
+    let mut lambda = by_price.last().map_or(0.0, |last| last.0);
+    let mut held = 0.0;
+    for &(r, w) in &by_price {
+        held += w;
+        if held >= mass {
+            lambda = r;
+            break;
+        }
+    }
+    let below = |r: f64| (r - lambda).min(0.0);
+    (r.into_iter().map(below).collect(), lambda)
 }
 
 #[cfg(test)]

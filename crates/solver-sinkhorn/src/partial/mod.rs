@@ -64,7 +64,7 @@ impl Sinkhorn {
             warm.check(problem.shape().0, problem.shape().1)?;
             warm_start(warm, mass, support, kernel, &mut scalings);
         }
-        let limits = self.limits(kernel.noise())?;
+        let limits = self.limits_or_refusal(problem, support, kernel, kernel.noise())?;
         let watched = context.certify == Certify::EveryCheck && context.is_observed();
         let ended = scalings.iterate(kernel, limits, context, started, |scalings, progress| {
             if watched {
