@@ -153,7 +153,12 @@ fn a_kernel_that_underflows_is_refused() {
     // Entries that are lost, but not needed.
     let solution = solver(Reg::Absolute(0.3), 1e-6).solve(&problem).unwrap();
     assert!(solution.convergence.converged());
-    assert!(solution.certificate.unwrap().contains(2.0 * 23.0 * 23.0, 1e-6));
+    assert!(
+        solution
+            .certificate
+            .unwrap()
+            .contains(2.0 * 23.0 * 23.0, 1e-6)
+    );
     let problem = Problem::new(a.clone(), a, grid).unwrap();
     let solution = solver(Reg::Absolute(0.3), 1e-9).solve(&problem).unwrap();
     assert!(solution.convergence.converged());
