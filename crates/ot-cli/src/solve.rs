@@ -142,6 +142,11 @@ impl Chosen {
         }
         let mut options = options(args)?;
         options.prior = args.prior.as_deref().map(prior).transpose()?;
+        // Who can do either has a setting for it.
+        let has_choice = factory.settings().iter().any(|s| s.name == "cost");
+        if args.lazy && has_choice && !options.set.contains_key("cost") {
+            options.set.insert("cost".to_owned(), "lazy".to_owned());
+        }
         if args.backend != Auto::NAME || !factory.name().eq(Auto::NAME) {
             return Ok(Self::Named(registry.build(&args.backend, &options)?));
         }

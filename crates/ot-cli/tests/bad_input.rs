@@ -290,7 +290,7 @@ fn options_that_nobody_can_honour_are_usage_errors() {
     cost("--lazy", &["--lazy"]);
     let ran = ot(
         folder.path(),
-        "solve --x @x.npy --y @y.npy --metric euclidean --lazy",
+        "solve --x @x.npy --y @y.npy --metric euclidean --lazy --backend sinkhorn",
     );
     refused(&ran, Exit::Usage, &["--lazy", "lazy-cost"]);
     for (line, part) in [

@@ -16,6 +16,7 @@
 //! | [`newton`] | the Newton system, a step along its solution, and its safeguards |
 //! | [`dense`] | the plan as a matrix in f32: the first phase |
 //! | [`list`](mod@list) | the plan as a list of candidates: the second phase |
+//! | [`lazy`] | point clouds without a matrix: few passes, driven by a coarse problem |
 //! | [`laplacian`] | linear systems with the Laplacian of a bipartite graph |
 //!
 //! Times for n = 2000, one thread, are in `ARCHITECTURE.md`; `cargo run --release -p ot-entropic --example path` measures them.
@@ -28,6 +29,7 @@ pub mod dense;
 pub mod dual;
 pub mod grid;
 pub mod laplacian;
+pub mod lazy;
 pub mod list;
 pub mod newton;
 pub mod path;

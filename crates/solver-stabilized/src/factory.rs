@@ -1,8 +1,9 @@
 //! The solver by name.
 
+use ot_entropic::lazy::Arithmetic;
 use solver_api::{Capabilities, Error, Factory, OptionReader, Options, SettingSpec, Solver};
 
-use crate::settings::{DEFAULT_TOL, METHODS, Settings};
+use crate::settings::{CostMode, DEFAULT_TOL, METHODS, Settings};
 use crate::{NAME, SinkhornStabilized};
 
 /// Makes [`SinkhornStabilized`] solvers from options.
@@ -51,6 +52,16 @@ impl Factory for SinkhornStabilizedFactory {
                 defaults.reference.to_string(),
                 "what the entropy is relative to: product (a⊗b), ones, 003 (1/e everywhere) or a number; a matrix is a prior",
             ),
+            setting(
+                "cost",
+                "auto".to_owned(),
+                "lazy: costs between points are computed when asked for; matrix: they are written out; auto: up to 1 GiB",
+            ),
+            setting(
+                "precision",
+                "auto".to_owned(),
+                "number type of exponentials with cost=lazy: f32 (reaches 1e-5, and refuses less), f64, auto (by tol)",
+            ),
         ]
     }
 
@@ -72,6 +83,28 @@ impl Factory for SinkhornStabilizedFactory {
         }
         if let Some(reference) = reader.reference()? {
             settings.reference = reference;
+        }
+        if let Some(name) = reader.get::<String>("cost", "must be auto, matrix or lazy")? {
+            settings.cost = match name.as_str() {
+                "auto" => CostMode::Auto,
+                "matrix" => CostMode::Matrix,
+                "lazy" => CostMode::Lazy,
+                _ => return Err(Error::setting("cost", name, "must be auto, matrix or lazy")),
+            };
+        }
+        if let Some(name) = reader.get::<String>("precision", "must be auto, f32 or f64")? {
+            settings.arithmetic = match name.as_str() {
+                "auto" => Arithmetic::Auto,
+                "f32" => Arithmetic::F32,
+                "f64" => Arithmetic::F64,
+                _ => {
+                    return Err(Error::setting(
+                        "precision",
+                        name,
+                        "must be auto, f32 or f64",
+                    ));
+                }
+            };
         }
         reader.finish()?;
         Ok(Box::new(SinkhornStabilized::new(settings)?))

@@ -23,11 +23,13 @@
 //! | `masses.rs` | relaxed problems of any masses as problems of mass 1 |
 //! | `solve.rs` | from a problem to a solution |
 //! | `grid.rs` | problems on a large grid: axis by axis, O(n) memory |
+//! | `lazy.rs` | points without a matrix |
 //! | `factory.rs` | the solver by name |
 #![forbid(unsafe_code)]
 
 mod factory;
 mod grid;
+mod lazy;
 mod masses;
 mod matrix;
 pub mod settings;

@@ -1,8 +1,24 @@
 //! The settings of [`SinkhornStabilized`](crate::SinkhornStabilized), each default with its reason.
 
 use ot_entropic::choose::Method;
+use ot_entropic::lazy::Arithmetic;
 use ot_entropic::scaling::Acceleration;
 use solver_api::{Error, Reference, Reg};
+
+/// Whether costs between points are written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CostMode {
+    /// As a matrix while it takes no more than [`LARGEST_MATRIX`] bytes.
+    #[default]
+    Auto,
+    /// As a matrix, whatever it takes.
+    Matrix,
+    /// Never: entries are computed when asked for.
+    Lazy,
+}
+
+/// Bytes of the largest matrix that is made of points without being asked for.
+pub const LARGEST_MATRIX: u64 = 1 << 30;
 
 /// What can be set. [`SinkhornStabilized::new`](crate::SinkhornStabilized::new) checks.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +38,11 @@ pub struct Settings {
     /// What the entropic term is relative to. Default: a⊗b, as for the other entropic backends.
     #[doc(alias = "prior")]
     pub reference: Reference,
+    /// Whether costs between points are written out. Default: while the matrix is small.
+    pub cost: CostMode,
+    /// The number type of exponentials where they are not. Default: single precision from a tolerance of 2e-5 on;
+    /// it reaches 1e-5 and refuses less.
+    pub arithmetic: Arithmetic,
 }
 
 /// The names of methods, as options give them.
@@ -54,6 +75,8 @@ impl Default for Settings {
             max_iter: 100_000,
             method: Method::Auto,
             reference: Reference::marginals(),
+            cost: CostMode::Auto,
+            arithmetic: Arithmetic::Auto,
         }
     }
 }
@@ -73,6 +96,16 @@ impl Settings {
     pub fn tol_beside(&self, reachable: f64) -> f64 {
         self.tol
             .unwrap_or_else(|| reachable.clamp(DEFAULT_TOL, LARGEST_DEFAULT_TOL))
+    }
+
+    /// Whether a cost between n and m points is computed when asked for.
+    #[must_use]
+    pub fn is_lazy_for(&self, n: usize, m: usize) -> bool {
+        match self.cost {
+            CostMode::Auto => (n as u64).saturating_mul(m as u64) > LARGEST_MATRIX / 8,
+            CostMode::Matrix => false,
+            CostMode::Lazy => true,
+        }
     }
 
     /// An error that names the first setting outside of its range.

@@ -8,34 +8,34 @@ use ot_entropic::dual::{Dual, Point};
 use ot_entropic::path::{End, Followed};
 use ot_kernels::pricing::Entry;
 use solver_api::{
-    Capabilities, Capability, Certify, Check, Context, Error, ImplicitPlan, Measured, Outcome,
-    Plan, Potentials, Problem, Progress, Reference, Reg, Solution, Solver, Termination, certify,
-    check_feasible,
+    Capabilities, Capability, Certify, Check, Context, CostKind, Error, ImplicitPlan, Measured,
+    Outcome, Plan, Potentials, Problem, Progress, Reference, Reg, Solution, Solver, Termination,
+    certify, check_feasible,
 };
 
-use crate::NAME;
 use crate::grid::grid_of;
 use crate::masses::Masses;
 use crate::matrix::{Matrix, Support};
-use crate::settings::Settings;
+use crate::settings::{CostMode, Settings};
+use crate::{NAME, lazy};
 
 /// Entropic transport at any regularization. See the [crate](crate) for when to choose it.
 ///
 /// Balanced and KL-relaxed problems. Memory 4·n·m bytes beyond the cost while many pairs carry mass, and 8·n·m more where
-/// the cost is not a dense matrix of which all rows and columns take part.
+/// the cost is not a dense matrix of which all rows and columns take part; for points without a matrix O(n + m) and 80 MB.
 #[derive(Debug, Clone, Default)]
 pub struct SinkhornStabilized {
     settings: Settings,
 }
 
 /// One solve: the problem, and its image of mass 1 on the pairs that take part.
-struct Posed<'a> {
-    problem: &'a Problem,
-    support: Support,
-    masses: Masses,
-    a: Vec<f64>,
-    b: Vec<f64>,
-    reg: f64,
+pub(crate) struct Posed<'a> {
+    pub(crate) problem: &'a Problem,
+    pub(crate) support: Support,
+    pub(crate) masses: Masses,
+    pub(crate) a: Vec<f64>,
+    pub(crate) b: Vec<f64>,
+    pub(crate) reg: f64,
 }
 
 impl SinkhornStabilized {
@@ -87,6 +87,12 @@ impl SinkhornStabilized {
         }
         let posed = Posed::of(problem, reg);
         let cost = problem.cost();
+        if let CostKind::Points(points) = cost.kind()
+            && (self.settings.method == Method::Auto || self.settings.cost == CostMode::Lazy)
+            && self.settings.is_lazy_for(posed.a.len(), posed.b.len())
+        {
+            return lazy::solve(&self.settings, &posed, points, context, started);
+        }
         match Matrix::of(cost, &posed.support)? {
             Matrix::F64(data) => self.run(&posed, data, context, started),
             Matrix::F32(data) => self.run(&posed, data, context, started),
@@ -242,7 +248,7 @@ impl<'a> Posed<'a> {
     }
 
     /// Target potentials of a warm start, in the image.
-    fn take_in(&self, warm: &Potentials) -> Result<Vec<f64>, Error> {
+    pub(crate) fn take_in(&self, warm: &Potentials) -> Result<Vec<f64>, Error> {
         let (n, m) = self.problem.shape();
         warm.check(n, m)?;
         let shift = self.masses.shift_b;
@@ -254,7 +260,7 @@ impl<'a> Posed<'a> {
     }
 
     /// Plan and potentials at `point`, in the caller's units.
-    fn implied(&self, point: &Point) -> Result<(Plan, Potentials), Error> {
+    pub(crate) fn implied(&self, point: &Point) -> Result<(Plan, Potentials), Error> {
         let (n, m) = self.problem.shape();
         let (mut f, mut g) = (vec![f64::INFINITY; n], vec![f64::INFINITY; m]);
         let (a, b) = (self.problem.a(), self.problem.b());
@@ -286,7 +292,7 @@ impl<'a> Posed<'a> {
     }
 
     /// Marginals and cost in the caller's units, where the cost is known.
-    fn measured(&self, point: &Point, paid: Option<f64>) -> Option<Measured> {
+    pub(crate) fn measured(&self, point: &Point, paid: Option<f64>) -> Option<Measured> {
         let transport_cost = paid? * self.masses.plan;
         let (n, m) = self.problem.shape();
         let (mut sent, mut received) = (vec![0.0; n], vec![0.0; m]);
@@ -316,6 +322,7 @@ impl Solver for SinkhornStabilized {
             Capability::Entropic,
             Capability::ForbiddenPairs,
             Capability::GridCost,
+            Capability::LazyCost,
             Capability::WarmStart,
             Capability::Interruptible,
             Capability::Deterministic,

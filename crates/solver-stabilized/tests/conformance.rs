@@ -4,20 +4,25 @@ use solver_api::conformance::{Expect, run};
 use solver_api::{Capability, Factory, Options};
 use solver_stabilized::SinkhornStabilizedFactory;
 
-const CAPABILITIES: [Capability; 8] = [
+const CAPABILITIES: [Capability; 9] = [
     Capability::Balanced,
     Capability::Relaxed,
     Capability::Entropic,
     Capability::ForbiddenPairs,
     Capability::GridCost,
+    Capability::LazyCost,
     Capability::WarmStart,
     Capability::Interruptible,
     Capability::Deterministic,
 ];
 
 fn conforms(method: &str) {
+    conforms_with("method", method);
+}
+
+fn conforms_with(name: &str, value: &str) {
     let mut options = Options::default();
-    options.set.insert("method".into(), method.into());
+    options.set.insert(name.into(), value.into());
     run(
         |options| SinkhornStabilizedFactory.build(options),
         &Expect::new().capabilities(&CAPABILITIES).options(options),
@@ -47,4 +52,9 @@ fn over_relaxation() {
 #[test]
 fn epsilon_scaling() {
     conforms("epsilon-scaling");
+}
+
+#[test]
+fn lazy_points() {
+    conforms_with("cost", "lazy");
 }

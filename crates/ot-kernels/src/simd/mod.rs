@@ -243,6 +243,11 @@ pub struct ExpConstants<E: 'static> {
     pub highest: E,
     pub huge: E,
     pub poly: &'static [E],
+    /// 2^r on |r| ≤ 1/2 with the least relative error, highest power first: 7.5e-8 in f32, 2.1e-16 in f64.
+    pub poly2: &'static [E],
+    /// Exponents of 2 between these give normal numbers.
+    pub lowest2: E,
+    pub highest2: E,
 }
 
 impl Elem for f64 {
@@ -271,6 +276,21 @@ impl Elem for f64 {
             1.0,
             1.0,
         ],
+        poly2: &[
+            7.037_278_846_726_901e-9,
+            1.020_853_792_965_740_4e-7,
+            1.321_566_283_595_923_8e-6,
+            1.525_265_811_640_985_4e-5,
+            1.540_352_995_096_112_7e-4,
+            1.333_355_822_856_176_7e-3,
+            9.618_129_108_034_596e-3,
+            5.550_410_866_445_883e-2,
+            0.240_226_506_959_087_68,
+            0.693_147_180_559_949_7,
+            1.0,
+        ],
+        lowest2: -1021.0,
+        highest2: 1022.0,
     };
     #[inline(always)]
     fn from_f64(x: f64) -> Self {
@@ -331,6 +351,16 @@ impl Elem for f32 {
             1.0,
             1.0,
         ],
+        poly2: &[
+            1.327_647_2e-3,
+            9.675_542e-3,
+            5.550_713_3e-2,
+            0.240_221_2,
+            0.693_146_97,
+            1.000_000_1,
+        ],
+        lowest2: -125.0,
+        highest2: 126.0,
     };
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)]

@@ -1,6 +1,7 @@
 //! The cost of moving a unit of mass from a source to a target: one object-safe trait, four ways to store it.
 
 mod dense;
+mod extremes;
 mod grid;
 mod ground;
 mod points;

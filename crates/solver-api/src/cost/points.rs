@@ -8,8 +8,11 @@ use ot_kernels::pairwise::{self, Metric, PackedPoints};
 use rayon::prelude::*;
 
 use super::scale::{Scale, extents};
-use super::{Cost, CostKind, CostRange, Ground, LARGEST};
+use super::{Cost, CostKind, CostRange, Ground, LARGEST, extremes};
 use crate::Error;
+
+/// Up to so many pairs the range is found by looking at all of them.
+const PAIRS_IN_LINE: usize = 1 << 20;
 
 /// C_ij = ground(x_i, y_j) for points x (n×d) and y (m×d). Memory O((n + m)·d); a row costs O(m·d) time.
 ///
@@ -279,6 +282,12 @@ impl Cost for PointCost {
 
     fn range(&self) -> CostRange {
         *self.range.get_or_init(|| {
+            if self.scale.is_none()
+                && self.n.saturating_mul(self.m) >= PAIRS_IN_LINE
+                && let Some(range) = extremes::of(self)
+            {
+                return range;
+            }
             let of_row = |row: &mut Vec<f64>, i: usize| {
                 self.row(i, row);
                 let mut range = CostRange::EMPTY;

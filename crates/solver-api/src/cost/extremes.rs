@@ -1,0 +1,153 @@
+//! The least and the largest cost between two clouds without all their pairs.
+//!
+//! For every ground that is an increasing function of a norm: points whose distances from a centre add up to less than a
+//! pair that was seen are no farther apart than it, and points that lie farther apart along one axis are no nearer.
+
+use super::{Cost, CostRange, Ground, PointCost};
+
+/// Bounds of distances are widened by this part, against rounding.
+const SLACK: f64 = 1e-9;
+
+/// The range of `cost`, with the bits that a pass over all pairs would find; `None` where its ground is not such a
+/// function. O((n + m) log(n + m)) for clouds that fill a box in few dimensions, n·m entries at worst.
+pub(super) fn of(cost: &PointCost) -> Option<CostRange> {
+    if matches!(
+        cost.ground(),
+        Ground::Cosine | Ground::Arc | Ground::OfDistance(..)
+    ) {
+        return None;
+    }
+    let (n, m) = cost.shape();
+    let dim = cost.dim();
+    let mut range = CostRange::EMPTY;
+    range.include(cost.entry(0, 0));
+    let of_length = |length: f64| cost.ground().between(&[length], &[0.0]);
+    // Nearest: along the widest axis, outwards from where each source would stand.
+    let axis = widest(cost.x(), cost.y(), dim);
+    let mut by_axis: Vec<u32> = (0..m as u32).collect();
+    let at = |j: u32| cost.y()[j as usize * dim + axis];
+    by_axis.sort_unstable_by(|&i, &j| at(i).total_cmp(&at(j)));
+    for i in 0..n {
+        let x = cost.x()[i * dim + axis];
+        let from = by_axis.partition_point(|&j| at(j) < x);
+        let (left, right) = by_axis.split_at(from);
+        for &j in left.iter().rev() {
+            if of_length((x - at(j)) * (1.0 - SLACK)) > range.min {
+                break;
+            }
+            range.include(cost.entry(i, j as usize));
+        }
+        for &j in right {
+            if of_length((at(j) - x) * (1.0 - SLACK)) > range.min {
+                break;
+            }
+            range.include(cost.entry(i, j as usize));
+        }
+    }
+    // Farthest: by distances from the middle of the box.
+    let centre = middle(cost.x(), cost.y(), dim);
+    let radii = |points: &[f64]| -> Vec<(f64, u32)> {
+        let norm = |p: &[f64]| norm(cost.ground(), p, &centre);
+        let mut radii: Vec<(f64, u32)> = points
+            .chunks_exact(dim)
+            .enumerate()
+            .map(|(i, p)| (norm(p), i as u32))
+            .collect();
+        radii.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        radii
+    };
+    let (of_x, of_y) = (radii(cost.x()), radii(cost.y()));
+    for &(r, i) in &of_x {
+        if of_length((r + of_y[0].0) * (1.0 + SLACK)) < range.max {
+            break;
+        }
+        for &(s, j) in &of_y {
+            if of_length((r + s) * (1.0 + SLACK)) < range.max {
+                break;
+            }
+            range.include(cost.entry(i as usize, j as usize));
+        }
+    }
+    Some(range)
+}
+
+/// The distance whose function the ground is.
+fn norm(ground: &Ground, x: &[f64], y: &[f64]) -> f64 {
+    match ground {
+        Ground::Cityblock | Ground::Chebyshev | Ground::Minkowski(_) => ground.between(x, y),
+        _ => Ground::Euclidean.between(x, y),
+    }
+}
+
+/// Lower and upper corner of the box around both clouds, along one axis.
+fn ends(x: &[f64], y: &[f64], dim: usize, axis: usize) -> (f64, f64) {
+    let along = |p: &'_ [f64]| -> (f64, f64) {
+        p.iter()
+            .skip(axis)
+            .step_by(dim)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| {
+                (low.min(v), high.max(v))
+            })
+    };
+    let ((a, b), (c, d)) = (along(x), along(y));
+    (a.min(c), b.max(d))
+}
+
+fn widest(x: &[f64], y: &[f64], dim: usize) -> usize {
+    let width = |axis: usize| {
+        let (low, high) = ends(x, y, dim, axis);
+        high - low
+    };
+    let by_width = |&i: &usize, &j: &usize| width(i).total_cmp(&width(j));
+    (0..dim).max_by(by_width).unwrap_or(0)
+}
+
+fn middle(x: &[f64], y: &[f64], dim: usize) -> Vec<f64> {
+    let of_axis = |axis: usize| {
+        let (low, high) = ends(x, y, dim, axis);
+        0.5 * low + 0.5 * high
+    };
+    (0..dim).map(of_axis).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_range_of_all_pairs() {
+        let (n, m) = (70, 90);
+        for dim in [1, 2, 5] {
+            let x: Vec<f64> = (0..n * dim).map(|k| (k as f64 * 0.731).sin()).collect();
+            let y: Vec<f64> = (0..m * dim)
+                .map(|k| (k as f64 * 1.37).cos() + 0.3)
+                .collect();
+            for name in [
+                "sqeuclidean",
+                "euclidean",
+                "cityblock",
+                "chebyshev",
+                "minkowski:3",
+                "log1p",
+                "atan",
+                "asinh",
+                "atanh:90",
+                "power:0.5",
+            ] {
+                let ground = Ground::parse(name).unwrap();
+                let cost = PointCost::new(x.clone(), y.clone(), dim, ground).unwrap();
+                let mut all = CostRange::EMPTY;
+                for i in 0..n {
+                    (0..m).for_each(|j| all.include(cost.entry(i, j)));
+                }
+                assert_eq!(of(&cost), Some(all), "{name} {dim}");
+            }
+        }
+        let cost = PointCost::new(x_of(4), x_of(4), 1, Ground::Arc).unwrap();
+        assert_eq!(of(&cost), None);
+    }
+
+    fn x_of(n: usize) -> Vec<f64> {
+        (0..n).map(|k| 0.1 * k as f64).collect()
+    }
+}
