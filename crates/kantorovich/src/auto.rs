@@ -2,7 +2,7 @@
 
 use solver_api::{
     Batch, Capabilities, Capability, Context, Cost, CostKind, Error, Factory, Options, Problem,
-    SettingSpec, Solution, Solver,
+    Reg, SettingSpec, Solution, Solver,
 };
 
 use crate::Registry;
@@ -21,6 +21,13 @@ const RANKING: [&str; 7] = [
     "ipot",
 ];
 
+/// Iterates on a kernel: iterations grow as 1/reg, until the kernel underflows.
+const KERNEL_DOMAIN: &str = "sinkhorn";
+/// From here down, relative to the largest cost, [`KERNEL_DOMAIN`] is slower than what works in the log domain: at 1e-3 by
+/// 3 on a digit, 8 on documents, 4 on a grid of 64×64, by nothing on cells; faster, by 4, on a grid of 32×32 alone
+/// (`cargo xtask compare`). Further down it refuses.
+const SMALL_REG: f64 = 1e-3;
+
 /// Picks a backend for each problem.
 ///
 /// A backend is *eligible* if it runs on this machine, has **all** options given (an option is never dropped: with
@@ -35,12 +42,14 @@ const RANKING: [&str; 7] = [
 /// | `reg` given | one that solves the regularized problem |
 /// | no `reg`, up to 2²⁸ pairs of positive weight (or allowed ones, for sparse costs) | an exact one |
 /// | no `reg`, more pairs | one that computes point costs on the fly, or uses the product structure of a grid, if that is the cost; exact before entropic. Then entropic ones, then exact ones |
+/// | `reg` of 1e-3 of the largest cost or less | any other before `sinkhorn`, which needs 1/reg iterations or refuses |
 /// | rank | `network-simplex`, `sinkhorn`, `sinkhorn-stabilized`, `lp-highs`, `lp-microlp`, `lp-minilp`, `ipot` |
 ///
 /// When the one picked refuses (the kernel underflows, memory would not suffice, a tolerance is out of its reach, a
 /// library underneath fails), the next eligible one is asked; when all refuse, the first refusal is the error. So
-/// with a `reg` too small for `sinkhorn` the refusal stands unless another entropic backend is there: an exact
-/// answer is not what was asked for. An answer that merely missed its tolerance is an answer.
+/// with a `reg` too small for `sinkhorn`, on which its kernel underflows though it is above 1e-3 of the largest cost,
+/// `sinkhorn-stabilized` answers; where no other entropic backend is there the refusal stands, since an exact answer is
+/// not what was asked for. An answer that merely missed its tolerance is an answer.
 ///
 /// After a tolerance that is out of reach only those are asked whose tolerance means the same: an exact backend that
 /// can't be that exact never hands over to an entropic one, whose `tol` is a marginal error and not a gap. Any other
@@ -49,7 +58,7 @@ const RANKING: [&str; 7] = [
 /// [`Solution::solver`] names the backend that answered.
 pub struct Auto {
     candidates: Vec<Candidate>,
-    reg_given: bool,
+    reg: Option<Reg>,
 }
 
 /// A backend that has the options.
@@ -115,7 +124,7 @@ impl Auto {
         }
         Ok(Self {
             candidates,
-            reg_given,
+            reg: options.reg,
         })
     }
 
@@ -138,7 +147,7 @@ impl Auto {
             .filter(|c| c.capabilities.require(Self::NAME, problem).is_ok())
             .collect();
         // What takes a `reg` for a step of its own answers another question than the one that was asked.
-        if self.reg_given && eligible.iter().any(|c| c.is_entropic()) {
+        if self.reg.is_some() && eligible.iter().any(|c| c.is_entropic()) {
             eligible.retain(|c| c.rank == STRANGER || c.is_entropic());
         }
         if eligible.is_empty() {
@@ -151,21 +160,28 @@ impl Auto {
             return Err(Error::unsupported(Self::NAME, "a capable backend"));
         }
         let pairs = pairs(problem);
+        let small_reg = self.is_reg_small(problem);
         eligible.sort_by_key(|c| {
             (
                 c.rank == STRANGER,
                 unmet(&c.capabilities, context),
                 self.group(&c.capabilities, problem, pairs),
+                small_reg && c.name == KERNEL_DOMAIN,
                 c.rank,
             )
         });
         Ok(eligible)
     }
 
+    fn is_reg_small(&self, problem: &Problem) -> bool {
+        let limit = SMALL_REG * problem.cost().range().max_abs();
+        self.reg.is_some_and(|reg| reg.resolve(problem) <= limit)
+    }
+
     /// The rows of the table on `reg` and size.
     fn group(&self, has: &Capabilities, problem: &Problem, pairs: u64) -> u8 {
         let exact = has.has(Capability::Exact);
-        if self.reg_given {
+        if self.reg.is_some() {
             return u8::from(!has.has(Capability::Entropic));
         }
         if pairs <= EXACT_PAIRS {

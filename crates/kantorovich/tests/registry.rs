@@ -330,6 +330,34 @@ fn a_refusal_goes_to_the_next_that_takes_all_options() {
 }
 
 #[test]
+fn a_small_reg_is_for_the_log_domain() {
+    let both = Registry::empty()
+        .with(toy("sinkhorn", &[Balanced, Entropic]))
+        .with(toy("sinkhorn-stabilized", &[Balanced, Entropic]));
+    let relative = |reg| Options {
+        reg: Some(Reg::Relative(reg)),
+        ..Options::default()
+    };
+    // The largest cost is 1, then 1000.
+    let scaled = Problem::from_slices(&[1.0], &[0.5, 0.5], &[1000.0, 0.0]).unwrap();
+    for (options, problem, name) in [
+        (with_reg(0.1), small(), "sinkhorn"),
+        (with_reg(2e-3), small(), "sinkhorn"),
+        (with_reg(1e-4), small(), "sinkhorn-stabilized"),
+        (with_reg(0.1), scaled.clone(), "sinkhorn-stabilized"),
+        (relative(0.1), scaled.clone(), "sinkhorn"),
+        (relative(1e-4), scaled, "sinkhorn-stabilized"),
+    ] {
+        assert_eq!(picked(&both, &options, &problem), name, "{options:?}");
+    }
+    // It is a preference only.
+    let alone = Registry::empty()
+        .with(toy("sinkhorn", &[Balanced, Entropic]))
+        .with(toy("network-simplex", &[Balanced, Exact]));
+    assert_eq!(picked(&alone, &with_reg(1e-4), &small()), "sinkhorn");
+}
+
+#[test]
 fn a_proof_of_infeasibility_is_final() {
     let proof = kantorovich::Infeasible {
         sources: vec![0],

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::report::{FORMAT, Figures, Outcome, Report, Row};
+use solver_api::Termination;
+
+use crate::report::{FORMAT, Figures, Outcome, ProblemReport, Report, Row};
 use crate::{Args, Error};
 
 /// What a comparison with an earlier report found.
@@ -55,11 +57,14 @@ pub fn compare(before: &Report, now: &Report, asked: &Args) -> Verdict {
     for old_problem in &before.problems {
         let wanted = old_problem.is_wanted(&asked.problems, asked.quick);
         let new_problem = now.problems.iter().find(|p| p.name == old_problem.name);
-        for old in &old_problem.rows {
-            let name = format!("{} · {}", old_problem.name, old.label());
-            let new = new_problem.and_then(|p| p.rows.iter().find(|r| r.label() == old.label()));
-            let Some(new) = new else {
-                if wanted && asked.wants_backend(&old.backend) {
+        for (in_sweep, old) in rows(old_problem) {
+            let part = if in_sweep { "sweep · " } else { "" };
+            let name = format!("{} · {part}{}", old_problem.name, old.label());
+            let same = |(s, r): &(bool, &Row)| *s == in_sweep && r.label() == old.label();
+            let new = new_problem.and_then(|p| rows(p).find(same));
+            let Some((_, new)) = new else {
+                let asked_for = wanted && asked.wants_backend(&old.backend);
+                if asked_for && !(in_sweep && asked.quick) {
                     verdict.missing.push(name);
                 } else {
                     verdict.left_out += 1;
@@ -75,9 +80,17 @@ pub fn compare(before: &Report, now: &Report, asked: &Args) -> Verdict {
     verdict
 }
 
+/// The rows of a problem, then the points of its sweep, which are marked.
+fn rows(problem: &ProblemReport) -> impl Iterator<Item = (bool, &Row)> {
+    let swept = problem.sweep.iter().map(|point| (true, &point.row));
+    problem.rows.iter().map(|row| (false, row)).chain(swept)
+}
+
 /// What is worse about `new`, if anything is.
 fn worsened(old: &Row, new: &Row) -> Option<String> {
     let before = old.figures()?;
+    // How far it had come when the clock stopped it, depends on the machine.
+    let by_the_clock = before.termination == Termination::TimeLimit.to_string();
     let after = match &new.outcome {
         Outcome::Solved(figures) => figures,
         Outcome::Refused { kind, .. } => return Some(format!("was solved, now refused ({kind})")),
@@ -88,6 +101,9 @@ fn worsened(old: &Row, new: &Row) -> Option<String> {
             "was {}, now {}",
             before.termination, after.termination
         ));
+    }
+    if by_the_clock {
+        return None;
     }
     let marginal = |f: &Figures| Some(f.source_error.max(f.target_error));
     let measures = [
@@ -120,7 +136,7 @@ mod tests {
     fn changed(change: impl Fn(&mut Figures)) -> Verdict {
         let before = sample::report();
         let mut now = before.clone();
-        for row in now.problems.iter_mut().flat_map(|p| &mut p.rows) {
+        for row in now.problems.iter_mut().flat_map(rows_mut) {
             if let Outcome::Solved(figures) = &mut row.outcome {
                 change(figures);
             }
@@ -161,16 +177,64 @@ mod tests {
         assert_eq!(verdict.worse.len(), verdict_solved());
     }
 
+    fn rows_mut(problem: &mut ProblemReport) -> impl Iterator<Item = &mut Row> {
+        let swept = problem.sweep.iter_mut().map(|point| &mut point.row);
+        problem.rows.iter_mut().chain(swept)
+    }
+
     fn verdict_solved() -> usize {
         let report = sample::report();
-        let rows = report.problems.iter().flat_map(|p| &p.rows);
-        rows.filter(|r| r.figures().is_some()).count()
+        let rows = report.problems.iter().flat_map(rows);
+        rows.filter(|(_, r)| r.figures().is_some()).count()
+    }
+
+    #[test]
+    fn the_sweep_is_judged_where_it_was_asked_for() {
+        let before = sample::report();
+        let mut now = before.clone();
+        let points = now.problems[0].sweep.len();
+        let Outcome::Solved(figures) = &mut now.problems[0].sweep[4].row.outcome else {
+            panic!("solved in the sample");
+        };
+        figures.error = figures.error.map(|e| e + 1e-3);
+        let verdict = compare(&before, &now, &Args::default());
+        assert_eq!(verdict.worse.len(), 1, "{verdict:?}");
+        assert!(verdict.worse[0].contains("sweep · stabilized reg 1e-3"));
+
+        now.problems[0].sweep.clear();
+        let verdict = compare(&before, &now, &Args::default());
+        assert_eq!(verdict.missing.len(), points);
+        let quick = Args {
+            quick: true,
+            ..Args::default()
+        };
+        let verdict = compare(&before, &now, &quick);
+        assert!(
+            verdict.passes() && verdict.left_out == points,
+            "{verdict:?}"
+        );
+        // A report from before there was a sweep has nothing to lose.
+        assert!(compare(&now, &before, &Args::default()).passes());
+    }
+
+    #[test]
+    fn what_the_clock_stopped_has_no_figures_to_keep() {
+        let mut before = sample::report();
+        for row in before.problems.iter_mut().flat_map(rows_mut) {
+            if let Outcome::Solved(figures) = &mut row.outcome {
+                figures.converged = false;
+                figures.termination = "time-limit".into();
+                figures.error = Some(0.0);
+            }
+        }
+        let now = sample::report();
+        assert!(compare(&before, &now, &Args::default()).worse.is_empty());
     }
 
     #[test]
     fn a_lost_answer_is_worse_and_a_found_one_is_not() {
         let (before, mut now) = (sample::report(), sample::report());
-        for row in now.problems.iter_mut().flat_map(|p| &mut p.rows) {
+        for row in now.problems.iter_mut().flat_map(rows_mut) {
             row.outcome = Outcome::Refused {
                 kind: "KernelUnderflow".into(),
                 message: "reg".into(),
@@ -189,7 +253,7 @@ mod tests {
         let mut now = before.clone();
         now.problems.remove(0);
         let verdict = compare(&before, &now, &Args::default());
-        assert_eq!(verdict.missing.len(), before.problems[0].rows.len());
+        assert_eq!(verdict.missing.len(), rows(&before.problems[0]).count());
         assert!(verdict.missing[0].starts_with(&before.problems[0].name));
         assert!(verdict.compared > 0 && !verdict.passes());
 
@@ -197,6 +261,7 @@ mod tests {
         let mut now = before.clone();
         for problem in &mut now.problems {
             problem.rows.retain(|row| row.backend != "sinkhorn");
+            problem.sweep.retain(|p| p.row.backend != "sinkhorn");
         }
         let verdict = compare(&before, &now, &Args::default());
         assert!(verdict.missing.iter().all(|row| row.contains("sinkhorn")));
@@ -210,14 +275,18 @@ mod tests {
         let mut now = before.clone();
         now.problems.truncate(1);
         now.problems[0].rows.retain(|row| row.backend == "sinkhorn");
-        let rows: usize = before.problems.iter().map(|p| p.rows.len()).sum();
+        now.problems[0]
+            .sweep
+            .retain(|p| p.row.backend == "sinkhorn");
+        let all: usize = before.problems.iter().map(|p| rows(p).count()).sum();
+        let kept = rows(&now.problems[0]).count();
         let narrowed = Args {
             backends: vec!["sinkhorn".into()],
             problems: vec![first],
             ..Args::default()
         };
         let verdict = compare(&before, &now, &narrowed);
-        assert_eq!(verdict.left_out, rows - now.problems[0].rows.len());
+        assert_eq!(verdict.left_out, all - kept);
         assert!(verdict.missing.is_empty() && verdict.passes());
         // The same report is a loss where everything was asked for.
         assert!(!compare(&before, &now, &Args::default()).passes());
@@ -230,12 +299,14 @@ mod tests {
         let mut now = before.clone();
         let large = now.problems.remove(1);
         now.problems[0].rows.remove(0);
+        let points = now.problems[0].sweep.len();
+        now.problems[0].sweep.clear();
         let quick = Args {
             quick: true,
             ..Args::default()
         };
         let verdict = compare(&before, &now, &quick);
-        assert_eq!(verdict.left_out, large.rows.len() + 1);
+        assert_eq!(verdict.left_out, large.rows.len() + 1 + points);
         assert!(verdict.passes(), "{verdict:?}");
     }
 }

@@ -127,6 +127,7 @@ pub fn of_fixture(fixture: Fixture, words: Option<&[Vec<String>; 2]>) -> Result<
         }),
         series: None,
         rows: Vec::new(),
+        sweep: Vec::new(),
         picture: Some(picture::of_fixture(&fixture, words)),
     };
     Ok(Case {
@@ -189,6 +190,7 @@ fn scale(n: usize, dim: usize) -> Result<Case, Error> {
             reference: None,
             series: Some(format!("d = {dim}")),
             rows: Vec::new(),
+            sweep: Vec::new(),
             picture,
         },
         fixture: None,

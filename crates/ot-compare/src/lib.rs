@@ -20,6 +20,7 @@
 //! |---|---|
 //! | which problems | [`case`] |
 //! | solve and measure | [`run`](mod@run) |
+//! | what a smaller ε costs and buys | [`sweep`] |
 //! | what was found | [`report`] |
 //! | show it | [`table`], [`page`] |
 //! | has it become worse? | [`baseline`] |
@@ -35,6 +36,7 @@ mod plan_pairs;
 pub mod report;
 pub mod run;
 pub mod show;
+pub mod sweep;
 pub mod table;
 
 use std::path::{Path, PathBuf};

@@ -11,8 +11,8 @@ use solver_api::{
 };
 
 use crate::case::{self, Case};
-use crate::report::{BackendInfo, FORMAT, Figures, Outcome, Report, Row, Setup};
-use crate::{Error, plan_pairs};
+use crate::report::{BackendInfo, FORMAT, Figures, Outcome, ProblemReport, Report, Row, Setup};
+use crate::{Error, plan_pairs, sweep};
 
 /// What to compare, and how.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct Args {
     pub repeat: usize,
     /// Threads that a solve may use.
     pub threads: usize,
-    /// Leaves out the larger problems.
+    /// Leaves out the larger problems and the ε sweep.
     pub quick: bool,
     /// Limit of one solve, for solvers that can be interrupted. Exact ones get [`EXACT_PATIENCE`] times as much: an
     /// unfinished simplex says little.
@@ -46,7 +46,7 @@ impl Default for Args {
             repeat: 5,
             threads: 1,
             quick: false,
-            time_limit: Duration::from_secs(4),
+            time_limit: Duration::from_secs(3),
             date: String::new(),
             command: String::new(),
             machine: String::new(),
@@ -66,11 +66,12 @@ impl Args {
 }
 
 /// How much longer an exact solver may take than an entropic one.
-pub const EXACT_PATIENCE: u32 = 8;
+pub const EXACT_PATIENCE: u32 = 4;
 /// No row is solved again once its solves have taken this long together.
 pub const ROW_BUDGET: Duration = Duration::from_millis(600);
-/// Regularizations of entropic backends, relative to the largest cost: their bias shows as these fall.
-pub const REG_RELATIVE: [f64; 2] = [1e-2, 1e-3];
+/// Regularizations of entropic backends, relative to the largest cost: their bias shows as these fall. At the last a
+/// kernel underflows on most problems, which shows who has more than that.
+pub const REG_RELATIVE: [f64; 3] = [1e-2, 1e-3, 1e-5];
 /// A solver that can't be interrupted is not given more pairs (of positive weights) than this.
 const UNINTERRUPTIBLE_PAIRS: usize = 30_000;
 /// Exact figures may move this much between versions and machines; it is what the fixtures are good for.
@@ -114,10 +115,23 @@ impl MemoryMeter for Unmetered {
     }
 }
 
+/// What a row may cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    pub(crate) repeat: usize,
+    /// No more solves once they have taken this long together.
+    pub(crate) budget: Duration,
+    /// Of one solve.
+    pub(crate) time_limit: Duration,
+    pub(crate) threads: usize,
+}
+
 /// A backend with one setting.
-struct Variant<'a> {
+pub(crate) struct Variant<'a> {
     backend: &'a str,
     setting: String,
+    /// Relative to the largest cost, where the backend is entropic.
+    pub(crate) reg: Option<f64>,
     tolerance: f64,
     exact: bool,
     uninterruptible: bool,
@@ -125,14 +139,14 @@ struct Variant<'a> {
 }
 
 impl Variant<'_> {
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         self.row(Outcome::Skipped {
             message: String::new(),
         })
         .label()
     }
 
-    fn row(&self, outcome: Outcome) -> Row {
+    pub(crate) fn row(&self, outcome: Outcome) -> Row {
         Row {
             backend: self.backend.to_owned(),
             setting: self.setting.clone(),
@@ -159,8 +173,21 @@ pub fn run(
     let context = Context::default()
         .with_threads(args.threads)?
         .certified(Certify::Off);
-    let variants: Vec<Variant<'_>> = chosen.iter().flat_map(|f| variants(f.as_ref())).collect();
-    tell(Event::Rows(cases.len() * variants.len()));
+    let variants_at = |regs: &[f64]| -> Vec<Variant<'_>> {
+        let of_each = chosen.iter().map(|f| variants(f.as_ref(), regs));
+        of_each.flatten().collect()
+    };
+    let variants = variants_at(&REG_RELATIVE);
+    let sweep = sweep::Plan::new(variants_at(&sweep::REGS), &variants, &chosen);
+    let effort = Effort {
+        repeat: args.repeat,
+        budget: ROW_BUDGET,
+        time_limit: args.time_limit,
+        threads: args.threads,
+    };
+    let swept = |about: &ProblemReport| !args.quick && sweep::is_swept(about);
+    let extra = cases.iter().filter(|c| swept(&c.about)).count() * sweep.rows_to_solve();
+    tell(Event::Rows(cases.len() * variants.len() + extra));
 
     let mut report = Report {
         format: FORMAT,
@@ -192,11 +219,23 @@ pub fn run(
                 problem: &about.name,
                 label: &label,
             });
-            let (outcome, solution) = solve_row(variant, &problem, &context, args, meter);
+            let (outcome, solution) = solve_row(variant, &problem, &context, effort, meter);
             if let (Some(_), Some(solution)) = (drawn, solution) {
                 plans.push((label, solution));
             }
             about.rows.push(variant.row(outcome));
+        }
+        if swept(&about) {
+            let mut solve = |variant: &Variant<'_>| {
+                tell(Event::Row {
+                    problem: &about.name,
+                    label: &variant.label(),
+                });
+                let effort = sweep::effort(effort);
+                solve_row(variant, &problem, &context, effort, meter).0
+            };
+            let points = sweep.run(&about.rows, &mut solve);
+            about.sweep = points;
         }
         if let Some(fixture) = drawn {
             report.plans.extend(plan_pairs::pair(fixture, &plans));
@@ -236,13 +275,14 @@ fn info(factory: &dyn Factory) -> BackendInfo {
     }
 }
 
-/// Entropic backends run at several regularizations, all others once.
-fn variants(factory: &dyn Factory) -> Vec<Variant<'_>> {
+/// Entropic backends run at each of `regs`, relative to the largest cost, all others once.
+pub(crate) fn variants<'a>(factory: &'a dyn Factory, regs: &[f64]) -> Vec<Variant<'a>> {
     let capabilities = factory.capabilities();
     let entropic = capabilities.has(Capability::Entropic) && !capabilities.has(Capability::Exact);
-    let variant = |setting: String, options: &Options| Variant {
+    let variant = |reg: Option<f64>, options: &Options| Variant {
         backend: factory.name(),
-        setting,
+        setting: reg.map_or_else(String::new, |reg| format!("reg {reg:e}")),
+        reg,
         tolerance: if entropic {
             ENTROPIC_TOLERANCE
         } else {
@@ -253,23 +293,23 @@ fn variants(factory: &dyn Factory) -> Vec<Variant<'_>> {
         solver: factory.available().and_then(|()| factory.build(options)),
     };
     if !entropic {
-        return vec![variant(String::new(), &Options::default())];
+        return vec![variant(None, &Options::default())];
     }
     let at = |reg: f64| {
         let options = Options {
             reg: Some(Reg::Relative(reg)),
             ..Options::default()
         };
-        variant(format!("reg {reg:e}"), &options)
+        variant(Some(reg), &options)
     };
-    REG_RELATIVE.into_iter().map(at).collect()
+    regs.iter().copied().map(at).collect()
 }
 
 fn solve_row(
     variant: &Variant<'_>,
     problem: &Problem,
     context: &Context,
-    args: &Args,
+    effort: Effort,
     meter: &mut dyn MemoryMeter,
 ) -> (Outcome, Option<Solution>) {
     let solver = match &variant.solver {
@@ -284,21 +324,21 @@ fn solve_row(
         return (Outcome::Skipped { message }, None);
     }
     // Threads that have solved nothing yet: what solvers keep there from one solve to the next counts at the first.
-    let context = match context.clone().with_threads(args.threads) {
+    let context = match context.clone().with_threads(effort.threads) {
         Ok(fresh) => fresh,
         Err(error) => return (refused(&error), None),
     };
     context.install(|| ());
     let (mut seconds, mut extra_bytes, mut last) = (Vec::new(), None, None);
     let mut spent = Duration::ZERO;
-    while seconds.is_empty() || (seconds.len() < args.repeat && spent < ROW_BUDGET) {
+    while seconds.is_empty() || (seconds.len() < effort.repeat && spent < effort.budget) {
         // Frees the previous plan before the meter starts.
         drop(last.take());
         if seconds.is_empty() {
             meter.start();
         }
         let patience = if variant.exact { EXACT_PATIENCE } else { 1 };
-        let limit = args.time_limit.saturating_mul(patience);
+        let limit = effort.time_limit.saturating_mul(patience);
         let mut context = context.clone().time_limit(limit);
         let solved = catch_unwind(AssertUnwindSafe(|| {
             let inner = context.clone();
@@ -327,6 +367,19 @@ fn solve_row(
         return (Outcome::Skipped { message }, None);
     };
     let figures = figures(problem, &solution, seconds, extra_bytes, &context);
+    let numbers = [
+        figures.transport_cost,
+        figures.source_error,
+        figures.target_error,
+    ];
+    if numbers.iter().any(|v| !v.is_finite()) {
+        let kind = "NotFinite".to_owned();
+        let message = format!(
+            "the cost of its plan is {}, the marginal errors are {} and {}; it ended with {}",
+            numbers[0], numbers[1], numbers[2], figures.termination
+        );
+        return (Outcome::Refused { kind, message }, None);
+    }
     (Outcome::Solved(Box::new(figures)), Some(solution))
 }
 

@@ -1,5 +1,7 @@
 //! The comparison as text: one table a problem, columns aligned across all of them.
 
+mod sweep;
+
 use std::fmt::Write as _;
 
 use comfy_table::presets::NOTHING;
@@ -21,7 +23,7 @@ pub enum Timings {
     Hidden,
 }
 
-/// The whole table, grouped by problem.
+/// The whole table, grouped by problem, and the ε sweep after it.
 #[must_use]
 pub fn render(report: &Report, timings: Timings) -> String {
     let shown = |column: &&Column| match column.kind {
@@ -64,7 +66,7 @@ pub fn render(report: &Report, timings: Timings) -> String {
         }
         text.push('\n');
     }
-    text
+    text + &sweep::render(report, timings)
 }
 
 fn heading(text: &mut String, problem: &ProblemReport) {

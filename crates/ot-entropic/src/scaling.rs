@@ -282,8 +282,9 @@ pub fn scale<T: Entry>(
     }
 }
 
-/// f that fits g at the point's ε.
-fn fit_rows<T: Entry>(dual: &Dual<'_, T>, point: &mut Point) {
+/// f that fits g at the point's ε: every row of its plan is what it should be, and no entry is beyond range. n·m
+/// exponentials.
+pub fn fit_rows<T: Entry>(dual: &Dual<'_, T>, point: &mut Point) {
     let eps = point.eps;
     let tilted: Vec<f64> = (point.g.iter().zip(dual.b))
         .map(|(g, b)| g + eps * b.ln())

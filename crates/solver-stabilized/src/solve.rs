@@ -6,6 +6,7 @@ use std::time::Instant;
 use ot_entropic::choose::{Method, Task, solve};
 use ot_entropic::dual::{Dual, Point};
 use ot_entropic::path::{End, Followed};
+use ot_entropic::scaling::fit_rows;
 use ot_kernels::pricing::Entry;
 use solver_api::{
     Capabilities, Capability, Certify, Check, Context, CostKind, Error, ImplicitPlan, Measured,
@@ -192,11 +193,15 @@ impl SinkhornStabilized {
             End::Stalled => Termination::Stalled,
             End::Stopped => stop.unwrap_or(Termination::Stalled),
         };
-        // A path that was stopped above `reg` has a plan of its own ε; the one asked for follows from its potentials.
-        let measured = (point.eps == posed.reg)
-            .then(|| posed.measured(&point, paid))
-            .flatten();
-        point.eps = posed.reg;
+        // A path that was stopped above `reg` has a plan of its own ε. That of the one asked for follows from its target
+        // potentials alone: with both, entries would leave the range of numbers.
+        let measured = if point.eps == posed.reg {
+            posed.measured(&point, paid)
+        } else {
+            point.eps = posed.reg;
+            fit_rows(&dual, &mut point);
+            None
+        };
         let (plan, potentials) = posed.implied(&point)?;
         let outcome = Outcome {
             plan,

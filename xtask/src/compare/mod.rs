@@ -38,10 +38,10 @@ pub(crate) struct Args {
     /// Threads that a solve may use
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
-    /// Limit of one solve, in seconds; exact solvers get eight times as much
-    #[arg(long, value_name = "S", default_value_t = 4.0)]
+    /// Limit of one solve, in seconds; exact solvers get four times as much
+    #[arg(long, value_name = "S", default_value_t = 3.0)]
     time_limit: f64,
-    /// Leave out the larger problems
+    /// Leave out the larger problems and the ε sweep
     #[arg(long)]
     quick: bool,
     /// Also run POT and SciPy on the same arrays, in turn; `all`: OTT-JAX too, and GeomLoss where installed

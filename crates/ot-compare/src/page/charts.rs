@@ -6,7 +6,7 @@ use crate::report::{Figures, ProblemReport};
 use crate::show;
 
 /// Below this relative error two doubles can't be told apart.
-const ROUNDING: f64 = 1e-16;
+pub(super) const ROUNDING: f64 = 1e-16;
 
 /// Time across, relative error up. The mark stands at the true error; its whisker reaches up to the certified gap,
 /// which is all that one knows without the optimum.
@@ -69,7 +69,7 @@ pub(crate) fn accuracy(problem: &ProblemReport, palette: &Palette) -> Option<Str
     }))
 }
 
-fn tip(label: &str, figures: &Figures) -> String {
+pub(super) fn tip(label: &str, figures: &Figures) -> String {
     let known = |v: Option<f64>| v.map_or("not known".to_owned(), show::relative);
     let bracket = match (figures.lower, figures.upper) {
         (Some(lower), Some(upper)) => {

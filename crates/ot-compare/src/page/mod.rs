@@ -7,6 +7,7 @@ mod charts;
 mod pictures;
 mod plan;
 mod svg;
+mod sweep;
 mod tables;
 
 use std::fmt::Write as _;
@@ -34,6 +35,8 @@ impl Palette {
             "lp-minilp",
             "lp-microlp",
             "lp-highs",
+            "ipot",
+            "sinkhorn-stabilized",
         ]
         .map(str::to_owned)
         .to_vec();
@@ -77,6 +80,7 @@ pub fn render(report: &Report) -> String {
         tables::overview(report, &palette)
     );
     scale(&mut html, report, &palette);
+    sweep::section(&mut html, report, &palette);
     plans(&mut html, report);
     html.push_str(r#"<section id="problems"><h2>Problem by problem</h2><p class="lead">Each mark stands at its true relative error, measured against an independent optimum; its whisker reaches up to the certified gap, which is all that one knows without that optimum. Lower left is better. A hollow mark stopped before its tolerance.</p>"#);
     for problem in report.problems.iter().filter(|p| p.group != SCALE) {
@@ -253,6 +257,7 @@ mod tests {
             "KernelUnderflow",
             "id=\"palettes\"",
             "id=\"scale\"",
+            "id=\"sweep-palettes\"",
             "made up &lt;for&gt; tests",
         ] {
             assert!(html.contains(wanted), "{wanted}");
@@ -274,7 +279,8 @@ mod tests {
     fn every_opened_element_is_closed() {
         let html = render(&sample::report());
         for tag in [
-            "section", "article", "table", "svg", "figure", "div", "details", "g", "td", "tr",
+            "section", "article", "table", "svg", "figure", "div", "details", "g", "p", "span",
+            "td", "tr",
         ] {
             let opened = html.matches(&format!("<{tag} ")).count()
                 + html.matches(&format!("<{tag}>")).count();

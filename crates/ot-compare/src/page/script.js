@@ -70,7 +70,7 @@
     for (const name of ['overview', 'problems', 'theme']) check(document.getElementById(name), `no #${name}`);
     const charts = [...document.querySelectorAll('.plot .chart')].filter((c) => c.getBoundingClientRect().width > 0);
     check(charts.length > 0 && charts.length === document.querySelectorAll('.plot .chart.wide').length, `${charts.length} charts shown`);
-    for (const chart of charts) {
+    for (const chart of [...charts, ...document.querySelectorAll('.trio .chart')]) {
       const frame = chart.getBoundingClientRect();
       for (const text of chart.querySelectorAll('text')) {
         const box = text.getBoundingClientRect();

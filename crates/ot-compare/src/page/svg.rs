@@ -223,6 +223,17 @@ impl Canvas {
         });
     }
 
+    /// A cross that shows `tip`: where there is nothing to draw, and why.
+    pub(crate) fn cross(&mut self, slot: usize, (x, y): (f64, f64), tip: &str) {
+        let _ = write!(
+            self.body,
+            r#"<g class="mark c{slot}" tabindex="0" data-tip="{}"><circle class="hit" cx="{x:.1}" cy="{y:.1}" r="13"/><path class="cross" d="M{:.1} {:.1}l7 7m0 -7l-7 7"/></g>"#,
+            escape(tip),
+            x - 3.5,
+            y - 3.5
+        );
+    }
+
     /// A label beside a mark at (x, y), on whichever side is free.
     pub(crate) fn label(&mut self, class: &str, (x, y): (f64, f64), text: &str, frame: Frame) {
         let w = text.chars().count() as f64 * CHAR;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Palette;
 use super::svg::escape;
 use crate::columns::{COLUMNS, ITERATIONS};
-use crate::report::{Outcome, Peers, ProblemReport, Report};
+use crate::report::{Outcome, Peers, ProblemReport, Report, Row};
 use crate::show;
 
 struct Sheet(String);
@@ -62,12 +62,17 @@ impl Sheet {
 
 /// All rows of a problem.
 pub(crate) fn of_problem(problem: &ProblemReport, palette: &Palette) -> String {
+    of_rows(problem.rows.iter(), palette)
+}
+
+/// These rows.
+pub(crate) fn of_rows<'a>(rows: impl Iterator<Item = &'a Row>, palette: &Palette) -> String {
     let header: Vec<&str> = ["backend"]
         .into_iter()
         .chain(COLUMNS.iter().map(|column| column.name))
         .collect();
     let mut sheet = Sheet::new("rows", &header);
-    for row in &problem.rows {
+    for row in rows {
         sheet.row("");
         sheet.text(&format!(
             r#"<span class="name"><i class="dot c{}"></i>{}</span>"#,

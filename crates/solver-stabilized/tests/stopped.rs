@@ -1,0 +1,47 @@
+//! A path that is stopped on its way down answers with a plan all the same, of the ε that was asked for.
+
+use std::sync::Arc;
+
+use solver_api::{DenseCost, Measure, Problem, Reg, Solver, Termination};
+use solver_stabilized::settings::METHODS;
+use solver_stabilized::{Settings, SinkhornStabilized};
+
+/// Weights that differ, and a cost without structure.
+fn problem(n: usize, m: usize) -> Problem {
+    let number = |k: usize| (k as f64 * 0.618_033_988_749_895).fract();
+    let weights = |n: usize| Measure::new((0..n).map(|k| 0.1 + number(k)).collect());
+    let normal = |n| weights(n).map(|w| w.normalized());
+    let cost = DenseCost::new(n, m, (0..n * m).map(|k| number(7 * k + 3)).collect());
+    let (a, b) = (normal(n).expect("positive"), normal(m).expect("positive"));
+    Problem::new(a, b, Arc::new(cost.expect("finite"))).expect("masses agree")
+}
+
+#[test]
+fn an_early_stop_gives_a_finite_plan_with_exact_rows() {
+    let problem = problem(70, 90);
+    let mut stopped = 0;
+    for (name, method) in METHODS {
+        for max_iter in [1, 2, 4, 8] {
+            let settings = Settings {
+                method,
+                max_iter,
+                ..Settings::with_reg(Reg::Relative(1e-5))
+            };
+            let solver = SinkhornStabilized::new(settings).expect("checked");
+            let solution = solver.solve(&problem).expect("an answer");
+            let about = format!("{name}, {max_iter}: {:?}", solution.convergence);
+            assert!(solution.transport_cost.is_finite(), "{about}");
+            assert!(solution.objective.is_finite(), "{about}");
+            assert!(solution.convergence.target_error <= 2.0, "{about}");
+            let certificate = solution.certificate.expect("by default");
+            assert!(
+                certificate.lower <= certificate.upper && certificate.upper <= 1.0,
+                "{about}"
+            );
+            if solution.convergence.termination == Termination::IterationLimit {
+                stopped += 1;
+            }
+        }
+    }
+    assert!(stopped > 12, "{stopped} of 24");
+}
