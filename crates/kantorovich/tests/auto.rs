@@ -10,7 +10,9 @@
 
 use std::sync::Arc;
 
-use kantorovich::{Context, DenseCost, Error, Measure, Options, Problem, Reference, Reg, Registry};
+use kantorovich::{
+    Context, DenseCost, Error, Measure, Options, Problem, Reference, Reg, Registry, Solver,
+};
 
 fn small() -> Problem {
     Problem::from_slices(&[0.5, 0.5], &[0.25, 0.75], &[0.0, 1.0, 1.0, 0.0]).unwrap()

@@ -9,9 +9,13 @@ use solver_stabilized::{Settings, SinkhornStabilized};
 /// Weights that differ, and a cost without structure.
 fn problem(n: usize, m: usize) -> Problem {
     let number = |k: usize| (k as f64 * 0.618_033_988_749_895).fract();
-    let weights = |n: usize| Measure::new((0..n).map(|k| 0.1 + number(k)).collect());
+    let weights = |n: usize| Measure::new((0..n).map(|k| 0.1 + number(k)).collect::<Vec<f64>>());
     let normal = |n| weights(n).map(|w| w.normalized());
-    let cost = DenseCost::new(n, m, (0..n * m).map(|k| number(7 * k + 3)).collect());
+    let cost = DenseCost::new(
+        n,
+        m,
+        (0..n * m).map(|k| number(7 * k + 3)).collect::<Vec<f64>>(),
+    );
     let (a, b) = (normal(n).expect("positive"), normal(m).expect("positive"));
     Problem::new(a, b, Arc::new(cost.expect("finite"))).expect("masses agree")
 }
