@@ -41,6 +41,7 @@ fn with_an_entropic_backend() {
         Capability::Partial,
         Capability::Entropic,
         Capability::ForbiddenPairs,
+        Capability::GridCost,
         Capability::WarmStart,
         Capability::Batch,
         Capability::Interruptible,

@@ -288,7 +288,8 @@ fn options_that_nobody_can_honour_are_usage_errors() {
     cost("--reg 1 --reg-rel 1", &["--reg-rel"]);
     cost("--tol", &["--tol"]);
     cost("--lazy", &["--lazy"]);
-    let ran = ot(
+    let ran = common::ot_over(
+        &kantorovich::Registry::new(),
         folder.path(),
         "solve --x @x.npy --y @y.npy --metric euclidean --lazy --backend sinkhorn",
     );

@@ -57,6 +57,8 @@ const STAGE_ITERATIONS: u64 = 200;
 /// Potentials are absorbed when one has moved by so many ε. Entries below e^−708 of their row were lost when K was
 /// made; after moves of both sides they are below e^−500 still.
 const ABSORB: f64 = 100.0;
+/// By how many ε a mixture may differ from the plain step.
+const LONGEST_MIX: f64 = 30.0;
 /// Iterations between two reports; the error is looked at after each.
 const TELL_EVERY: u64 = 10;
 /// Iterations without a better error after which rounding has won.
@@ -312,6 +314,7 @@ impl<T: Entry> Run<'_, '_, T> {
         let mut mixing = Anderson::new(point.g.len());
         let mut relaxing = Relaxing::default();
         let mut next = point.g.clone();
+        let mut plain = point.g.clone();
         // The best point of this stage, to fall back to.
         let mut good = point.g.clone();
         let (mut best, mut idle, mut done) = (f64::INFINITY, 0, 0);
@@ -357,6 +360,9 @@ impl<T: Entry> Run<'_, '_, T> {
                 mixing.clear();
                 best = f64::INFINITY;
                 point.g.copy_from_slice(&good);
+                // The kernel may have taken in what led astray.
+                fit_rows(&dual, point);
+                self.kernel.absorb(&point.f, &point.g, eps);
                 self.kernel.pass(point, 1.0);
                 self.work.dense_passes += 1;
             } else if error < best {
@@ -379,7 +385,14 @@ impl<T: Entry> Run<'_, '_, T> {
                 *next = point.g[j] + length * step - shift;
             }
             if self.scaling.acceleration == Acceleration::Anderson && !astray {
+                plain.copy_from_slice(&next);
                 mixing.mix(&point.g, &mut next, dual.b);
+                // Differences that are nearly parallel give mixtures of any length.
+                let far = |(x, y): (&f64, &f64)| !((x - y).abs() <= LONGEST_MIX * eps);
+                if next.iter().zip(&plain).any(far) {
+                    next.copy_from_slice(&plain);
+                    mixing.clear();
+                }
             }
             point.g.copy_from_slice(&next);
             if self.kernel.moved(point) > ABSORB {

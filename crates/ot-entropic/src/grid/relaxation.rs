@@ -123,7 +123,9 @@ mod tests {
             f += relaxation.omega() * (eta.sqrt() * g - f);
             let error = (g - eta.sqrt() * f).abs();
             g += relaxation.omega() * (eta.sqrt() * f - g);
-            relaxation.see(error, -error, false);
+            // The quadratic that the iteration climbs.
+            let dual = -(f * f + g * g - 2.0 * eta.sqrt() * f * g);
+            relaxation.see(error, dual, false);
             iterations += 1;
         }
         let best = 2.0 / (1.0 + (1.0 - eta).sqrt());
