@@ -65,10 +65,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A picture as a measure of mass 1.
+/// A picture as a measure of mass 1: a matrix, or the pixels of a square one after another.
 fn picture(path: &Path) -> Result<(Measure, [usize; 2]), Box<dyn Error>> {
     let pixels = ot_data::read(path)?.into_matrix()?;
-    let dims = [pixels.nrows(), pixels.ncols()];
+    let dims = match (pixels.nrows(), pixels.ncols()) {
+        (n, 1) if n.isqrt().pow(2) == n => [n.isqrt(); 2],
+        (height, width) => [height, width],
+    };
     let weights: Vec<f64> = pixels.iter().copied().collect();
     Ok((Measure::new(weights)?.normalized(), dims))
 }
