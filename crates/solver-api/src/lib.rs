@@ -18,7 +18,7 @@
 //! |---|---|
 //! | [`measure`], [`cost`], [`problem`] | the question |
 //! | [`solver`], [`context`], [`checkpoint`], [`backend`] | who answers it, under which circumstances, made from which options |
-//! | [`reference`](crate::reference) | what the entropic term is relative to |
+//! | [`mod@reference`] | what the entropic term is relative to |
 //! | [`plan`], [`transform`], [`solution`] | the answer |
 //! | [`certificate`], [`rounding`], [`feasibility`] | the proof |
 #![forbid(unsafe_code)]

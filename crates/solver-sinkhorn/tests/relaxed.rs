@@ -63,7 +63,7 @@ fn plain(reg: f64, tol: f64) -> Sinkhorn {
 
 /// The dense reference of the fixtures: no product form, and every seventh pair forbidden.
 fn alpha(i: usize, j: usize) -> f64 {
-    if (i + 2 * j) % 7 == 0 {
+    if (i + 2 * j).is_multiple_of(7) {
         0.0
     } else {
         (1 + (7 * i + 3 * j) % 11) as f64 / 4096.0
