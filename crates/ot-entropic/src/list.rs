@@ -102,7 +102,8 @@ impl<'a, T: Entry> List<'a, T> {
         let negated: Vec<f64> = point.g.iter().map(|g| -g).collect();
         let dual = &self.dual;
         let chunk = n.div_ceil(8).max(1);
-        let parts: Vec<(Vec<u32>, Vec<(f64, u32)>)> = (0..n.div_ceil(chunk))
+        type Part = (Vec<u32>, Vec<(f64, u32)>);
+        let parts: Vec<Part> = (0..n.div_ceil(chunk))
             .into_par_iter()
             .map(|c| {
                 let (mut counts, mut found) = (Vec::new(), Vec::new());

@@ -355,7 +355,7 @@ impl<T: Entry> Run<'_, '_, T> {
                 return End::Stalled;
             }
             // Where a mixture led astray, the plain step from the best point is a safe one.
-            let astray = !(error <= 2.0 * best.min(1e300)) && best.is_finite();
+            let astray = (error > 2.0 * best.min(1e300) || error.is_nan()) && best.is_finite();
             if self.scaling.acceleration == Acceleration::Anderson && astray {
                 mixing.clear();
                 best = f64::INFINITY;
@@ -388,7 +388,8 @@ impl<T: Entry> Run<'_, '_, T> {
                 plain.copy_from_slice(&next);
                 mixing.mix(&point.g, &mut next, dual.b);
                 // Differences that are nearly parallel give mixtures of any length.
-                let far = |(x, y): (&f64, &f64)| !((x - y).abs() <= LONGEST_MIX * eps);
+                let far =
+                    |(x, y): (&f64, &f64)| (x - y).abs() > LONGEST_MIX * eps || (x - y).is_nan();
                 if next.iter().zip(&plain).any(far) {
                     next.copy_from_slice(&plain);
                     mixing.clear();
@@ -453,7 +454,7 @@ impl Relaxing {
             return 1.0;
         }
         // Looked at now and then: near the end a gain is below the rounding of the value.
-        if self.seen % LOOKED_AT == 0 {
+        if self.seen.is_multiple_of(LOOKED_AT) {
             let now = value();
             if now < self.value - 1e-12 * self.value.abs() {
                 self.omega = 1.0;

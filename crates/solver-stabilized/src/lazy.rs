@@ -118,7 +118,9 @@ pub(crate) fn solve(
     });
     let watch = |stage: &lazy::Stage| {
         // A thread that panicked has left numbers behind, nothing else.
-        let mut told = told.lock().unwrap_or_else(|e| e.into_inner());
+        let mut told = told
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if told.stop.is_some() {
             return false;
         }
@@ -161,7 +163,9 @@ pub(crate) fn solve(
     let start = start.as_ref().map(|(f, g)| (f.as_slice(), g.as_slice()));
     let found = lazy::solve(asked, how, start, &watch)
         .map_err(|reason| Error::setting("metric", points.ground(), reason))?;
-    let told = told.into_inner().unwrap_or_else(|e| e.into_inner());
+    let told = told
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let termination = match found.end {
         End::Converged => Termination::Converged,
         End::Stalled => Termination::Stalled,

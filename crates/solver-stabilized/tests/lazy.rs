@@ -1,4 +1,5 @@
 //! Points without a matrix, against the same problem with one.
+#![allow(clippy::unwrap_used)] // helpers of tests may unwrap, as tests do
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -210,7 +210,7 @@ impl Run<'_, '_> {
             if !(self.watch)(&self.stage(1.0)) {
                 return End::Stopped;
             }
-            if warm && best.is_infinite() && !(error <= 0.5) && self.f != coarse.f {
+            if warm && best.is_infinite() && (error > 0.5 || error.is_nan()) && self.f != coarse.f {
                 // Potentials of another problem: the coarse solution is the better start.
                 self.f.copy_from_slice(&coarse.f);
                 self.g.copy_from_slice(&coarse.g);
@@ -407,7 +407,7 @@ impl Run<'_, '_> {
     /// and no unit of that costs more than the largest cost.
     fn bracket(&self, wide: bool, paid: f64) -> Option<(f64, f64)> {
         let Posed { x, y, eps, .. } = self.posed;
-        if !self.posed.is_balanced() || !(self.posed.least >= 0.0) {
+        if !self.posed.is_balanced() || (self.posed.least < 0.0 || self.posed.least.is_nan()) {
             return None;
         }
         let Sums {
