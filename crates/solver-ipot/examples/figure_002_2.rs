@@ -5,9 +5,16 @@
 //! cargo run --release -p solver-ipot --example figure_002_2 -- figure_002_2.svg
 //! ```
 
-mod figures;
+#[path = "figures/common.rs"]
+mod common;
+#[path = "figures/curves.rs"]
+mod curves;
+#[path = "figures/mixtures.rs"]
+mod mixtures;
 
-use figures::{BINS, COLOURS, Curve, Outcome, log_log, mixtures, optimum, printed, target};
+use common::{Outcome, optimum, target};
+use curves::{COLOURS, Curve, log_log};
+use mixtures::{BINS, mixtures, printed};
 use plotters::prelude::*;
 
 const ITERATIONS: u64 = 100_000;

@@ -6,11 +6,18 @@
 //! ```
 //! Sinkhorn at β = 0.01 of the largest cost is timed to its own optimum; its bias stays and is printed.
 
-mod figures;
+#[path = "figures/clouds.rs"]
+mod clouds;
+#[path = "figures/common.rs"]
+mod common;
+#[path = "figures/curves.rs"]
+mod curves;
 
 use std::time::Instant;
 
-use figures::{Curve, Outcome, clouds, log_log, optimum, target};
+use clouds::clouds;
+use common::{Outcome, optimum, target};
+use curves::{Curve, log_log};
 use plotters::prelude::*;
 use solver_api::{Certify, Context, Problem, Reg, Solver};
 use solver_exact::NetworkSimplex;

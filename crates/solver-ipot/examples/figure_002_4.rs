@@ -6,9 +6,16 @@
 //! cargo run --release -p solver-ipot --example figure_002_4 -- figure_002_4.svg
 //! ```
 
-mod figures;
+#[path = "figures/clouds.rs"]
+mod clouds;
+#[path = "figures/common.rs"]
+mod common;
+#[path = "figures/mixtures.rs"]
+mod mixtures;
 
-use figures::{BINS, Outcome, clouds, mixtures, optimum, printed, target};
+use clouds::clouds;
+use common::{Outcome, optimum, target};
+use mixtures::{BINS, mixtures, printed};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use solver_api::{Error, Plan, Reg, Solver};

@@ -35,6 +35,12 @@ fn literal(problem: &Problem, beta: f64, inner: u64, iterations: u64) -> Vec<f64
     plan
 }
 
+/// By the network simplex.
+fn optimum(problem: &Problem) -> f64 {
+    let solution = solver_exact::NetworkSimplex::default().solve(problem);
+    solution.unwrap().transport_cost
+}
+
 fn entries(plan: &Plan) -> Vec<f64> {
     let (n, m) = plan.shape();
     (0..n * m).map(|k| plan.entry(k / m, k % m)).collect()
@@ -88,7 +94,8 @@ fn where_the_printed_one_is_no_number_this_one_goes_on() {
     assert!(entries.iter().all(|p| p.is_finite() && *p >= 0.0));
     assert!(found.convergence.target_error < 1e-9);
     let bracket = found.certificate.unwrap();
-    assert!(bracket.lower <= bracket.upper);
+    let best = optimum(&problem);
+    assert!(bracket.contains(best, 1e-13), "{bracket:?} {best}");
 }
 
 #[test]
@@ -116,11 +123,14 @@ fn exact_steps_of_beta_are_the_entropic_problem_at_beta_over_their_number() {
 #[test]
 fn any_beta_and_any_number_of_steps_are_answered_honestly() {
     let problem = random_problem(6, 15, 11);
+    let best = optimum(&problem);
     for beta in [1e-9, 1e-3, 0.1, 1.0, 1e6] {
         for inner in [1, 7, 100] {
             let found = solve(&printed(beta, inner, 300, PlanKind::Sparse), &problem);
             let bracket = found.certificate.unwrap();
-            assert!(bracket.lower <= bracket.upper && bracket.upper.is_finite());
+            assert!(bracket.contains(best, 1e-13), "{bracket:?} {best}");
+            // What moving everything at the dearest price costs is an upper bound that needs no solver.
+            assert!(bracket.upper <= problem.mass() * problem.cost().range().max);
             assert!(
                 found
                     .convergence

@@ -1,0 +1,62 @@
+//! Curves over two logarithmic axes.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use crate::common::Outcome;
+
+/// Colours that are told apart on white, also in grey.
+pub(crate) const COLOURS: [RGBColor; 5] = [
+    RGBColor(31, 78, 140),
+    RGBColor(214, 96, 30),
+    RGBColor(46, 139, 87),
+    RGBColor(150, 50, 120),
+    RGBColor(90, 90, 90),
+];
+
+/// A curve with its name.
+pub(crate) struct Curve {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// Curves over two logarithmic axes.
+pub(crate) fn log_log(
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+    title: &str,
+    axes: [&str; 2],
+    x: std::ops::Range<f64>,
+    y: std::ops::Range<f64>,
+    curves: &[Curve],
+) -> Outcome {
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 17))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(64)
+        .build_cartesian_2d(x.log_scale(), y.clone().log_scale())?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc(axes[0])
+        .y_desc(axes[1])
+        .x_label_formatter(&|v| format!("1e{}", v.log10().round()))
+        .y_label_formatter(&|v| format!("1e{}", v.log10().round()))
+        .draw()?;
+    for (k, curve) in curves.iter().enumerate() {
+        let colour = COLOURS[k % COLOURS.len()];
+        let points = curve.points.iter().map(|&(x, v)| (x, v.max(y.start)));
+        chart
+            .draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?
+            .label(&curve.name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+        chart.draw_series(points.map(|p| Circle::new(p, 2, colour.filled())))?;
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerLeft)
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.25))
+        .draw()?;
+    Ok(())
+}
