@@ -8,7 +8,7 @@ use ot_kernels::soft::{add_row, entropy_row, row_above, weigh_row};
 use rayon::prelude::*;
 
 use crate::dual::{Dual, Point};
-use crate::newton::{GROUND, SparseSystem, Store};
+use crate::newton::{GROUND, LEAST_GROUND, SparseSystem, Store};
 
 /// Chunks of rows: a fixed number, so that sums come out alike whatever the number of threads is.
 const CHUNKS: usize = 8;
@@ -172,7 +172,7 @@ impl<'a, T: Entry> Dense<'a, T> {
         let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
         let precondition = |r: &[f64], z: &mut [f64]| {
             for ((z, r), d) in z.iter_mut().zip(r).zip(&*diagonal) {
-                *z = if *d > 0.0 { r / d } else { 0.0 };
+                *z = if *d > LEAST_GROUND { r / d } else { 0.0 };
             }
         };
         precondition(r, z);
@@ -202,6 +202,10 @@ impl<'a, T: Entry> Dense<'a, T> {
             for (p, z) in p.iter_mut().zip(&*z) {
                 *p = z + beta * *p;
             }
+        }
+        // Targets of little mass hardly count in the norm of the residual: each one's own equation, given the others.
+        for (y, z) in y.iter_mut().zip(&*z) {
+            *y += z;
         }
         products
     }

@@ -59,6 +59,41 @@ impl<T> Dual<'_, T> {
         }
     }
 
+    /// The potential of source `i` that would send all of a_i, whatever its marginal costs: its pairs' slacks by it tell
+    /// which of them count within the row, however little the row sends.
+    #[must_use]
+    pub fn hard(&self, f_i: f64, eps: f64) -> f64 {
+        f_i * (1.0 + self.row_softness(eps))
+    }
+
+    /// The constant by which f should rise and g fall where a marginal is relaxed: masses of both sides are then equal
+    /// (Séjourné, Vialard and Peyré, *Faster unbalanced optimal transport*, 2022). 0 for balanced problems.
+    #[must_use]
+    pub fn best_shift(&self, point: &Point) -> f64 {
+        let inverse = |gamma: f64| {
+            if gamma.is_infinite() {
+                0.0
+            } else {
+                1.0 / gamma
+            }
+        };
+        let (ia, ib) = (inverse(self.gamma_a), inverse(self.gamma_b));
+        if ia + ib == 0.0 {
+            return 0.0;
+        }
+        let log_mass = |p: &[f64], w: &[f64], inverse: f64| {
+            let top = p.iter().fold(f64::NEG_INFINITY, |t, p| t.max(-p * inverse));
+            let sum: f64 = p
+                .iter()
+                .zip(w)
+                .map(|(p, w)| w * (-p * inverse - top).exp())
+                .sum();
+            top + sum.ln()
+        };
+        let shift = (log_mass(&point.f, self.a, ia) - log_mass(&point.g, self.b, ib)) / (ia + ib);
+        if shift.is_finite() { shift } else { 0.0 }
+    }
+
     /// What a relaxed source adds to its degree in the Hessian, relative to its mass: ε/γa.
     #[must_use]
     pub fn row_softness(&self, eps: f64) -> f64 {

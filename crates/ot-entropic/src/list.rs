@@ -2,9 +2,11 @@
 //!
 //! A pair is on the list if its slack C_ij − f_i − g_j was below (T₀ + D)·ε when the list was built ([`Reach`]). All
 //! others carry less than e^{−T₀} of a_i b_j each, as long as the potentials have not risen by more than D·ε together.
+//! Where the source marginal is relaxed, f is here what would send all of a_i ([`Dual::hard`]), and e^{−T₀} is relative
+//! to what the row does send.
 
 use ot_kernels::exp::exp_in_place;
-use ot_kernels::pricing::{Entry, row_collect};
+use ot_kernels::pricing::{Entry, row_collect, row_min};
 use rayon::prelude::*;
 
 use crate::dual::{Dual, Point};
@@ -65,7 +67,8 @@ pub fn density<T: Entry>(dual: &Dual<'_, T>, point: &Point, limit: f64) -> f64 {
     let mut found = Vec::new();
     let mut seen = 0;
     for i in (0..n).step_by(16) {
-        row_collect(dual.row(i), &negated, point.f[i], 0.0, limit, &mut found);
+        let f = dual.hard(point.f[i], point.eps);
+        row_collect(dual.row(i), &negated, f, 0.0, limit, &mut found);
         seen += m;
     }
     found.len() as f64 / seen as f64
@@ -102,25 +105,37 @@ impl<'a, T: Entry> List<'a, T> {
         let negated: Vec<f64> = point.g.iter().map(|g| -g).collect();
         let dual = &self.dual;
         let chunk = n.div_ceil(8).max(1);
-        type Part = (Vec<u32>, Vec<(f64, u32)>);
+        type Part = (Vec<u32>, Vec<(f64, u32)>, Vec<f64>);
         let parts: Vec<Part> = (0..n.div_ceil(chunk))
             .into_par_iter()
             .map(|c| {
                 let (mut counts, mut found) = (Vec::new(), Vec::new());
-                for i in c * chunk..n.min((c + 1) * chunk) {
-                    let count =
-                        row_collect(dual.row(i), &negated, point.f[i], 0.0, limit, &mut found);
+                let rows = c * chunk..n.min((c + 1) * chunk);
+                let mut f = Vec::with_capacity(chunk);
+                for i in rows {
+                    let row = dual.row(i);
+                    let mut f_i = dual.hard(point.f[i], point.eps);
+                    let mut collect = |f| row_collect(row, &negated, f, 0.0, limit, &mut found);
+                    let mut count = collect(f_i);
+                    if count == 0 {
+                        // A source potential of another g may be this far off.
+                        f_i = row_min(row, &negated);
+                        count = collect(f_i);
+                    }
                     counts.push(count as u32);
+                    f.push(f_i);
                 }
-                (counts, found)
+                (counts, found, f)
             })
             .collect();
         self.start.clear();
         self.start.push(0);
         self.cols.clear();
         self.costs.clear();
+        self.built_f.clear();
         let mut i = 0;
-        for (counts, found) in parts {
+        for (counts, found, f) in parts {
+            self.built_f.extend(f);
             let mut found = found.into_iter();
             for count in counts {
                 let row = dual.row(i);
@@ -134,7 +149,6 @@ impl<'a, T: Entry> List<'a, T> {
         }
         self.plan.clear();
         self.plan.resize(self.cols.len(), 0.0);
-        self.built_f.clone_from(&point.f);
         self.built_g.clone_from(&point.g);
         self.beyond = limit;
         self.fresh = false;
@@ -149,14 +163,15 @@ impl<'a, T: Entry> List<'a, T> {
 
     /// By how much a slack may have shrunk since the list was built.
     fn rise(&self, point: &Point) -> f64 {
-        let most = |now: &[f64], built: &[f64]| {
-            let rises = now.iter().zip(built).map(|(n, b)| n - b);
-            rises.fold(f64::NEG_INFINITY, f64::max)
-        };
-        most(&point.f, &self.built_f) + most(&point.g, &self.built_g)
+        let most = |rises: &mut dyn Iterator<Item = f64>| rises.fold(f64::NEG_INFINITY, f64::max);
+        let of_f = point.f.iter().zip(&self.built_f);
+        let of_g = point.g.iter().zip(&self.built_g);
+        most(&mut of_f.map(|(f, built)| self.dual.hard(*f, point.eps) - built))
+            + most(&mut of_g.map(|(g, built)| g - built))
     }
 
-    /// Drops the pairs that a list built now would not have, where that is certain and at least half of them.
+    /// Drops the pairs that a list built now would not have, where that is certain and at least half of them. `point` is
+    /// that of the last pass.
     pub fn prune(&mut self, point: &Point) {
         let limit = self.reach.limit() * point.eps;
         if self.beyond - self.rise(point) < limit {
@@ -164,7 +179,8 @@ impl<'a, T: Entry> List<'a, T> {
         }
         let n = self.dual.a.len();
         let slack = |i: usize, e: usize, list: &Self| {
-            list.costs[e] - point.f[i] - point.g[list.cols[e] as usize]
+            let f = list.dual.hard(point.f[i], point.eps);
+            list.costs[e] - f - point.g[list.cols[e] as usize]
         };
         let near = (0..n)
             .map(|i| {
@@ -183,6 +199,7 @@ impl<'a, T: Entry> List<'a, T> {
                 if slack(i, e, self) < limit {
                     self.cols[kept] = self.cols[e];
                     self.costs[kept] = self.costs[e];
+                    self.plan[kept] = self.plan[e];
                     kept += 1;
                 }
             }
@@ -192,7 +209,9 @@ impl<'a, T: Entry> List<'a, T> {
         self.cols.truncate(kept);
         self.costs.truncate(kept);
         self.plan.truncate(kept);
-        self.built_f.clone_from(&point.f);
+        self.built_f.clear();
+        let f = point.f.iter();
+        (self.built_f).extend(f.map(|f| self.dual.hard(*f, point.eps)));
         self.built_g.clone_from(&point.g);
         self.beyond = limit;
         self.fresh = false;

@@ -4,6 +4,8 @@
 //! S = diag(c + (ε/γb) t) − Pᵀ diag(1 / ((1 + ε/γa) r)) P, where t is what c should be: the Schur complement of a
 //! Laplacian whose edges are the entries of P. A Newton step solves S y = t − c and moves g by ε·y.
 
+use ot_kernels::pricing::Entry;
+
 use crate::dual::{Dual, Point};
 use crate::laplacian::{Bipartite, Cholesky, Pcg, Preconditioner};
 
@@ -29,6 +31,8 @@ pub trait Store {
 
 /// Weight of the spring that ties each target of a balanced problem to the ground, relative to its mass.
 pub(crate) const GROUND: f64 = 1e-8;
+/// And of any target, whose weights may be too small for their reciprocals.
+pub(crate) const LEAST_GROUND: f64 = 1e-100;
 /// Edges below this part of their row's mass are left out of the linear system, and below the second one out of the
 /// preconditioner.
 pub(crate) const EDGE: f64 = 1e-10;
@@ -66,8 +70,11 @@ impl SparseSystem {
                 .received
                 .iter()
                 .zip(&point.wanted)
-                .map(|(c, t)| cols * t + least * c),
+                .map(|(c, t)| (cols * t + least * c).max(LEAST_GROUND)),
         );
+        for (j, c) in point.received.iter().enumerate() {
+            self.graph.tie_target(j, *c);
+        }
         self.factored = false;
         self.jacobi = self.graph.edges() > JACOBI_FROM * point.f.len().max(point.g.len());
     }
@@ -113,8 +120,12 @@ impl SparseSystem {
     }
 }
 
-/// The longest step of any potential, in units of ε.
+/// The longest step of any potential, in units of ε, to begin with. Where a marginal is relaxed it grows by this factor
+/// while whole steps of that length are good ones: γ is the length there, and may be many ε.
 const LONGEST: f64 = 4.0;
+const LONGER: f64 = 4.0;
+/// The same for the shift of all of them together, where a marginal is relaxed.
+const LONGEST_SHIFT: f64 = 1e7;
 /// Passes that a line search may take.
 const TRIES: usize = 12;
 
@@ -123,6 +134,8 @@ const TRIES: usize = 12;
 pub struct Stepped {
     /// The full Newton step in units of ε, without the shift that all potentials have in common.
     pub full: f64,
+    /// Whether potentials were kept from going as far as that.
+    pub is_cut: bool,
     /// The part of it that was taken; 0 where none was an ascent.
     pub taken: f64,
     /// Products of the linear solve.
@@ -134,9 +147,25 @@ pub struct Stepped {
 /// Buffers of [`step`], made once.
 #[derive(Debug, Clone, Default)]
 pub struct Steps {
+    /// Whether all potentials g may be shifted together, as where both marginals are hard: steps leave that out.
+    is_free: bool,
+    /// The longest step at present.
+    longest: f64,
     gradient: Vec<f64>,
     y: Vec<f64>,
     before: Vec<f64>,
+}
+
+impl Steps {
+    /// Buffers for steps on this dual.
+    #[must_use]
+    pub fn new<T>(dual: &Dual<'_, T>) -> Self {
+        Self {
+            is_free: dual.is_balanced(),
+            longest: LONGEST,
+            ..Self::default()
+        }
+    }
 }
 
 /// One Newton step on the semi-dual from `point`, whose plan is that of `store`.
@@ -146,6 +175,8 @@ pub struct Steps {
 /// changes by less than their rounding, are not needed.
 pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64) -> Stepped {
     let Steps {
+        is_free,
+        longest: most,
         gradient,
         y,
         before,
@@ -156,11 +187,24 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
     let products = store.solve(point, None, gradient, y, tol);
     // A shift of all potentials together hardly changes a plan: what is long about a step is what differs from it.
     let mass: f64 = point.wanted.iter().sum();
+    for ((y, c), t) in y.iter_mut().zip(&point.received).zip(&point.wanted) {
+        if is_negligible(*c, *t, mass) {
+            *y = 0.0;
+        }
+    }
     let shift = y.iter().zip(&point.wanted).map(|(y, t)| y * t).sum::<f64>() / mass;
+    let shift = if *is_free {
+        // Rounding over next to nothing; many of them would cost the potentials their digits.
+        y.iter_mut().for_each(|y| *y -= shift);
+        0.0
+    } else {
+        shift.clamp(-LONGEST_SHIFT, LONGEST_SHIFT)
+    };
     let full = y.iter().fold(0.0_f64, |t, y| t.max((y - shift).abs()));
     let longest = full.max(shift.abs());
     let mut stepped = Stepped {
         full,
+        is_cut: false,
         taken: 0.0,
         products,
         passes: 0,
@@ -174,11 +218,20 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
         terms.map(|((t, c), y)| (t - c) * y).sum()
     };
     // A part of the graph that hangs on next to nothing would take all others' step along: each goes as far as it may.
-    if full > LONGEST {
+    let is_cut = full > *most;
+    stepped.is_cut = is_cut;
+    if is_cut {
         for y in y.iter_mut() {
-            *y = shift + (*y - shift).clamp(-LONGEST, LONGEST);
+            *y = shift + (*y - shift).clamp(-*most, *most);
         }
     }
+    // Of the next step, if this one is a whole one.
+    let longer = if is_cut && !*is_free {
+        *most * LONGER
+    } else {
+        *most
+    };
+    *most = LONGEST;
     let start = slope(point, y);
     if start <= 0.0 || start.is_nan() {
         return stepped;
@@ -195,12 +248,20 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
         stepped.passes += 1;
         let (here, error) = (slope(point, y), point.error());
         stepped.taken = length;
+        if !(here.is_finite() && error.is_finite()) {
+            // Beyond the range of numbers: nothing is known but that it was too long.
+            length *= 0.1;
+            continue;
+        }
         // At the end, slopes are rounding; the error has the word there.
-        if here.abs() <= 0.5 * start || error <= 0.5 * first {
+        if here.abs() <= 0.5 * start || error <= 0.5 * first || (here > 0.0 && length >= 1.0) {
+            if length >= 1.0 {
+                *most = longer;
+            }
             return stepped;
         }
         if here > 0.0 {
-            if length >= 1.0 || high.is_some() {
+            if high.is_some() {
                 // Longer than asked for helps little; what was gained is kept.
                 return stepped;
             }
@@ -214,7 +275,7 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
         let part = at_from / (at_from - at_to);
         length = from + (to - from) * part.clamp(0.1, 0.5);
     }
-    if point.error() > first {
+    if point.error() > first || point.error().is_nan() {
         point.g.clone_from(before);
         store.pass(point);
         stepped.passes += 1;
@@ -223,31 +284,88 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
     stepped
 }
 
-/// Moves the potentials of targets whose mass is far too small to where their own sum would be right: up to `most`
-/// times, while one gets less than a quarter of what it should. Where a target gets next to nothing the quadratic
-/// model of a Newton step is useless.
-pub fn lift_starved<T>(
+/// Moves the potentials of targets to where their own sum would be right: up to `most` times, while one gets less than a
+/// quarter or more than four times of what it should. Where a target gets next to nothing, or much more than it wants,
+/// the quadratic model of a Newton step is useless; where it gets nothing in the numbers at hand, its column of the cost says how far
+/// it has to go. Targets of no account ([`is_negligible`]) are set in this way too, once. And where a marginal is relaxed,
+/// all potentials are shifted so that both sides have the same mass: for γ ≫ ε that takes many ε, and the linear system
+/// has few digits for it.
+pub fn settle_far_off<T: Entry>(
     dual: &Dual<'_, T>,
     store: &mut dyn Store,
     point: &mut Point,
     most: usize,
 ) -> usize {
     let soft = 1.0 / (1.0 + dual.col_softness(point.eps));
+    let mut settle = !dual.is_balanced();
     for done in 0..most {
-        let starved = |(c, t): (&f64, &f64)| *c < 0.25 * t;
-        if !point.received.iter().zip(&point.wanted).any(starved) {
+        let mass: f64 = point.wanted.iter().sum();
+        let (mut far_off, mut negligible) = (false, false);
+        for (&c, &t) in point.received.iter().zip(&point.wanted) {
+            if is_negligible(c, t, mass) {
+                negligible = true;
+            } else {
+                far_off |= c < 0.25 * t || c > 4.0 * t;
+            }
+        }
+        let shift = dual.best_shift(point);
+        let is_shifted = shift.abs() > LEAST_SHIFT * point.eps;
+        if !far_off && !is_shifted && !(settle && negligible) {
             return done;
         }
-        for ((g, c), t) in point.g.iter_mut().zip(&point.received).zip(&point.wanted) {
-            *g += point.eps * soft * log_ratio(*t, *c);
+        for j in 0..point.g.len() {
+            let (t, c) = (point.wanted[j], point.received[j]);
+            if is_negligible(c, t, mass) {
+                if settle {
+                    point.g[j] = soft * column_potential(dual, j, &point.f, point.eps);
+                }
+            } else if c < NOTHING * t {
+                point.g[j] = soft * column_potential(dual, j, &point.f, point.eps);
+            } else {
+                point.g[j] += point.eps * soft * log_ratio(t, c);
+            }
         }
-        store.pass(point);
+        settle = false;
+        if is_shifted {
+            point.g.iter_mut().for_each(|g| *g -= shift);
+        }
+        if far_off || is_shifted {
+            store.pass(point);
+        } else {
+            // Nothing else has moved, and no row feels it.
+            for (j, t) in point.wanted.iter_mut().enumerate() {
+                *t = dual.wanted(j, point.g[j]);
+            }
+        }
     }
     most
 }
 
+/// A shift below so many ε is left to Newton's steps.
+const LEAST_SHIFT: f64 = 0.1;
+
+/// Received mass that is nothing beside what is wanted: beyond it an f32 plan or a list has no digits left.
+const NOTHING: f64 = 1e-12;
+
+/// Whether a target neither gets nor wants a part of the mass that any row would feel: where marginals are relaxed, one
+/// that is too far from everything. Linear solves have no digits for it; its potential follows from the others'.
+pub(crate) fn is_negligible(received: f64, wanted: f64, mass: f64) -> bool {
+    received.max(wanted) < 1e-20 * mass
+}
+
+/// −ε log Σ_i a_i exp((f_i − C_ij)/ε), over one column of the cost.
+fn column_potential<T: Entry>(dual: &Dual<'_, T>, j: usize, f: &[f64], eps: f64) -> f64 {
+    let term = |i: usize| (f[i] - dual.row(i)[j].wide()) / eps + dual.a[i].ln();
+    let n = dual.a.len();
+    let top = (0..n).map(term).fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = (0..n).map(|i| (term(i) - top).exp()).sum();
+    -eps * (top + sum.ln())
+}
+
 /// log(wanted / received). Nothing at all, in the numbers at hand, is still not infinitely far away.
 pub(crate) fn log_ratio(wanted: f64, received: f64) -> f64 {
-    let ratio = wanted / received.max(1e-30 * wanted);
-    if ratio > 0.0 { ratio.ln() } else { 0.0 }
+    if wanted <= 0.0 {
+        return 0.0;
+    }
+    (wanted / received).clamp(1e-300, 1e30).ln()
 }

@@ -9,8 +9,9 @@ use crate::coarse::Sample;
 use crate::dense::Dense;
 use crate::dual::{Dual, Point};
 use crate::list::{List, Reach, density};
-use crate::newton::{Stepped, Steps, Store, lift_starved, log_ratio, step};
+use crate::newton::{Stepped, Steps, Store, log_ratio, settle_far_off, step};
 use crate::predict::{Tangent, predict};
+use crate::scaling::balance;
 
 /// Where the path begins, relative to the spread of the cost.
 const BEGIN: f64 = 0.1;
@@ -27,6 +28,8 @@ const NEAR: f64 = 0.1;
 const LEAST_FACTOR: f64 = 1.5;
 /// The L1 error at which a level of the dense phase is left.
 const DENSE_ERROR: f64 = 2e-2;
+/// The factor of a careful path, whose levels are left at the tolerance only.
+const CAREFUL_FACTOR: f64 = 2.0;
 /// A list is used from this part of all pairs on.
 const LISTED: f64 = 0.12;
 /// The same for the last list, which replaces passes in f64 over everything.
@@ -41,6 +44,8 @@ const SHORT: f64 = 4.0;
 /// Relative residuals of tangents in the two phases.
 const DENSE_RESIDUAL: f64 = 0.1;
 const LIST_RESIDUAL: f64 = 1e-2;
+/// A stall at an error above this one is a lost way.
+const LOST: f64 = 1e-9;
 /// Newton steps on one level.
 const MOST_STEPS: usize = 60;
 
@@ -118,6 +123,9 @@ struct Run<'a, 'w, T> {
     point: Point,
     /// Whether the potentials are those of another solve.
     warm: bool,
+    /// Whether a first try lost its way: parts that hang together by little mass came apart while they had too much or
+    /// too little of it.
+    careful: bool,
     /// The level before, to go back to.
     back: Point,
     steps: Steps,
@@ -144,14 +152,27 @@ pub fn follow<T: Entry>(
         path,
         point: Point::new(n, g, begin),
         warm: start.is_some(),
+        careful: false,
         back: Point::default(),
-        steps: Steps::default(),
+        steps: Steps::new(&dual),
         tangent: Tangent::default(),
         work: Work::default(),
         paid: None,
         watch,
     };
-    let end = run.whole();
+    let mut end = run.whole();
+    let error = run.point.error();
+    if end == End::Stalled && !(error <= (1e3 * path.tol).max(LOST)) {
+        let first = run.point.clone();
+        run.point = Point::new(n, vec![0.0; m], begin);
+        (run.warm, run.careful) = (false, true);
+        let paid = run.paid.take();
+        let again = run.whole();
+        if run.point.eps > path.reg || !(run.point.error() <= error || error.is_nan()) {
+            (run.point, run.paid) = (first, paid);
+        }
+        end = again;
+    }
     Followed {
         point: run.point,
         end,
@@ -186,7 +207,7 @@ impl<T: Entry> Run<'_, '_, T> {
     fn dense_phase(&mut self, dense: &mut Dense<'_, T>) -> Option<End> {
         let begin = self.point.eps;
         // At an ε this large a few passes are all there is: they may as well be in f64.
-        dense.exact = begin <= self.path.reg;
+        dense.exact = begin <= self.path.reg || self.careful;
         if self.warm {
             self.point.eps = self.path.reg;
             dense.pass(&mut self.point);
@@ -206,7 +227,9 @@ impl<T: Entry> Run<'_, '_, T> {
         if self.warm {
             self.settle(dense);
         } else {
-            self.sampled_levels();
+            if !self.careful {
+                self.sampled_levels();
+            }
             self.begin(dense);
         }
         if !self.levels(dense, self.path.reg, false) {
@@ -225,6 +248,7 @@ impl<T: Entry> Run<'_, '_, T> {
 
     /// The first pass, and two of Sinkhorn's steps.
     fn begin(&mut self, dense: &mut Dense<'_, T>) {
+        balance(&self.dual, &mut self.point);
         dense.pass(&mut self.point);
         self.work.dense_passes += 1;
         self.settle(dense);
@@ -253,18 +277,23 @@ impl<T: Entry> Run<'_, '_, T> {
     /// Levels of the dense phase, down to `stop`, or to where a list pays unless it is `to_the_end`. `false`: told to
     /// stop.
     fn levels(&mut self, dense: &mut Dense<'_, T>, stop: f64, to_the_end: bool) -> bool {
-        let mut factor = DENSE_FACTOR;
+        let (leave, most) = if self.careful {
+            (self.path.tol, CAREFUL_FACTOR)
+        } else {
+            (DENSE_ERROR, DENSE_FACTOR)
+        };
+        let mut factor = most;
         loop {
             self.work.levels += 1;
             let mut best = f64::INFINITY;
             for _ in 0..MOST_STEPS {
-                if self.point.error() <= DENSE_ERROR {
+                if self.point.error() <= leave {
                     break;
                 }
                 let stepped = step(dense, &mut self.point, &mut self.steps, 0.1);
                 self.work.dense_passes += stepped.passes as u64;
                 self.count(stepped);
-                let lifted = lift_starved(&self.dual, dense, &mut self.point, 4);
+                let lifted = settle_far_off(&self.dual, dense, &mut self.point, 4);
                 self.work.dense_passes += lifted as u64;
                 if !self.tell() {
                     return false;
@@ -299,11 +328,11 @@ impl<T: Entry> Run<'_, '_, T> {
                     continue;
                 }
                 if error < NEAR {
-                    factor = (factor * factor).min(DENSE_FACTOR);
+                    factor = (factor * factor).min(most);
                 }
                 break;
             }
-            let lifted = lift_starved(&self.dual, dense, &mut self.point, 4);
+            let lifted = settle_far_off(&self.dual, dense, &mut self.point, 4);
             self.work.dense_passes += lifted as u64;
         }
     }
@@ -323,8 +352,9 @@ impl<T: Entry> Run<'_, '_, T> {
             path: self.path,
             point: Point::new(n, vec![0.0; m], self.point.eps),
             warm: false,
+            careful: false,
             back: Point::default(),
-            steps: Steps::default(),
+            steps: Steps::new(&self.dual),
             tangent: Tangent::default(),
             work: Work::default(),
             paid: None,
@@ -370,10 +400,8 @@ impl<T: Entry> Run<'_, '_, T> {
                 let eps = (self.back.eps * factor).max(self.path.reg);
                 predict(&mut self.point, &self.tangent, eps);
                 self.renew(list);
-                list.pass(&mut self.point);
-                self.work.list_passes += 1;
                 self.work.levels += 1;
-                let lifted = lift_starved(&self.dual, list, &mut self.point, 4);
+                let lifted = settle_far_off(&self.dual, list, &mut self.point, 4);
                 self.work.list_passes += lifted as u64;
                 let limit = if factor < 0.9 {
                     TOO_LONG
@@ -398,13 +426,20 @@ impl<T: Entry> Run<'_, '_, T> {
         None
     }
 
-    /// A list that holds at the present potentials, and no more than it must.
+    /// A pass with a list that holds at the present potentials, and no more than it must.
     fn renew(&mut self, list: &mut List<'_, T>) {
+        if !list.is_valid(&self.point) {
+            list.rebuild(&self.point, Reach::WAY);
+        }
+        list.pass(&mut self.point);
+        self.work.list_passes += 1;
+        // The source potentials were those of the level before until now.
         if list.is_valid(&self.point) {
             list.prune(&self.point);
         } else {
-            // The source potentials of a prediction are those of the level before.
             list.rebuild(&self.point, Reach::WAY);
+            list.pass(&mut self.point);
+            self.work.list_passes += 1;
         }
     }
 
@@ -412,9 +447,14 @@ impl<T: Entry> Run<'_, '_, T> {
     /// which it returns at once if it is above `limit`.
     fn correct(&mut self, list: &mut List<'_, T>, limit: f64) -> (bool, f64) {
         let mut first = None;
+        let leave = if self.careful {
+            self.path.tol
+        } else {
+            LIST_ERROR
+        };
         for _ in 0..MOST_STEPS {
             let error = self.point.error();
-            if error <= LIST_ERROR {
+            if error <= leave {
                 break;
             }
             let stepped = step(list, &mut self.point, &mut self.steps, 0.05);
@@ -424,7 +464,7 @@ impl<T: Entry> Run<'_, '_, T> {
             if first > limit {
                 return (true, first);
             }
-            let lifted = lift_starved(&self.dual, list, &mut self.point, 4);
+            let lifted = settle_far_off(&self.dual, list, &mut self.point, 4);
             self.work.list_passes += lifted as u64;
             if !list.is_valid(&self.point) {
                 list.rebuild(&self.point, Reach::WAY);
@@ -434,7 +474,7 @@ impl<T: Entry> Run<'_, '_, T> {
             if !self.tell() {
                 return (false, first);
             }
-            if stepped.full <= LIST_STEP || stepped.taken == 0.0 {
+            if (stepped.full <= LIST_STEP && !self.careful) || stepped.taken == 0.0 {
                 break;
             }
         }
@@ -487,9 +527,12 @@ impl<T: Entry> Run<'_, '_, T> {
                 .max(0.3 * error)
                 .clamp(1e-6, 0.05);
             let stepped = step(store, &mut self.point, &mut self.steps, tol);
+            if stepped.is_cut && stepped.taken > 0.0 && !self.dual.is_balanced() {
+                idle = 0;
+            }
             self.work.list_passes += stepped.passes as u64;
             self.count(stepped);
-            let lifted = lift_starved(&self.dual, store, &mut self.point, 4);
+            let lifted = settle_far_off(&self.dual, store, &mut self.point, 4);
             self.work.list_passes += lifted as u64;
             renew(self, store);
             if !self.tell() {

@@ -5,7 +5,7 @@
 //! columns. As ε → 0 potentials are linear in ε, up to terms that vanish exponentially: the tangent is then the path.
 
 use crate::dual::{Dual, Point};
-use crate::newton::Store;
+use crate::newton::{Store, is_negligible};
 
 /// dg/dε at a point, and what it was made of.
 #[derive(Debug, Clone, Default)]
@@ -30,13 +30,33 @@ impl Tangent {
         self.cols.resize(m, 0.0);
         self.slope.resize(m, 0.0);
         store.entropy(point, &mut self.rows, &mut self.cols);
-        store.solve(
+        let products = store.solve(
             point,
             Some(&self.rows),
             &self.cols,
             &mut self.slope,
             residual,
-        )
+        );
+        let mass: f64 = point.wanted.iter().sum();
+        let shift = if dual.is_balanced() {
+            let of = |(s, t): (&f64, &f64)| s * t;
+            self.slope.iter().zip(&point.wanted).map(of).sum::<f64>() / mass
+        } else {
+            0.0
+        };
+        for ((s, c), t) in self
+            .slope
+            .iter_mut()
+            .zip(&point.received)
+            .zip(&point.wanted)
+        {
+            if is_negligible(*c, *t, mass) {
+                *s = 0.0;
+            } else {
+                *s -= shift;
+            }
+        }
+        products
     }
 
     /// dg/dε.

@@ -8,7 +8,7 @@
 //! Large ε needs no more; below, ε falls by stages, and each starts from the potentials of the one before.
 
 use ot_kernels::exp::gibbs_row;
-use ot_kernels::kernel_product::{ProductWorkspace, scale_rows};
+use ot_kernels::kernel_product::{ProductWorkspace, scale_rows, scale_rows_soft};
 use ot_kernels::pricing::Entry;
 use rayon::prelude::*;
 
@@ -57,6 +57,8 @@ const STAGE_ITERATIONS: u64 = 200;
 /// Potentials are absorbed when one has moved by so many ε. Entries below e^−708 of their row were lost when K was
 /// made; after moves of both sides they are below e^−500 still.
 const ABSORB: f64 = 100.0;
+/// By how much, relative to it, rounding may lower the dual.
+const VALUE_SLACK: f64 = 1e-11;
 /// By how many ε a mixture may differ from the plain step.
 const LONGEST_MIX: f64 = 30.0;
 /// Iterations between two reports; the error is looked at after each.
@@ -71,9 +73,9 @@ struct Kernel<'a, T> {
     eps: f64,
     f_in: Vec<f64>,
     g_in: Vec<f64>,
-    /// a^{1/p}·e^{−f̂/γa}, p = γa/(γa + ε): rows are scaled by (that / K v)^p.
-    row_mass: Vec<f64>,
-    lifted: Vec<f64>,
+    /// log a − p f̂/γa, p = γa/(γa + ε): rows are scaled by e^{that} / (K v)^p.
+    log_mass: Vec<f64>,
+    lengthened: Vec<f64>,
     u: Vec<f64>,
     v: Vec<f64>,
     s: Vec<f64>,
@@ -91,8 +93,8 @@ impl<'a, T: Entry> Kernel<'a, T> {
             eps: 0.0,
             f_in: vec![0.0; n],
             g_in: vec![0.0; m],
-            row_mass: vec![0.0; n],
-            lifted: vec![0.0; n],
+            log_mass: vec![0.0; n],
+            lengthened: vec![0.0; n],
             u: vec![0.0; n],
             v: vec![0.0; m],
             s: vec![0.0; n],
@@ -105,11 +107,15 @@ impl<'a, T: Entry> Kernel<'a, T> {
         1.0 / (1.0 + self.dual.row_softness(self.eps))
     }
 
-    /// Takes potentials into K: one exponential a pair.
+    /// Takes potentials into K: one exponential a pair. Where the source marginal is relaxed it takes f of the hard one,
+    /// with which K's rows have sums of order 1.
     fn absorb(&mut self, f: &[f64], g: &[f64], eps: f64) {
         self.eps = eps;
-        self.f_in.copy_from_slice(f);
+        for (to, f) in self.f_in.iter_mut().zip(f) {
+            *to = self.dual.hard(*f, eps);
+        }
         self.g_in.copy_from_slice(g);
+        let f = &self.f_in;
         let (dual, m, inv_eps) = (&self.dual, g.len(), 1.0 / eps);
         let rows = ((1 << 16) / m).max(1);
         self.k
@@ -121,13 +127,9 @@ impl<'a, T: Entry> Kernel<'a, T> {
                     gibbs_row(dual.row(i), f[i], g, inv_eps, row);
                 }
             });
-        let power = self.power();
-        for ((w, a), f) in self.row_mass.iter_mut().zip(self.dual.a).zip(f) {
-            *w = if self.dual.gamma_a.is_infinite() {
-                *a
-            } else {
-                a.powf(1.0 / power) * (-f / self.dual.gamma_a).exp()
-            };
+        let part = self.power() / self.dual.gamma_a;
+        for ((l, a), f) in self.log_mass.iter_mut().zip(self.dual.a).zip(f) {
+            *l = a.ln() - part * f;
         }
         for (u, a) in self.u.iter_mut().zip(self.dual.a) {
             *u = *a;
@@ -141,29 +143,38 @@ impl<'a, T: Entry> Kernel<'a, T> {
         for (j, v) in self.v.iter_mut().enumerate() {
             *v = self.dual.b[j] * ((point.g[j] - self.g_in[j]) * inv_eps).exp();
         }
-        let a = if omega == 1.0 {
-            &self.row_mass
+        let (u, sums, out) = (&mut self.u, &mut self.s, &mut self.t);
+        if power * omega == 1.0 {
+            let a = self.dual.a;
+            scale_rows(&self.k, &self.v, a, 1.0, u, sums, out, &mut self.product);
         } else {
-            // u^{1−ω}·(a' / s)^{pω} with the old u is (L / s)^{pω}.
-            let back = (1.0 - omega) / (power * omega);
-            for ((l, w), u) in self.lifted.iter_mut().zip(&self.row_mass).zip(&self.u) {
-                *l = w * u.powf(back);
-            }
-            &self.lifted
-        };
-        scale_rows(
-            &self.k,
-            &self.v,
-            a,
-            power * omega,
-            &mut self.u,
-            &mut self.s,
-            &mut self.t,
-            &mut self.product,
-        );
+            let log_a = if omega == 1.0 {
+                &self.log_mass
+            } else {
+                for ((l, w), u) in self.lengthened.iter_mut().zip(&self.log_mass).zip(&*u) {
+                    *l = omega * w + (1.0 - omega) * u.ln();
+                }
+                &self.lengthened
+            };
+            scale_rows_soft(
+                &self.k,
+                &self.v,
+                log_a,
+                power * omega,
+                u,
+                sums,
+                out,
+                &mut self.product,
+            );
+        }
         let dual = &self.dual;
         for i in 0..self.u.len() {
-            point.f[i] = self.f_in[i] + self.eps * (self.u[i] / dual.a[i]).ln();
+            // A scaling beyond the range of numbers has a potential still.
+            point.f[i] = if self.u[i] > 0.0 {
+                self.f_in[i] + self.eps * (self.u[i] / dual.a[i]).ln()
+            } else {
+                power * (self.f_in[i] - self.eps * self.s[i].ln())
+            };
             point.sent[i] = self.u[i] * self.s[i];
         }
         for j in 0..self.v.len() {
@@ -174,11 +185,12 @@ impl<'a, T: Entry> Kernel<'a, T> {
 
     /// How far potentials have moved since they were absorbed, in units of ε.
     fn moved(&self, point: &Point) -> f64 {
-        let most = |now: &[f64], then: &[f64]| {
-            let moves = now.iter().zip(then).map(|(n, t)| (n - t).abs());
-            moves.fold(0.0_f64, f64::max)
-        };
-        most(&point.f, &self.f_in).max(most(&point.g, &self.g_in)) / self.eps
+        let of_f = point.f.iter().zip(&self.f_in);
+        let of_g = point.g.iter().zip(&self.g_in);
+        of_f.map(|(f, built)| (self.dual.hard(*f, self.eps) - built).abs())
+            .chain(of_g.map(|(g, built)| (g - built).abs()))
+            .fold(0.0_f64, f64::max)
+            / self.eps
     }
 }
 
@@ -211,33 +223,6 @@ fn dual_value<T>(dual: &Dual<'_, T>, point: &Point) -> f64 {
     side(&point.f, dual.a, dual.gamma_a) + side(&point.g, dual.b, dual.gamma_b) - point.eps * mass
 }
 
-/// The constant by which f should rise and g fall where a marginal is relaxed: masses of both sides are then equal
-/// (Séjourné, Vialard and Peyré, *Faster unbalanced optimal transport*, 2022). 0 for balanced problems.
-fn best_shift<T>(dual: &Dual<'_, T>, point: &Point) -> f64 {
-    let inverse = |gamma: f64| {
-        if gamma.is_infinite() {
-            0.0
-        } else {
-            1.0 / gamma
-        }
-    };
-    let (ia, ib) = (inverse(dual.gamma_a), inverse(dual.gamma_b));
-    if ia + ib == 0.0 {
-        return 0.0;
-    }
-    let log_mass = |p: &[f64], w: &[f64], inverse: f64| {
-        let top = p.iter().fold(f64::NEG_INFINITY, |t, p| t.max(-p * inverse));
-        let sum: f64 = p
-            .iter()
-            .zip(w)
-            .map(|(p, w)| w * (-p * inverse - top).exp())
-            .sum();
-        top + sum.ln()
-    };
-    let shift = (log_mass(&point.f, dual.a, ia) - log_mass(&point.g, dual.b, ib)) / (ia + ib);
-    if shift.is_finite() { shift } else { 0.0 }
-}
-
 /// Scales until the L1 error of both marginals is below the tolerance. Time O(n·m) an iteration, memory 8·n·m bytes.
 /// The arguments are those of [`follow`](crate::path::follow).
 pub fn scale<T: Entry>(
@@ -256,6 +241,7 @@ pub fn scale<T: Entry>(
     let mut point = Point::new(n, g, begin);
     let mut kernel = Kernel::new(dual, scaling.threads);
     let mut work = Work::default();
+    balance(&dual, &mut point);
     // f for g, in the log domain: the first kernel has potentials in it that fit.
     fit_rows(&dual, &mut point);
     let end = loop {
@@ -297,6 +283,25 @@ pub fn fit_rows<T: Entry>(dual: &Dual<'_, T>, point: &mut Point) {
     });
 }
 
+/// Shifts g to where both sides of a relaxed problem have the same mass, with f that fits: a start from 0 may have a mass
+/// beyond the range of numbers. Two or three fits; none where both marginals are hard.
+pub fn balance<T: Entry>(dual: &Dual<'_, T>, point: &mut Point) {
+    if dual.is_balanced() {
+        return;
+    }
+    for _ in 0..BALANCINGS {
+        fit_rows(dual, point);
+        let shift = dual.best_shift(point);
+        if shift.abs() <= point.eps {
+            return;
+        }
+        point.g.iter_mut().for_each(|g| *g -= shift);
+    }
+}
+
+/// Each leaves ε/(γ + ε) of the shift.
+const BALANCINGS: usize = 4;
+
 /// One stage.
 struct Run<'k, 'a, T> {
     kernel: &'k mut Kernel<'a, T>,
@@ -318,6 +323,7 @@ impl<T: Entry> Run<'_, '_, T> {
         // The best point of this stage, to fall back to.
         let mut good = point.g.clone();
         let (mut best, mut idle, mut done) = (f64::INFINITY, 0, 0);
+        let (mut good_error, mut good_value) = (f64::INFINITY, f64::NEG_INFINITY);
         loop {
             let omega = match self.scaling.acceleration {
                 Acceleration::OverRelaxation => relaxing.omega,
@@ -341,40 +347,51 @@ impl<T: Entry> Run<'_, '_, T> {
                     steps: self.work.steps,
                 };
                 if !watch(&stage, point) {
+                    self.go_back(point, &good, error, good_error);
                     return End::Stopped;
                 }
             }
             if is_done {
                 return End::Converged;
             }
-            if done >= self.limit || self.work.steps >= self.scaling.max_iter {
-                return End::Stalled;
-            }
             idle = if error < best { 0 } else { idle + 1 };
-            if idle > IDLE {
+            let is_over = done >= self.limit || self.work.steps >= self.scaling.max_iter;
+            if is_over || idle > IDLE {
+                self.go_back(point, &good, error, good_error);
                 return End::Stalled;
             }
-            // Where a mixture led astray, the plain step from the best point is a safe one.
-            let astray = (error > 2.0 * best.min(1e300) || error.is_nan()) && best.is_finite();
-            if self.scaling.acceleration == Acceleration::Anderson && astray {
+            // Where a mixture or a long step led astray, the plain step from the best point is a safe one.
+            let bound = match self.scaling.acceleration {
+                Acceleration::Plain => f64::INFINITY,
+                Acceleration::OverRelaxation => 1e3,
+                Acceleration::Anderson => 2.0,
+            };
+            let mut astray = error > bound * best.min(1e300) || error.is_nan();
+            if self.scaling.acceleration == Acceleration::Anderson {
+                // Plain steps never lower the dual; on a plateau its error says little.
+                let value = dual_value(&dual, point);
+                let is_lower = value < good_value - VALUE_SLACK * (value.abs() + eps);
+                astray |= is_lower && error > best;
+                if !astray {
+                    good_value = good_value.max(value);
+                }
+            }
+            if astray {
                 mixing.clear();
+                relaxing = Relaxing::default();
                 best = f64::INFINITY;
-                point.g.copy_from_slice(&good);
-                // The kernel may have taken in what led astray.
-                fit_rows(&dual, point);
-                self.kernel.absorb(&point.f, &point.g, eps);
-                self.kernel.pass(point, 1.0);
-                self.work.dense_passes += 1;
+                self.restore(point, &good);
             } else if error < best {
-                best = error;
+                (best, good_error) = (error, error);
                 good.copy_from_slice(&point.g);
             }
             // A lengthened step keeps f, which a shift of g alone would leave behind.
             let shift = if omega == 1.0 {
-                best_shift(&dual, point)
+                dual.best_shift(point)
             } else {
                 0.0
             };
+            let omega = if astray { 1.0 } else { omega };
             let omega = relaxing.look(error, || dual_value(&dual, point), omega);
             let length = match self.scaling.acceleration {
                 Acceleration::OverRelaxation => omega,
@@ -397,12 +414,27 @@ impl<T: Entry> Run<'_, '_, T> {
             }
             point.g.copy_from_slice(&next);
             if self.kernel.moved(point) > ABSORB {
-                // f belongs to the g before; it may be off by a step, which the scalings take up.
-                let f = point.f.clone();
-                let g = point.g.clone();
-                self.kernel.absorb(&f, &g, eps);
+                // f belongs to the g before, which a shift or a mixture may have left far behind.
+                fit_rows(&dual, point);
+                self.kernel.absorb(&point.f, &point.g, eps);
             }
         }
+    }
+
+    /// Ends at the best point there was, if that is not this one.
+    fn go_back(&mut self, point: &mut Point, good: &[f64], error: f64, good_error: f64) {
+        if error > good_error || error.is_nan() {
+            self.restore(point, good);
+        }
+    }
+
+    /// The point of these potentials, with a kernel that has taken in nothing else.
+    fn restore(&mut self, point: &mut Point, g: &[f64]) {
+        point.g.copy_from_slice(g);
+        fit_rows(&self.kernel.dual, point);
+        self.kernel.absorb(&point.f, &point.g, point.eps);
+        self.kernel.pass(point, 1.0);
+        self.work.dense_passes += 1;
     }
 }
 

@@ -157,7 +157,16 @@ fn conjugate(potential: &[f64], weights: &[f64], gamma: f64) -> f64 {
         .iter()
         .zip(weights)
         .filter(|(_, w)| **w > 0.0)
-        .map(|(p, w)| -gamma * w * (-p / gamma).exp_m1())
+        .map(|(p, w)| {
+            let exponent = -p / gamma;
+            // A tiny weight and a large exponent, or a tiny γ, have a product that neither factor can spoil.
+            let excess = if exponent > 1.0 {
+                (w.ln() + exponent).exp() - w
+            } else {
+                w * exponent.exp_m1()
+            };
+            -gamma * excess
+        })
         .collect();
     measure::sum(&terms)
 }

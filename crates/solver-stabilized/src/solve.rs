@@ -87,6 +87,9 @@ impl SinkhornStabilized {
             return self.solve_on_grid(problem, grid, reg, context, started);
         }
         let posed = Posed::of(problem, reg);
+        if posed.a.is_empty() {
+            return posed.nothing(context, started);
+        }
         let cost = problem.cost();
         if let CostKind::Points(points) = cost.kind()
             && (self.settings.method == Method::Auto || self.settings.cost == CostMode::Lazy)
@@ -194,11 +197,16 @@ impl SinkhornStabilized {
             End::Stopped => stop.unwrap_or(Termination::Stalled),
         };
         // A path that was stopped above `reg` has a plan of its own ε. That of the one asked for follows from its target
-        // potentials alone: with both, entries would leave the range of numbers.
-        let measured = if point.eps == posed.reg {
+        // potentials alone: with both, entries would leave the range of numbers. And so it is where an iteration failed.
+        let measured = if end == End::Converged || (end == End::Stalled && paid.is_some()) {
             posed.measured(&point, paid)
         } else {
             point.eps = posed.reg;
+            for g in &mut point.g {
+                if !g.is_finite() {
+                    *g = 0.0;
+                }
+            }
             fit_rows(&dual, &mut point);
             None
         };
@@ -250,6 +258,27 @@ impl<'a> Posed<'a> {
             b,
             reg,
         }
+    }
+
+    /// Relaxed problems may have no pair at all that could carry mass: the plan is 0.
+    fn nothing(&self, context: &Context, started: Instant) -> Result<Solution, Error> {
+        let (plan, potentials) = self.implied(&Point::new(0, Vec::new(), self.reg))?;
+        let outcome = Outcome {
+            plan,
+            potentials,
+            reg: self.reg,
+            termination: Termination::Converged,
+            iterations: Some(0),
+            history: Vec::new(),
+            certificate: None,
+        };
+        Ok(Solution::assemble(
+            NAME,
+            self.problem,
+            outcome,
+            started,
+            context,
+        ))
     }
 
     /// Target potentials of a warm start, in the image.

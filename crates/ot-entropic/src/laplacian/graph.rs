@@ -84,6 +84,17 @@ impl Bipartite {
         (&self.cols[from..to], &self.weights[from..to])
     }
 
+    /// Ties target `j` to the ground by as much as its edges fall short of `mass`, if most of them are missing: edges
+    /// too light to be in the graph, whose other ends move by little beside it.
+    pub fn tie_target(&mut self, j: usize, mass: f64) {
+        let j = self.n + j;
+        let missing = mass - (self.degree[j] - self.ground[j]);
+        if missing > 0.5 * mass {
+            self.ground[j] += missing;
+            self.degree[j] += missing;
+        }
+    }
+
     /// What ties each vertex to the ground.
     #[must_use]
     pub fn ground(&self) -> &[f64] {
