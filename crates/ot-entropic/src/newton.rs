@@ -310,7 +310,7 @@ pub fn settle_far_off<T: Entry>(
         }
         let shift = dual.best_shift(point);
         let is_shifted = shift.abs() > LEAST_SHIFT * point.eps;
-        if !far_off && !is_shifted && !(settle && negligible) {
+        if !(far_off || is_shifted || settle && negligible) {
             return done;
         }
         for j in 0..point.g.len() {

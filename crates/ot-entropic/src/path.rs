@@ -162,7 +162,8 @@ pub fn follow<T: Entry>(
     };
     let mut end = run.whole();
     let error = run.point.error();
-    if end == End::Stalled && !(error <= (1e3 * path.tol).max(LOST)) {
+    let is_lost = error > (1e3 * path.tol).max(LOST) || error.is_nan();
+    if end == End::Stalled && is_lost {
         let first = run.point.clone();
         run.point = Point::new(n, vec![0.0; m], begin);
         (run.warm, run.careful) = (false, true);
