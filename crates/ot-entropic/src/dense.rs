@@ -16,8 +16,10 @@ const CHUNKS: usize = 8;
 const PAIRS_IN_LINE: usize = 1 << 16;
 /// Products of a dense solve.
 const MOST_PRODUCTS: usize = 30;
-/// Entries below this part of their row's mass are left out of a sparse system in this phase.
-const EDGE: f32 = 1e-10;
+/// Entries below this part of their row's mass are left out of a sparse system: the first while levels are left at an
+/// error far above it, the second where passes are exact.
+const EDGE: f32 = 1e-6;
+const EXACT_EDGE: f32 = 1e-10;
 /// A sparse system pays below this part of all pairs.
 const SPARSE_BELOW: f64 = 0.15;
 
@@ -97,7 +99,8 @@ impl<'a, T: Entry> Dense<'a, T> {
         self.fresh = true;
         let m = self.dual.b.len();
         let n = self.scale.len();
-        let least = |i: usize| EDGE * self.sums[i] as f32;
+        let edge = if self.exact { EXACT_EDGE } else { EDGE };
+        let least = |i: usize| edge * self.sums[i] as f32;
         // Every sixteenth row tells what to expect.
         self.heavy.clear();
         for i in (0..n).step_by(16) {

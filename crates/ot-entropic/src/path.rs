@@ -46,6 +46,8 @@ const DENSE_RESIDUAL: f64 = 0.1;
 const LIST_RESIDUAL: f64 = 1e-2;
 /// A stall at an error above this one is a lost way.
 const LOST: f64 = 1e-9;
+/// The relative residual of steps on lists.
+const STEP_RESIDUAL: f64 = 1e-2;
 /// Newton steps on one level.
 const MOST_STEPS: usize = 60;
 
@@ -286,6 +288,7 @@ impl<T: Entry> Run<'_, '_, T> {
         let mut factor = most;
         loop {
             self.work.levels += 1;
+            self.centre();
             let mut best = f64::INFINITY;
             for _ in 0..MOST_STEPS {
                 if self.point.error() <= leave {
@@ -311,9 +314,8 @@ impl<T: Entry> Run<'_, '_, T> {
             if !to_the_end && density(&self.dual, &self.point, limit) <= LISTED {
                 return true;
             }
-            let products = self
-                .tangent
-                .find(&self.dual, dense, &self.point, DENSE_RESIDUAL);
+            let eps = (self.point.eps / factor).max(stop);
+            let products = (self.tangent).find(&self.dual, dense, &self.point, eps, DENSE_RESIDUAL);
             self.work.products += products as u64;
             self.back.copy_from(&self.point);
             loop {
@@ -370,6 +372,19 @@ impl<T: Entry> Run<'_, '_, T> {
         }
     }
 
+    /// Takes out a shift of balanced potentials that linear solves have let in, before it costs digits.
+    fn centre(&mut self) {
+        if !self.dual.is_balanced() {
+            return;
+        }
+        let of = |(g, b): (&f64, &f64)| g * b;
+        let shift: f64 = self.point.g.iter().zip(self.dual.b).map(of).sum();
+        if shift.abs() > self.path.spread {
+            self.point.g.iter_mut().for_each(|g| *g -= shift);
+            self.point.f.iter_mut().for_each(|f| *f += shift);
+        }
+    }
+
     fn count(&mut self, stepped: Stepped) {
         self.work.steps += 1;
         self.work.products += stepped.products as u64;
@@ -393,9 +408,9 @@ impl<T: Entry> Run<'_, '_, T> {
             return Some(End::Stopped);
         }
         while self.point.eps > self.path.reg {
-            self.work.products +=
-                self.tangent
-                    .find(&self.dual, list, &self.point, LIST_RESIDUAL) as u64;
+            let eps = (self.point.eps * factor).max(self.path.reg);
+            let products = (self.tangent).find(&self.dual, list, &self.point, eps, LIST_RESIDUAL);
+            self.work.products += products as u64;
             self.back.copy_from(&self.point);
             loop {
                 let eps = (self.back.eps * factor).max(self.path.reg);
@@ -458,7 +473,7 @@ impl<T: Entry> Run<'_, '_, T> {
             if error <= leave {
                 break;
             }
-            let stepped = step(list, &mut self.point, &mut self.steps, 0.05);
+            let stepped = step(list, &mut self.point, &mut self.steps, STEP_RESIDUAL);
             self.work.list_passes += stepped.passes as u64;
             self.count(stepped);
             let first = *first.get_or_insert(stepped.full);
@@ -484,6 +499,7 @@ impl<T: Entry> Run<'_, '_, T> {
 
     /// The last Newton steps at `reg`, on a list that leaves out nothing that counts.
     fn finish_on_list(&mut self, list: &mut List<'_, T>) -> End {
+        self.centre();
         list.rebuild(&self.point, Reach::END);
         list.pass(&mut self.point);
         self.work.list_passes += 1;
@@ -500,6 +516,7 @@ impl<T: Entry> Run<'_, '_, T> {
 
     /// The same with passes over all pairs in f64.
     fn finish_dense(&mut self, dense: &mut Dense<'_, T>) -> End {
+        self.centre();
         dense.exact = true;
         dense.most_products = 200;
         dense.pass(&mut self.point);
@@ -507,6 +524,7 @@ impl<T: Entry> Run<'_, '_, T> {
         self.finish(dense, |_, _| {})
     }
 
+    /// Newton steps until the tolerance is reached, or rounding has won.
     fn finish<S: Store>(&mut self, store: &mut S, renew: impl Fn(&mut Self, &mut S)) -> End {
         let mut idle = 0;
         let mut best = f64::INFINITY;
@@ -526,7 +544,7 @@ impl<T: Entry> Run<'_, '_, T> {
             // A step leaves about its square: no more of the residual is needed.
             let tol = (0.1 * self.path.tol / error)
                 .max(0.3 * error)
-                .clamp(1e-6, 0.05);
+                .clamp(1e-6, STEP_RESIDUAL);
             let stepped = step(store, &mut self.point, &mut self.steps, tol);
             if stepped.is_cut && stepped.taken > 0.0 && !self.dual.is_balanced() {
                 idle = 0;

@@ -23,6 +23,7 @@ impl Tangent {
         dual: &Dual<'_, T>,
         store: &mut dyn Store,
         point: &Point,
+        to: f64,
         residual: f64,
     ) -> usize {
         let (n, m) = dual.shape();
@@ -30,6 +31,11 @@ impl Tangent {
         self.cols.resize(m, 0.0);
         self.slope.resize(m, 0.0);
         store.entropy(point, &mut self.rows, &mut self.cols);
+        // The Newton step of this point is solved for along with it.
+        let share = point.eps / (to - point.eps);
+        for ((h, t), c) in self.cols.iter_mut().zip(&point.wanted).zip(&point.received) {
+            *h += share * (t - c);
+        }
         let products = store.solve(
             point,
             Some(&self.rows),
@@ -38,12 +44,6 @@ impl Tangent {
             residual,
         );
         let mass: f64 = point.wanted.iter().sum();
-        let shift = if dual.is_balanced() {
-            let of = |(s, t): (&f64, &f64)| s * t;
-            self.slope.iter().zip(&point.wanted).map(of).sum::<f64>() / mass
-        } else {
-            0.0
-        };
         for ((s, c), t) in self
             .slope
             .iter_mut()
@@ -52,9 +52,13 @@ impl Tangent {
         {
             if is_negligible(*c, *t, mass) {
                 *s = 0.0;
-            } else {
-                *s -= shift;
             }
+        }
+        if dual.is_balanced() {
+            // A shift of all potentials together would cost them digits.
+            let of = |(s, t): (&f64, &f64)| s * t;
+            let shift = self.slope.iter().zip(&point.wanted).map(of).sum::<f64>() / mass;
+            self.slope.iter_mut().for_each(|s| *s -= shift);
         }
         products
     }

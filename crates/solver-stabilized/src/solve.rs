@@ -6,7 +6,7 @@ use std::time::Instant;
 use ot_entropic::choose::{Method, Task, solve};
 use ot_entropic::dual::{Dual, Point};
 use ot_entropic::path::{End, Followed};
-use ot_entropic::scaling::fit_rows;
+use ot_entropic::scaling::{balance, fit_rows};
 use ot_kernels::pricing::Entry;
 use solver_api::{
     Capabilities, Capability, Certify, Check, Context, CostKind, Error, ImplicitPlan, Measured,
@@ -198,7 +198,9 @@ impl SinkhornStabilized {
         };
         // A path that was stopped above `reg` has a plan of its own ε. That of the one asked for follows from its target
         // potentials alone: with both, entries would leave the range of numbers. And so it is where an iteration failed.
-        let measured = if end == End::Converged || (end == End::Stalled && paid.is_some()) {
+        // What a list leaves out may be anything where its potentials are far off.
+        let has_ended = end == End::Stalled && paid.is_some() && point.error() < 1e-3;
+        let measured = if end == End::Converged || has_ended {
             posed.measured(&point, paid)
         } else {
             point.eps = posed.reg;
@@ -208,6 +210,11 @@ impl SinkhornStabilized {
                 }
             }
             fit_rows(&dual, &mut point);
+            if !is_in_range(posed, &point) {
+                point.g.fill(0.0);
+                balance(&dual, &mut point);
+                fit_rows(&dual, &mut point);
+            }
             None
         };
         let (plan, potentials) = posed.implied(&point)?;
@@ -236,6 +243,13 @@ impl SinkhornStabilized {
         }
         Ok(solution)
     }
+}
+
+/// Whether the plan of these potentials has no entry beyond the range of numbers, each row being what f makes it.
+fn is_in_range(posed: &Posed<'_>, point: &Point) -> bool {
+    let gamma = posed.masses.gamma_a;
+    let sent = point.f.iter().map(|f| (-f / gamma).exp());
+    point.f.iter().all(|f| f.is_finite()) && sent.sum::<f64>() < 1e150
 }
 
 impl<'a> Posed<'a> {

@@ -11,7 +11,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use super::Bipartite;
+use super::{Backbone, Bipartite};
 
 /// No edge, no vertex.
 const NONE: u32 = u32::MAX;
@@ -27,6 +27,7 @@ pub struct Cholesky {
     part: Vec<f64>,
     /// 1 / D by step.
     inverse: Vec<f64>,
+    backbone: Backbone,
     work: Work,
 }
 
@@ -105,8 +106,8 @@ impl Work {
 }
 
 impl Cholesky {
-    /// Factorizes the Laplacian of `graph` without the edges below `cut` times the degree of their source. The same
-    /// seed gives the same factor. About O(e log e) for e edges.
+    /// Factorizes the Laplacian of `graph` without the edges below `cut` times the degree of their source, except for
+    /// those of the maximum spanning forest. The same seed gives the same factor. About O(e log e) for e edges.
     pub fn factor(&mut self, graph: &Bipartite, cut: f64, seed: u64) {
         let (n, m) = graph.shape();
         let all = n + m;
@@ -133,11 +134,15 @@ impl Cholesky {
         w.change.resize(all + 1, 0);
         w.done.clear();
         w.done.resize(all + 1, false);
+        self.backbone.find(graph);
+        let mut edge = 0;
         for i in 0..n {
             let (cols, weights) = graph.row(i);
             let least = cut * graph.degree()[i];
             for (&j, &weight) in cols.iter().zip(weights) {
-                if weight >= least {
+                let is_held = self.backbone.holds(edge);
+                edge += 1;
+                if weight >= least || is_held {
                     let j = n as u32 + j;
                     w.add(i as u32, j, weight);
                     w.add(j, i as u32, weight);

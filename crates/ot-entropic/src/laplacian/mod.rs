@@ -7,13 +7,16 @@
 //! | file | holds |
 //! |---|---|
 //! | `graph.rs` | the graph and its product with a vector |
+//! | `backbone.rs` | the maximum spanning forest, which no preconditioner leaves out |
 //! | `cholesky.rs` | approximate Cholesky by sampled cliques |
 //! | `pcg.rs` | preconditioned conjugate gradients |
 
+mod backbone;
 mod cholesky;
 mod graph;
 mod pcg;
 
+pub use backbone::Backbone;
 pub use cholesky::Cholesky;
 pub use graph::Bipartite;
 pub use pcg::{Pcg, Preconditioner, Solved};
