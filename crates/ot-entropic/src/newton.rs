@@ -288,7 +288,7 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
 /// Moves the potentials of targets to where their own sum would be right: up to `most` times, while one gets less than a
 /// quarter or more than four times of what it should. Where a target gets next to nothing, or much more than it wants,
 /// the quadratic model of a Newton step is useless; where it gets nothing in the numbers at hand, its column of the cost says how far
-/// it has to go. Targets of no account ([`is_negligible`]) are set in this way too, once. And where a marginal is relaxed,
+/// it has to go. Targets of no account (`is_negligible`) are set in this way too, once. And where a marginal is relaxed,
 /// all potentials are shifted so that both sides have the same mass: for γ ≫ ε that takes many ε, and the linear system
 /// has few digits for it.
 pub fn settle_far_off<T: Entry>(
