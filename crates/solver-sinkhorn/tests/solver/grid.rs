@@ -147,6 +147,19 @@ fn a_kernel_that_underflows_is_refused() {
         panic!("{error}");
     };
     assert!(safe_reg > 0.05, "{safe_reg}");
+    // Entries that are lost, but not needed.
+    let solution = solver(Reg::Absolute(0.3), 1e-6).solve(&problem).unwrap();
+    assert!(solution.convergence.converged());
+    assert!(
+        solution
+            .certificate
+            .unwrap()
+            .contains(2.0 * 23.0 * 23.0, 1e-6)
+    );
+    let problem = Problem::new(a.clone(), a, grid).unwrap();
+    let solution = solver(Reg::Absolute(0.3), 1e-9).solve(&problem).unwrap();
+    assert!(solution.convergence.converged());
+    assert!(solution.transport_cost < 0.3);
 }
 
 #[test]
