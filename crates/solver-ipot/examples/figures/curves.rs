@@ -20,6 +20,16 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
+/// Powers of ten, and the 2 and 5 between them; the others have a line and no name.
+fn tick(v: &f64) -> String {
+    let exponent = (v.log10() + 1e-9).floor();
+    match (v / 10_f64.powf(exponent)).round() as u32 {
+        1 => format!("1e{exponent}"),
+        leading @ (2 | 5) => format!("{leading}e{exponent}"),
+        _ => String::new(),
+    }
+}
+
 /// Curves over two logarithmic axes.
 pub(crate) fn log_log(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
@@ -40,8 +50,8 @@ pub(crate) fn log_log(
         .light_line_style(TRANSPARENT)
         .x_desc(axes[0])
         .y_desc(axes[1])
-        .x_label_formatter(&|v| format!("1e{}", v.log10().round()))
-        .y_label_formatter(&|v| format!("1e{}", v.log10().round()))
+        .x_label_formatter(&tick)
+        .y_label_formatter(&tick)
         .draw()?;
     for (k, curve) in curves.iter().enumerate() {
         let colour = COLOURS[k % COLOURS.len()];
@@ -52,9 +62,19 @@ pub(crate) fn log_log(
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         chart.draw_series(points.map(|p| Circle::new(p, 2, colour.filled())))?;
     }
+    // In the corner that the curves leave free.
+    let rises = |curve: &Curve| match (curve.points.first(), curve.points.last()) {
+        (Some(first), Some(last)) => last.1 > first.1,
+        _ => false,
+    };
+    let corner = if curves.iter().all(rises) {
+        SeriesLabelPosition::UpperLeft
+    } else {
+        SeriesLabelPosition::LowerLeft
+    };
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
+        .position(corner)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.25))
         .draw()?;
