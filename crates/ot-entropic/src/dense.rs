@@ -4,7 +4,7 @@ use ot_kernels::exp::gibbs_row;
 use ot_kernels::kernel_product::{ProductWorkspace, gram};
 use ot_kernels::pricing::{Entry, row_min};
 use ot_kernels::reduce::plain_sum;
-use ot_kernels::soft::{add_row, entropy_row, row_above, weigh_row};
+use ot_kernels::soft::{Power, add_row, entropy_row, reweigh_row, row_above, weigh_row};
 use rayon::prelude::*;
 
 use crate::dual::{Dual, Point};
@@ -41,6 +41,10 @@ pub struct Dense<'a, T> {
     /// g + ε log b and its negative.
     tilted: Vec<f64>,
     negated: Vec<f64>,
+    /// What the entries were made at.
+    kept: Kept,
+    /// By what each column's entries change.
+    weights_by: Vec<f32>,
     /// Column sums of each chunk, and a row in f64 for it.
     partial: Vec<f64>,
     chunk: usize,
@@ -54,6 +58,48 @@ pub struct Dense<'a, T> {
     fresh: bool,
     cg: Vectors,
 }
+
+/// What the entries in memory are good for: those of other potentials, and of another ε, are powers of them.
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    /// 0 where they can't be used.
+    eps: f64,
+    tilted: Vec<f64>,
+    /// Entries that are 0 may be up to e^{−depth} of their row's mass.
+    depth: f64,
+    /// Their error, in roundings of f32.
+    roundings: f64,
+}
+
+impl Kept {
+    /// How the entries at `eps` and `tilted` come out of those that are kept, if they do so well enough, and the logarithm
+    /// of what all are divided by. `by` becomes each column's factor, 1 at most.
+    fn change(&mut self, eps: f64, tilted: &[f64], by: &mut [f32]) -> Option<(Power, f64)> {
+        let power = (Power::ALL.into_iter())
+            .find(|power| (self.eps - power.value() * eps).abs() <= 1e-12 * self.eps)?;
+        let change = |(to, from): (&f64, &f64)| (to - from) / eps;
+        let changes = || tilted.iter().zip(&self.tilted).map(change);
+        let top = changes().fold(f64::NEG_INFINITY, f64::max);
+        let bottom = changes().fold(f64::INFINITY, f64::min);
+        let depth = (self.depth * power.value()).min(DEEPEST) - (top - bottom);
+        let roundings = self.roundings * power.value() + 3.0;
+        if !(depth >= DEEP_ENOUGH && roundings <= MOST_ROUNDINGS) {
+            return None;
+        }
+        for (by, change) in by.iter_mut().zip(changes()) {
+            *by = (change - top).exp() as f32;
+        }
+        (self.depth, self.roundings) = (depth, roundings);
+        Some((power, top))
+    }
+}
+
+/// −log of the smallest normal number of f32, and what is deep enough for entries that are lost.
+const DEEPEST: f64 = 87.0;
+const DEEP_ENOUGH: f64 = 32.0;
+/// Kept entries are made anew when they may be off by more than so many roundings, 6e-5: far below the errors that levels
+/// are left with.
+const MOST_ROUNDINGS: f64 = 1024.0;
 
 /// Vectors of conjugate gradients on the dense system.
 #[derive(Debug, Default)]
@@ -82,6 +128,8 @@ impl<'a, T: Entry> Dense<'a, T> {
             most_products: MOST_PRODUCTS,
             tilted: vec![0.0; m],
             negated: vec![0.0; m],
+            kept: Kept::default(),
+            weights_by: vec![0.0; m],
             partial: vec![0.0; 2 * m * n.div_ceil(chunk)],
             chunk,
             product: ProductWorkspace::new(m, if in_line { 1 } else { threads }),
@@ -240,6 +288,13 @@ impl<T: Entry> Store for Dense<'_, T> {
             *t = point.g[j] + eps * dual.b[j].ln();
             *n = -*t;
         }
+        let change = if exact {
+            None
+        } else {
+            (self.kept).change(eps, &self.tilted, &mut self.weights_by)
+        };
+        let by = &self.weights_by;
+        let lightest = by.iter().fold(1.0_f32, |t, w| t.min(*w));
         let (tilted, negated, chunk) = (&self.tilted, &self.negated, self.chunk);
         let work = |(at, entries, scale, sums, shifts, f, sent, partial): Rows<'_>| {
             let (cols, wide) = partial.split_at_mut(m);
@@ -251,6 +306,9 @@ impl<T: Entry> Store for Dense<'_, T> {
                 let mut shift = shifts[k];
                 let mut sum = if exact || shift == f64::INFINITY {
                     f64::NAN
+                } else if let Some((power, top)) = change {
+                    shift += eps * top;
+                    reweigh_row(row, (1.0 / sums[k]) as f32, power, by, lightest)
                 } else {
                     weigh_row(cost, tilted, shift, inv_eps, row)
                 };
@@ -294,6 +352,17 @@ impl<T: Entry> Store for Dense<'_, T> {
                 },
             );
         chunks.for_each(work);
+        if exact {
+            self.kept.eps = 0.0;
+        } else {
+            self.kept.eps = eps;
+            self.kept.tilted.clone_from(&self.tilted);
+            if change.is_none() {
+                let least = self.sums.iter().fold(1.0_f64, |t, sum| t.min(*sum));
+                self.kept.depth = DEEPEST + least.ln();
+                self.kept.roundings = 16.0;
+            }
+        }
         point.received.fill(0.0);
         for partial in self.partial.chunks_exact(2 * m) {
             for (c, p) in point.received.iter_mut().zip(&partial[..m]) {

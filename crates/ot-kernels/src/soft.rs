@@ -128,6 +128,177 @@ pub fn weigh_row_with<C: Elem>(
     )
 }
 
+/// To which power [`reweigh_row`] takes the entries of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// 1/2.
+    Root,
+    /// 1.
+    One,
+    /// 2.
+    Square,
+    /// 4.
+    Fourth,
+}
+
+impl Power {
+    /// All of them, ascending.
+    pub const ALL: [Self; 4] = [Self::Root, Self::One, Self::Square, Self::Fourth];
+
+    /// As a number.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        match self {
+            Self::Root => 0.5,
+            Self::One => 1.0,
+            Self::Square => 2.0,
+            Self::Fourth => 4.0,
+        }
+    }
+}
+
+struct Reweigh<'a, const SQUARINGS: i32> {
+    row: &'a mut [f32],
+    scale: f32,
+    weights: &'a [f32],
+    least: f32,
+}
+
+impl<const SQUARINGS: i32> Kernel for Reweigh<'_, SQUARINGS> {
+    type Out = f64;
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) -> f64 {
+        type V<B> = <f32 as Sealed>::V<B>;
+        let (n, lanes) = (self.row.len(), <V<B> as Lanes>::N);
+        let (row, weights) = (self.row.as_mut_ptr(), self.weights.as_ptr());
+        // SAFETY: both slices have length n (checked by `reweigh_row_with`), each index is below n.
+        unsafe {
+            let (scale, least) = (<V<B>>::splat(self.scale), <V<B>>::splat(self.least));
+            let zero = <V<B>>::splat(0.0);
+            let changed = |e: V<B>, w: V<B>| {
+                let e = e.mul(scale);
+                let e = <V<B>>::select(e.lt(least), zero, e);
+                let e = match SQUARINGS {
+                    -1 => e.sqrt(),
+                    0 => e,
+                    1 => e.mul(e),
+                    _ => {
+                        let square = e.mul(e);
+                        square.mul(square)
+                    }
+                };
+                e.mul(w)
+            };
+            let mut sums = [zero; 4];
+            let mut j = 0;
+            while j + 4 * lanes <= n {
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    let at = j + k * lanes;
+                    B::prefetch(row.wrapping_add(at + n));
+                    let e = changed(<V<B>>::load(row.add(at)), <V<B>>::load(weights.add(at)));
+                    e.store(row.add(at));
+                    *sum = sum.add(e);
+                }
+                j += 4 * lanes;
+            }
+            let mut total = 0.0;
+            for sum in sums {
+                total += f64::from(sum.sum());
+            }
+            let mut sum = zero;
+            while j < n {
+                let rest = (n - j).min(lanes);
+                let w = <V<B>>::load_part(weights.add(j), rest, 0.0);
+                let e = changed(<V<B>>::load_part(row.add(j), rest, 0.0), w);
+                e.store_part(row.add(j), rest);
+                sum = sum.add(e);
+                j += rest;
+            }
+            total + f64::from(sum.sum())
+        }
+    }
+}
+
+/// `row_j ← (scale·row_j)^power · weights_j`, and their sum: the row of a plan at other potentials, and at an ε that is a
+/// power of two times the one before, without its cost and without exponentials. What would be below the smallest normal
+/// number after the least of `weights` is 0. 4 bytes read and written, 4 read in cache, at most 6 flops an element.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn reweigh_row(
+    row: &mut [f32],
+    scale: f32,
+    power: Power,
+    weights: &[f32],
+    lightest: f32,
+) -> f64 {
+    reweigh_row_with(isa(), row, scale, power, weights, lightest)
+}
+
+/// [`reweigh_row`] on a chosen instruction set (or the widest available below it).
+///
+/// # Panics
+/// If the lengths differ.
+pub fn reweigh_row_with(
+    isa: Isa,
+    row: &mut [f32],
+    scale: f32,
+    power: Power,
+    weights: &[f32],
+    lightest: f32,
+) -> f64 {
+    assert_eq!(row.len(), weights.len(), "reweigh_row: lengths differ");
+    // Subnormal numbers are slow on many machines: none comes up on the way either.
+    let least = f32::MIN_POSITIVE / lightest.clamp(f32::MIN_POSITIVE, 1.0);
+    match power {
+        Power::Root => {
+            let least = (least * least).max(f32::MIN_POSITIVE);
+            run(
+                isa,
+                Reweigh::<-1> {
+                    row,
+                    scale,
+                    weights,
+                    least,
+                },
+            )
+        }
+        Power::One => run(
+            isa,
+            Reweigh::<0> {
+                row,
+                scale,
+                weights,
+                least,
+            },
+        ),
+        Power::Square => {
+            let least = least.sqrt();
+            run(
+                isa,
+                Reweigh::<1> {
+                    row,
+                    scale,
+                    weights,
+                    least,
+                },
+            )
+        }
+        Power::Fourth => {
+            let least = least.sqrt().sqrt();
+            run(
+                isa,
+                Reweigh::<2> {
+                    row,
+                    scale,
+                    weights,
+                    least,
+                },
+            )
+        }
+    }
+}
+
 struct Above<'a> {
     row: &'a [f32],
     least: f32,
@@ -362,6 +533,32 @@ mod tests {
                 assert!((total - (0..n).map(h).sum::<f64>()).abs() < 1e-12 * n as f64);
                 for (j, s) in sums.iter().enumerate() {
                     assert!((s - 1.0 - h(j)).abs() < 1e-13);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_goes_to_other_potentials_and_another_eps() {
+        for n in [1, 7, 64, 200] {
+            let row: Vec<f32> = (0..n).map(|j| (-(j as f32 * 7.3) % 80.0).exp()).collect();
+            let weights: Vec<f32> = (0..n).map(|j| (-(j as f32 * 0.37) % 3.0).exp()).collect();
+            let scale = 0.75_f32;
+            for isa in Isa::available() {
+                for power in Power::ALL {
+                    let mut out = row.clone();
+                    let lightest = weights.iter().fold(1.0_f32, |t, w| t.min(*w));
+                    let sum = reweigh_row_with(isa, &mut out, scale, power, &weights, lightest);
+                    let mut wanted_sum = 0.0;
+                    for j in 0..n {
+                        let e = f64::from(row[j]) * f64::from(scale);
+                        let wanted = e.powf(power.value()) * f64::from(weights[j]);
+                        wanted_sum += wanted;
+                        let error = (f64::from(out[j]) - wanted).abs();
+                        assert!(error <= 1e-6 * wanted + 1e-36, "{isa:?} {n} {power:?} {j}");
+                        assert!(out[j] == 0.0 || out[j].is_normal());
+                    }
+                    assert!((sum - wanted_sum).abs() <= 1e-6 * wanted_sum);
                 }
             }
         }

@@ -1,15 +1,15 @@
-//! The maximum spanning forest of a graph: across every cut its strongest edge.
+//! What a preconditioner keeps of a graph: its heavy edges, and across every cut that they leave open the heaviest one.
 //!
-//! A preconditioner may leave out light edges where heavier ones lead between the same parts; where parts hang together
-//! by light edges only, one of them must stay, or the parts would be free of each other.
+//! Light edges may be left out where heavier ones lead between the same parts; where parts hang together by light edges
+//! only, one of them must stay, or the parts would be free of each other.
 //!
-//! Source: Borůvka, *O jistém problému minimálním* (1926).
+//! Source: Borůvka, *O jistém problému minimálním* (1926), on the parts that the heavy edges make.
 
 use super::Bipartite;
 
 const NONE: u32 = u32::MAX;
 
-/// Which edges belong to the forest. Buffers are kept.
+/// Which edges are kept. Buffers are kept too.
 #[derive(Debug, Clone, Default)]
 pub struct Backbone {
     is_in: Vec<bool>,
@@ -21,19 +21,36 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// The forest of `graph`: O(e log(n + m)), in a few passes over the edges that still lead from part to part.
-    pub fn find(&mut self, graph: &Bipartite) {
+    /// The edges of `graph` from `cut` times the degree of their source on, and a maximum spanning forest of the parts that
+    /// these make. One pass over the edges, and a few over those that lead from part to part.
+    pub fn find(&mut self, graph: &Bipartite, cut: f64) {
         let (n, m) = graph.shape();
         self.is_in.clear();
-        self.is_in.resize(graph.edges(), false);
         self.parent.clear();
         self.parent.extend(0..(n + m) as u32);
+        for i in 0..n {
+            let (cols, weights) = graph.row(i);
+            let least = cut * graph.degree()[i];
+            self.is_in.extend(weights.iter().map(|w| *w >= least));
+            for (j, w) in cols.iter().zip(weights) {
+                if *w >= least {
+                    join(&mut self.parent, i as u32, n as u32 + j);
+                }
+            }
+        }
+        for v in 0..n + m {
+            self.parent[v] = root(&mut self.parent, v as u32);
+        }
         self.left.clear();
         let mut edge = 0;
         for i in 0..n {
             let (cols, weights) = graph.row(i);
+            let u = self.parent[i];
             for (j, w) in cols.iter().zip(weights) {
-                self.left.push((i as u32, n as u32 + j, edge, *w));
+                let v = self.parent[n + *j as usize];
+                if u != v {
+                    self.left.push((u, v, edge, *w));
+                }
                 edge += 1;
             }
         }
@@ -60,10 +77,7 @@ impl Backbone {
                 }
                 let (u, v, edge, _) = self.left[best as usize];
                 self.is_in[edge as usize] = true;
-                let (u, v) = (root(&mut self.parent, u), root(&mut self.parent, v));
-                if u != v {
-                    self.parent[u.max(v) as usize] = u.min(v);
-                }
+                join(&mut self.parent, u, v);
             }
             let parent = &mut self.parent;
             self.left.retain_mut(|(u, v, _, _)| {
@@ -73,10 +87,17 @@ impl Backbone {
         }
     }
 
-    /// Whether edge `e`, counted by rows, is in the forest.
+    /// Whether edge `e`, counted by rows, is kept.
     #[must_use]
     pub fn holds(&self, e: usize) -> bool {
         self.is_in[e]
+    }
+}
+
+fn join(parent: &mut [u32], u: u32, v: u32) {
+    let (u, v) = (root(parent, u), root(parent, v));
+    if u != v {
+        parent[u.max(v) as usize] = u.min(v);
     }
 }
 
@@ -97,8 +118,8 @@ mod tests {
 
     use super::*;
 
-    /// By Kruskal, from the heaviest edge down.
-    fn by_sorting(graph: &Bipartite) -> Vec<bool> {
+    /// By Kruskal, from the heaviest edge down, after the heavy ones have joined their ends.
+    fn by_sorting(graph: &Bipartite, cut: f64) -> Vec<bool> {
         let (n, m) = graph.shape();
         let mut edges = Vec::new();
         for i in 0..n {
@@ -108,8 +129,15 @@ mod tests {
             }
         }
         let mut is_in = vec![false; edges.len()];
-        edges.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
         let mut parent: Vec<u32> = (0..(n + m) as u32).collect();
+        edges.retain(|&(w, edge, u, v)| {
+            is_in[edge] = w >= cut * graph.degree()[u as usize];
+            if is_in[edge] {
+                join(&mut parent, u, v);
+            }
+            !is_in[edge]
+        });
+        edges.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
         for (_, edge, u, v) in edges {
             let (u, v) = (root(&mut parent, u), root(&mut parent, v));
             if u != v {
@@ -121,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_forest_that_sorting_finds() {
+    fn it_keeps_what_sorting_finds() {
         let mut rng = Pcg64::seed_from_u64(5);
         let mut backbone = Backbone::default();
         for (n, m, part, ties) in [
@@ -143,9 +171,11 @@ mod tests {
                 graph.push_row(row.into_iter());
             }
             graph.finish((0..n).map(|_| 0.0), (0..m).map(|_| 1e-8));
-            backbone.find(&graph);
-            let found: Vec<bool> = (0..graph.edges()).map(|e| backbone.holds(e)).collect();
-            assert_eq!(found, by_sorting(&graph), "{n} x {m}");
+            for cut in [0.0, 1e-2, 0.3, 2.0] {
+                backbone.find(&graph, cut);
+                let found: Vec<bool> = (0..graph.edges()).map(|e| backbone.holds(e)).collect();
+                assert_eq!(found, by_sorting(&graph, cut), "{n} x {m}, {cut}");
+            }
         }
     }
 }

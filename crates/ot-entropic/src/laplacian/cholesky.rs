@@ -107,7 +107,7 @@ impl Work {
 
 impl Cholesky {
     /// Factorizes the Laplacian of `graph` without the edges below `cut` times the degree of their source, except for
-    /// those of the maximum spanning forest. The same seed gives the same factor. About O(e log e) for e edges.
+    /// those by which parts hang together ([`Backbone`]). The same seed gives the same factor. About O(e log e) for e edges.
     pub fn factor(&mut self, graph: &Bipartite, cut: f64, seed: u64) {
         let (n, m) = graph.shape();
         let all = n + m;
@@ -134,15 +134,14 @@ impl Cholesky {
         w.change.resize(all + 1, 0);
         w.done.clear();
         w.done.resize(all + 1, false);
-        self.backbone.find(graph);
+        self.backbone.find(graph, cut);
         let mut edge = 0;
         for i in 0..n {
             let (cols, weights) = graph.row(i);
-            let least = cut * graph.degree()[i];
             for (&j, &weight) in cols.iter().zip(weights) {
-                let is_held = self.backbone.holds(edge);
+                let is_kept = self.backbone.holds(edge);
                 edge += 1;
-                if weight >= least || is_held {
+                if is_kept {
                     let j = n as u32 + j;
                     w.add(i as u32, j, weight);
                     w.add(j, i as u32, weight);
