@@ -7,7 +7,7 @@
 use ot_kernels::pricing::Entry;
 
 use crate::dual::{Dual, Point};
-use crate::laplacian::{Bipartite, Cholesky, Pcg, Preconditioner};
+use crate::laplacian::{Bipartite, Cholesky, Pcg};
 
 /// A plan in memory, dense or a list, with what a path asks of it.
 pub trait Store {
@@ -82,21 +82,17 @@ impl SparseSystem {
 
     /// [`Store::solve`].
     pub fn solve(&mut self, rows: Option<&[f64]>, cols: &[f64], y: &mut [f64], tol: f64) -> usize {
-        let (n, m) = self.graph.shape();
-        self.rhs.clear();
-        match rows {
-            // The Laplacian's vertices of sources carry −f.
-            Some(rows) => self.rhs.extend(rows.iter().map(|h| -h)),
-            None => self.rhs.resize(n, 0.0),
-        }
-        self.rhs.extend_from_slice(cols);
-        self.x.resize(n + m, 0.0);
         let mut products = 0;
         if self.jacobi {
-            let by = Preconditioner::Jacobi;
-            let solved = self
-                .pcg
-                .solve(&self.graph, by, &self.rhs, &mut self.x, tol, MOST_JACOBI);
+            self.rhs.clear();
+            self.rhs.extend_from_slice(cols);
+            if let Some(rows) = rows {
+                // The Laplacian's vertices of sources carry −f.
+                self.x.clear();
+                self.x.extend(rows.iter().map(|h| -h));
+                self.graph.reduce(&self.x, &mut self.rhs);
+            }
+            let solved = (self.pcg).solve_reduced(&self.graph, &self.rhs, y, tol, MOST_JACOBI);
             products += solved.iterations;
             // The graph is harder than its rows are long.
             self.jacobi = solved.residual <= tol;
@@ -110,13 +106,19 @@ impl SparseSystem {
                 self.factored = true;
                 self.has_factor = true;
             }
-            let by = Preconditioner::Cholesky(&self.factor);
-            let solved =
-                self.pcg
-                    .solve(&self.graph, by, &self.rhs, &mut self.x, tol, MOST_CHOLESKY);
+            let (n, m) = self.graph.shape();
+            self.rhs.clear();
+            match rows {
+                Some(rows) => self.rhs.extend(rows.iter().map(|h| -h)),
+                None => self.rhs.resize(n, 0.0),
+            }
+            self.rhs.extend_from_slice(cols);
+            self.x.resize(n + m, 0.0);
+            let (rhs, x) = (&self.rhs, &mut self.x);
+            let solved = (self.pcg).solve(&self.graph, &self.factor, rhs, x, tol, MOST_CHOLESKY);
             products += solved.iterations;
+            y.copy_from_slice(&self.x[n..]);
         }
-        y.copy_from_slice(&self.x[n..]);
         products
     }
 }

@@ -33,7 +33,7 @@ const CAREFUL_FACTOR: f64 = 2.0;
 /// A list is used from this part of all pairs on.
 const LISTED: f64 = 0.12;
 /// The same for the last list, which replaces passes in f64 over everything.
-const LISTED_AT_END: f64 = 0.35;
+const LISTED_AT_END: f64 = 0.2;
 /// In the list phase a level is left when the full step is below so many ε, or at this error.
 const LIST_STEP: f64 = 2.0;
 const LIST_ERROR: f64 = 1e-5;

@@ -132,4 +132,43 @@ impl Bipartite {
             from = to;
         }
     }
+
+    /// y = S x with S = D_c − Pᵀ D_r⁻¹ P, the Schur complement of the sources: one pass over the edges, as [`Self::apply`].
+    ///
+    /// # Panics
+    /// If the lengths are not m.
+    pub fn apply_reduced(&self, x: &[f64], y: &mut [f64]) {
+        assert!(
+            x.len() == self.m && y.len() == self.m,
+            "apply_reduced: lengths differ"
+        );
+        for ((y, d), x) in y.iter_mut().zip(&self.degree[self.n..]).zip(x) {
+            *y = d * x;
+        }
+        let mut from = 0;
+        for (degree, &to) in self.degree.iter().zip(&self.start[1..]) {
+            let to = to as usize;
+            let edges = || self.cols[from..to].iter().zip(&self.weights[from..to]);
+            let sum: f64 = edges().map(|(&j, w)| w * x[j as usize]).sum();
+            if *degree > 0.0 {
+                let mean = sum / degree;
+                for (&j, w) in edges() {
+                    y[j as usize] -= w * mean;
+                }
+            }
+            from = to;
+        }
+    }
+
+    /// Adds Pᵀ D_r⁻¹ `rows` to `cols`: the right side that is left of L (x, y) = (`rows`, `cols`) when x is eliminated.
+    pub fn reduce(&self, rows: &[f64], cols: &mut [f64]) {
+        for (i, (h, degree)) in rows.iter().zip(&self.degree).enumerate() {
+            if *degree > 0.0 {
+                let (targets, weights) = self.row(i);
+                for (&j, w) in targets.iter().zip(weights) {
+                    cols[j as usize] += w * (h / degree);
+                }
+            }
+        }
+    }
 }

@@ -6,8 +6,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `graph.rs` | the graph and its product with a vector |
-//! | `backbone.rs` | the maximum spanning forest, which no preconditioner leaves out |
+//! | `graph.rs` | the graph, its product with a vector, and its Schur complement's |
+//! | `backbone.rs` | what a preconditioner keeps of a graph |
 //! | `cholesky.rs` | approximate Cholesky by sampled cliques |
 //! | `pcg.rs` | preconditioned conjugate gradients |
 
@@ -19,4 +19,4 @@ mod pcg;
 pub use backbone::Backbone;
 pub use cholesky::Cholesky;
 pub use graph::Bipartite;
-pub use pcg::{Pcg, Preconditioner, Solved};
+pub use pcg::{Pcg, Solved};
