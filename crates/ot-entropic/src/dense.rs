@@ -30,8 +30,12 @@ pub struct Dense<'a, T> {
     /// exp((g̃ − C − shift)/ε); a row of the plan is that times `scale`.
     entries: Vec<f32>,
     scale: Vec<f64>,
-    /// Σ of each row of `entries`.
+    /// Σ of each row of `entries`, and the same in f64.
     sums: Vec<f64>,
+    totals: Vec<f64>,
+    /// Column sums of diag(scale) `entries`: with `totals`, what makes the system that of a Laplacian to the last digit.
+    /// Parts that hang together by little would have eigenvalues of rounding otherwise.
+    degree: Vec<f64>,
     /// The shift of each row at the last pass, +∞ before the first: a guess at the next one.
     shifts: Vec<f64>,
     /// Whether exponentials are taken in f64: the plan is then right to its last digits, and twice as slow.
@@ -45,7 +49,7 @@ pub struct Dense<'a, T> {
     kept: Kept,
     /// By what each column's entries change.
     weights_by: Vec<f32>,
-    /// Column sums of each chunk, and a row in f64 for it.
+    /// Column sums of each chunk, those of `entries`, and a row in f64 for it.
     partial: Vec<f64>,
     chunk: usize,
     product: ProductWorkspace,
@@ -53,6 +57,8 @@ pub struct Dense<'a, T> {
     system: SparseSystem,
     /// Whether the sparse system holds the plan of the last pass; it is built when first asked for.
     is_sparse: bool,
+    /// Whether a diagonal preconditioner was not enough once.
+    is_hard: bool,
     /// Columns of a row that carry mass.
     heavy: Vec<u32>,
     fresh: bool,
@@ -123,6 +129,8 @@ impl<'a, T: Entry> Dense<'a, T> {
             entries: vec![0.0; n * m],
             scale: vec![0.0; n],
             sums: vec![0.0; n],
+            totals: vec![0.0; n],
+            degree: vec![0.0; m],
             shifts: vec![f64::INFINITY; n],
             exact: false,
             most_products: MOST_PRODUCTS,
@@ -130,24 +138,25 @@ impl<'a, T: Entry> Dense<'a, T> {
             negated: vec![0.0; m],
             kept: Kept::default(),
             weights_by: vec![0.0; m],
-            partial: vec![0.0; 2 * m * n.div_ceil(chunk)],
+            partial: vec![0.0; 3 * m * n.div_ceil(chunk)],
             chunk,
             product: ProductWorkspace::new(m, if in_line { 1 } else { threads }),
             weights: vec![0.0; n],
             system: SparseSystem::default(),
             is_sparse: false,
+            is_hard: false,
             heavy: Vec::new(),
             fresh: false,
             cg: Vectors::default(),
         }
     }
 
-    /// Builds the sparse system if few enough pairs carry more than 1e-6 of their row's mass.
-    fn build_system(&mut self, point: &Point) {
+    /// Builds the sparse system if few enough pairs carry more than 1e-6 of their row's mass, or if it `must` be.
+    fn build_system(&mut self, point: &Point, must: bool) {
         self.fresh = true;
         let m = self.dual.b.len();
         let n = self.scale.len();
-        let edge = if self.exact { EXACT_EDGE } else { EDGE };
+        let edge = if self.exact || must { EXACT_EDGE } else { EDGE };
         let least = |i: usize| edge * self.sums[i] as f32;
         // Every sixteenth row tells what to expect.
         self.heavy.clear();
@@ -155,7 +164,7 @@ impl<'a, T: Entry> Dense<'a, T> {
             row_above(&self.entries[i * m..(i + 1) * m], least(i), &mut self.heavy);
         }
         let seen = n.div_ceil(16) * m;
-        self.is_sparse = (self.heavy.len() as f64) < SPARSE_BELOW * seen as f64;
+        self.is_sparse = must || (self.heavy.len() as f64) < SPARSE_BELOW * seen as f64;
         if !self.is_sparse {
             return;
         }
@@ -170,8 +179,12 @@ impl<'a, T: Entry> Dense<'a, T> {
                 .push_row(edges.map(|&j| (j, scale * f64::from(row[j as usize]))));
         }
         self.system.prepare(&self.dual, point);
+        if must {
+            self.system.factor_it();
+        }
     }
 
+    /// Products, and the relative residual.
     fn dense_solve(
         &mut self,
         point: &Point,
@@ -179,14 +192,18 @@ impl<'a, T: Entry> Dense<'a, T> {
         cols: &[f64],
         y: &mut [f64],
         tol: f64,
-    ) -> usize {
+    ) -> (usize, f64) {
         let m = cols.len();
         let soft = 1.0 + self.dual.row_softness(point.eps);
         let col_soft = self.dual.col_softness(point.eps);
         let least = if self.dual.is_balanced() { GROUND } else { 0.0 };
         // P = diag(scale) E: the scales go into the weights.
-        for ((w, s), r) in self.weights.iter_mut().zip(&self.scale).zip(&point.sent) {
-            *w = if *r > 0.0 { s * s / (soft * r) } else { 0.0 };
+        for ((w, s), total) in self.weights.iter_mut().zip(&self.scale).zip(&self.totals) {
+            *w = if *total > 0.0 {
+                s / (soft * total)
+            } else {
+                0.0
+            };
         }
         let Vectors {
             diagonal,
@@ -200,7 +217,7 @@ impl<'a, T: Entry> Dense<'a, T> {
         }
         for (((d, c), t), r) in diagonal
             .iter_mut()
-            .zip(&point.received)
+            .zip(&self.degree)
             .zip(&point.wanted)
             .zip(&mut *r)
         {
@@ -258,7 +275,12 @@ impl<'a, T: Entry> Dense<'a, T> {
         for (y, z) in y.iter_mut().zip(&*z) {
             *y += z;
         }
-        products
+        let residual = if first > 0.0 {
+            (rho / first).max(0.0).sqrt()
+        } else {
+            0.0
+        };
+        (products, residual)
     }
 }
 
@@ -266,10 +288,11 @@ impl<'a, T: Entry> Dense<'a, T> {
 const LEAST_SUM: f64 = 1e-20;
 const LARGEST_SUM: f64 = 1e20;
 
-/// A chunk of rows: its number, entries, scales, sums, shifts, f, masses, and accumulators.
+/// A chunk of rows: its number, entries, scales, sums, totals, shifts, f, masses, and accumulators.
 type Rows<'a> = (
     usize,
     &'a mut [f32],
+    &'a mut [f64],
     &'a mut [f64],
     &'a mut [f64],
     &'a mut [f64],
@@ -296,9 +319,11 @@ impl<T: Entry> Store for Dense<'_, T> {
         let by = &self.weights_by;
         let lightest = by.iter().fold(1.0_f32, |t, w| t.min(*w));
         let (tilted, negated, chunk) = (&self.tilted, &self.negated, self.chunk);
-        let work = |(at, entries, scale, sums, shifts, f, sent, partial): Rows<'_>| {
-            let (cols, wide) = partial.split_at_mut(m);
+        let work = |(at, entries, scale, sums, totals, shifts, f, sent, partial): Rows<'_>| {
+            let (cols, rest) = partial.split_at_mut(m);
+            let (degree, wide) = rest.split_at_mut(m);
             cols.fill(0.0);
+            degree.fill(0.0);
             for (k, row) in entries.chunks_exact_mut(m).enumerate() {
                 let i = at * chunk + k;
                 let cost = dual.row(i);
@@ -331,9 +356,13 @@ impl<T: Entry> Store for Dense<'_, T> {
                     for (narrow, wide) in row.iter_mut().zip(&*wide) {
                         *narrow = *wide as f32;
                     }
+                    totals[k] = add_row(row, scale[k], degree);
                 } else {
-                    add_row(row, scale[k], cols);
+                    totals[k] = add_row(row, scale[k], cols);
                 }
+            }
+            if !exact {
+                degree.copy_from_slice(cols);
             }
         };
         let chunks = self
@@ -342,13 +371,14 @@ impl<T: Entry> Store for Dense<'_, T> {
             .enumerate()
             .zip(self.scale.par_chunks_mut(chunk))
             .zip(self.sums.par_chunks_mut(chunk))
+            .zip(self.totals.par_chunks_mut(chunk))
             .zip(self.shifts.par_chunks_mut(chunk))
             .zip(point.f.par_chunks_mut(chunk))
             .zip(point.sent.par_chunks_mut(chunk))
-            .zip(self.partial.par_chunks_mut(2 * m))
+            .zip(self.partial.par_chunks_mut(3 * m))
             .map(
-                |(((((((at, entries), scale), sums), shifts), f), sent), partial)| {
-                    (at, entries, scale, sums, shifts, f, sent, partial)
+                |((((((((at, entries), scale), sums), totals), shifts), f), sent), partial)| {
+                    (at, entries, scale, sums, totals, shifts, f, sent, partial)
                 },
             );
         chunks.for_each(work);
@@ -364,9 +394,14 @@ impl<T: Entry> Store for Dense<'_, T> {
             }
         }
         point.received.fill(0.0);
-        for partial in self.partial.chunks_exact(2 * m) {
-            for (c, p) in point.received.iter_mut().zip(&partial[..m]) {
-                *c += p;
+        self.degree.fill(0.0);
+        for partial in self.partial.chunks_exact(3 * m) {
+            let (cols, rest) = partial.split_at(m);
+            for (sum, p) in point.received.iter_mut().zip(cols) {
+                *sum += p;
+            }
+            for (sum, p) in self.degree.iter_mut().zip(rest) {
+                *sum += p;
             }
         }
         for (j, t) in point.wanted.iter_mut().enumerate() {
@@ -382,7 +417,7 @@ impl<T: Entry> Store for Dense<'_, T> {
             .par_chunks(chunk * m)
             .enumerate()
             .zip(rows.par_chunks_mut(chunk))
-            .zip(self.partial.par_chunks_mut(2 * m))
+            .zip(self.partial.par_chunks_mut(3 * m))
             .for_each(|(((at, entries), rows), partial)| {
                 let sums = &mut partial[..m];
                 sums.fill(0.0);
@@ -393,7 +428,7 @@ impl<T: Entry> Store for Dense<'_, T> {
                 }
             });
         cols.fill(0.0);
-        for partial in self.partial.chunks_exact(2 * m) {
+        for partial in self.partial.chunks_exact(3 * m) {
             for (c, p) in cols.iter_mut().zip(&partial[..m]) {
                 *c += p;
             }
@@ -409,12 +444,18 @@ impl<T: Entry> Store for Dense<'_, T> {
         tol: f64,
     ) -> usize {
         if !self.fresh {
-            self.build_system(point);
+            self.build_system(point, self.is_hard);
         }
         if self.is_sparse {
-            self.system.solve(rows, cols, y, tol)
-        } else {
-            self.dense_solve(point, rows, cols, y, tol)
+            return self.system.solve(rows, cols, y, tol);
         }
+        let (products, residual) = self.dense_solve(point, rows, cols, y, tol);
+        if residual <= tol {
+            return products;
+        }
+        // Parts that hang together by little, which a diagonal knows nothing of.
+        self.is_hard = true;
+        self.build_system(point, true);
+        products + self.system.solve(rows, cols, y, tol)
     }
 }

@@ -351,45 +351,54 @@ struct AddRow<'a, E> {
 }
 
 impl<E: Elem> Kernel for AddRow<'_, E> {
-    type Out = ();
+    type Out = f64;
     #[inline(always)]
-    unsafe fn run<B: Backend>(self) {
+    unsafe fn run<B: Backend>(self) -> f64 {
         let (n, lanes) = (self.row.len(), <B::D as Lanes>::N);
         let (row, sums) = (self.row.as_ptr(), self.sums.as_mut_ptr());
         // SAFETY: both slices have length n (checked by `add_row_with`), each index is below n.
         unsafe {
             let scale = B::D::splat(self.scale);
+            let mut totals = [B::D::splat(0.0); 2];
             let mut j = 0;
-            while j + lanes <= n {
-                let e = E::load64::<B::D>(row.add(j));
-                e.fma(scale, B::D::load(sums.add(j))).store(sums.add(j));
-                j += lanes;
+            while j + 2 * lanes <= n {
+                for (k, total) in totals.iter_mut().enumerate() {
+                    let at = j + k * lanes;
+                    let e = E::load64::<B::D>(row.add(at));
+                    *total = total.add(e);
+                    e.fma(scale, B::D::load(sums.add(at))).store(sums.add(at));
+                }
+                j += 2 * lanes;
             }
-            if j < n {
-                let rest = n - j;
+            let mut total = totals[0].add(totals[1]);
+            while j < n {
+                let rest = (n - j).min(lanes);
                 let e = E::load64_part::<B::D>(row.add(j), rest, E::ZERO);
+                total = total.add(e);
                 let sum = B::D::load_part(sums.add(j), rest, 0.0);
                 e.fma(scale, sum).store_part(sums.add(j), rest);
+                j += rest;
             }
+            total.sum()
         }
     }
 }
 
-/// `sums_j += scale·row_j`, in f64.
+/// `sums_j += scale·row_j`, in f64; returns Σ_j row_j.
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn add_row<E: Elem>(row: &[E], scale: f64, sums: &mut [f64]) {
-    add_row_with(isa(), row, scale, sums);
+pub fn add_row<E: Elem>(row: &[E], scale: f64, sums: &mut [f64]) -> f64 {
+    add_row_with(isa(), row, scale, sums)
 }
 
 /// [`add_row`] on a chosen instruction set (or the widest available below it).
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn add_row_with<E: Elem>(isa: Isa, row: &[E], scale: f64, sums: &mut [f64]) {
+pub fn add_row_with<E: Elem>(isa: Isa, row: &[E], scale: f64, sums: &mut [f64]) -> f64 {
     assert_eq!(row.len(), sums.len(), "add_row: lengths differ");
-    run(isa, AddRow { row, scale, sums });
+    run(isa, AddRow { row, scale, sums })
 }
 
 struct Entropy<'a, C> {
@@ -517,7 +526,9 @@ mod tests {
                 let above = (0..n as u32).filter(|&j| out[j as usize] > 1e-3);
                 assert!(found[1..].iter().copied().eq(above), "{isa:?} {n}");
                 let mut sums = vec![1.0; n];
-                add_row_with(isa, &out, 2.0, &mut sums);
+                let total = add_row_with(isa, &out, 2.0, &mut sums);
+                let plain: f64 = out.iter().map(|o| f64::from(*o)).sum();
+                assert!((total - plain).abs() <= 1e-14 * plain);
                 for (s, o) in sums.iter().zip(&out) {
                     assert!((s - 1.0 - 2.0 * f64::from(*o)).abs() < 1e-14);
                 }
