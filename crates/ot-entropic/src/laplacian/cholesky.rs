@@ -11,7 +11,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use super::{Backbone, Bipartite};
+use super::{Backbone, Bipartite, Keep};
 
 /// No edge, no vertex.
 const NONE: u32 = u32::MAX;
@@ -106,9 +106,9 @@ impl Work {
 }
 
 impl Cholesky {
-    /// Factorizes the Laplacian of `graph` without the edges below `cut` times the degree of their source, except for
-    /// those by which parts hang together ([`Backbone`]). The same seed gives the same factor. About O(e log e) for e edges.
-    pub fn factor(&mut self, graph: &Bipartite, cut: f64, seed: u64) {
+    /// Factorizes the Laplacian of what is kept of `graph` ([`Backbone`]). The same seed gives the same factor. About
+    /// O(e log e) for e edges that are kept.
+    pub fn factor(&mut self, graph: &Bipartite, keep: Keep, seed: u64) {
         let (n, m) = graph.shape();
         let all = n + m;
         let ground = all as u32;
@@ -134,14 +134,13 @@ impl Cholesky {
         w.change.resize(all + 1, 0);
         w.done.clear();
         w.done.resize(all + 1, false);
-        self.backbone.find(graph, cut);
+        self.backbone.choose(graph, keep, &mut random);
         let mut edge = 0;
         for i in 0..n {
-            let (cols, weights) = graph.row(i);
-            for (&j, &weight) in cols.iter().zip(weights) {
-                let is_kept = self.backbone.holds(edge);
+            for &j in graph.row(i).0 {
+                let weight = self.backbone.weights()[edge];
                 edge += 1;
-                if is_kept {
+                if weight > 0.0 {
                     let j = n as u32 + j;
                     w.add(i as u32, j, weight);
                     w.add(j, i as u32, weight);

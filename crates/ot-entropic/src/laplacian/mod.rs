@@ -16,7 +16,7 @@ mod cholesky;
 mod graph;
 mod pcg;
 
-pub use backbone::Backbone;
+pub use backbone::{Backbone, Keep};
 pub use cholesky::Cholesky;
 pub use graph::Bipartite;
 pub use pcg::{Pcg, Solved};

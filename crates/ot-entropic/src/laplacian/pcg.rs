@@ -154,6 +154,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_pcg::Pcg64;
 
+    use super::super::Keep;
     use super::*;
 
     /// A random graph with weights over `decades` decades; every target has at least one edge.
@@ -208,7 +209,7 @@ mod tests {
             (0..m).map(|j| if j == 5 { 1.0 } else { 0.0 }),
         );
         let mut factor = Cholesky::default();
-        factor.factor(&graph, 0.0, 1);
+        factor.factor(&graph, Keep::ALL, 1);
         assert_eq!(factor.entries(), n + m - 1);
         let rhs = balanced_rhs(n + m, 3);
         let mut x = rhs.clone();
@@ -226,7 +227,7 @@ mod tests {
             let graph = graph(400, 350, row, decades, 1e-6, seed as u64);
             let rhs = balanced_rhs(750, 9);
             let mut factor = Cholesky::default();
-            factor.factor(&graph, 1e-12, 7);
+            factor.factor(&graph, Keep::ALL, 7);
             let mut x = vec![0.0; 750];
             let mut pcg = Pcg::default();
             let solved = pcg.solve(&graph, &factor, &rhs, &mut x, 1e-10, 500);
@@ -255,7 +256,7 @@ mod tests {
         let graph = graph(100, 90, 5, 6.0, 1e-8, 4);
         let solve = |seed| {
             let mut factor = Cholesky::default();
-            factor.factor(&graph, 0.0, seed);
+            factor.factor(&graph, Keep::ALL, seed);
             let mut x = balanced_rhs(190, 1);
             factor.solve(&mut x);
             x
