@@ -7,7 +7,7 @@
 use ot_kernels::pricing::Entry;
 
 use crate::dual::{Dual, Point};
-use crate::laplacian::{Bipartite, Cholesky, Pcg};
+use crate::laplacian::{Bipartite, Cholesky, Keep, Pcg};
 
 /// A plan in memory, dense or a list, with what a path asks of it.
 pub trait Store {
@@ -34,10 +34,12 @@ pub(crate) const GROUND: f64 = 1e-8;
 /// And of any target, whose weights may be too small for their reciprocals.
 pub(crate) const LEAST_GROUND: f64 = 1e-100;
 /// Edges below this part of their row's mass are left out of the linear system. Below the second one they are left out of
-/// the preconditioner, unless parts hang together by them: the factor is made in a third of the time, for a few products
-/// more.
+/// the preconditioner of short rows, unless parts hang together by them: the factor is made in a third of the time, for a
+/// few products more.
 pub(crate) const EDGE: f64 = 1e-10;
 const CUT: f64 = 1e-2;
+/// Of the edges below the cut the preconditioner keeps so many a vertex, where rows are long.
+const DRAWN: f64 = 8.0;
 /// Above so many edges a row, a diagonal preconditioner is the cheaper one.
 const JACOBI_FROM: usize = 40;
 /// Products that a solve may take with either preconditioner.
@@ -80,6 +82,11 @@ impl SparseSystem {
         self.jacobi = self.graph.edges() > JACOBI_FROM * point.f.len().max(point.g.len());
     }
 
+    /// Takes the factorization as preconditioner, however long rows are.
+    pub fn factor_it(&mut self) {
+        self.jacobi = false;
+    }
+
     /// [`Store::solve`].
     pub fn solve(&mut self, rows: Option<&[f64]>, cols: &[f64], y: &mut [f64], tol: f64) -> usize {
         let mut products = 0;
@@ -98,15 +105,20 @@ impl SparseSystem {
             self.jacobi = solved.residual <= tol;
         }
         if !self.jacobi {
+            let (n, m) = self.graph.shape();
             // The tangent asks right after a step, which has changed weights by little: the step's factor will do.
             let keep = rows.is_some() && self.has_factor;
             if !self.factored && !keep {
                 self.seed += 1;
-                self.factor.factor(&self.graph, CUT, self.seed);
+                let is_long = self.graph.edges() > JACOBI_FROM * n.max(m);
+                let keep = Keep {
+                    cut: CUT,
+                    drawn: if is_long { DRAWN } else { 0.0 },
+                };
+                self.factor.factor(&self.graph, keep, self.seed);
                 self.factored = true;
                 self.has_factor = true;
             }
-            let (n, m) = self.graph.shape();
             self.rhs.clear();
             match rows {
                 Some(rows) => self.rhs.extend(rows.iter().map(|h| -h)),
@@ -131,6 +143,17 @@ const LONGER: f64 = 4.0;
 const LONGEST_SHIFT: f64 = 1e7;
 /// Passes that a line search may take.
 const TRIES: usize = 12;
+
+/// A step's length for one potential. Where a part of the plan hangs on by next to nothing, what flows there grows as
+/// e^{g/ε}, and a Newton step asks for the ratio of what is wanted to what flows: its logarithm would do.
+pub(crate) fn shorten(y: f64, most: f64) -> f64 {
+    let long = y.abs() / most;
+    if long <= 1.0 {
+        y
+    } else {
+        (most + long.ln()).copysign(y)
+    }
+}
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -225,15 +248,11 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
     stepped.is_cut = is_cut;
     if is_cut {
         for y in y.iter_mut() {
-            *y = shift + (*y - shift).clamp(-*most, *most);
+            *y = shift + shorten(*y - shift, *most);
         }
     }
     // Of the next step, if this one is a whole one.
-    let longer = if is_cut && !*is_free {
-        *most * LONGER
-    } else {
-        *most
-    };
+    let longer = if is_cut && !*is_free { *most * LONGER } else { *most };
     *most = LONGEST;
     let start = slope(point, y);
     if start <= 0.0 || start.is_nan() {

@@ -50,6 +50,8 @@ const LOST: f64 = 1e-9;
 const STEP_RESIDUAL: f64 = 1e-2;
 /// Newton steps on one level.
 const MOST_STEPS: usize = 60;
+/// Steps that may pass without halving the error before a level counts as lost.
+const MOST_IDLE: usize = 6;
 
 /// What is reported while a path is followed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,15 +121,35 @@ pub struct Followed {
     pub paid: Option<f64>,
 }
 
+/// The way is lost where parts that hang together by little mass come apart while they have too much or too little of it.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+enum Care {
+    /// Levels are left as soon as they may be.
+    Bold,
+    /// Levels are left at the tolerance, after the way was lost for a time.
+    Wary,
+    /// So they are from the beginning, and everything is in f64.
+    Careful,
+}
+
+/// How a level of the list phase went.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Level {
+    /// The caller said stop.
+    Stopped,
+    /// The error does not fall.
+    Lost,
+    /// It may be left, or its first full step, which this is in units of ε, was too long.
+    Settled(f64),
+}
+
 struct Run<'a, 'w, T> {
     dual: Dual<'a, T>,
     path: Path,
     point: Point,
     /// Whether the potentials are those of another solve.
     warm: bool,
-    /// Whether a first try lost its way: parts that hang together by little mass came apart while they had too much or
-    /// too little of it.
-    careful: bool,
+    care: Care,
     /// The level before, to go back to.
     back: Point,
     steps: Steps,
@@ -154,7 +176,7 @@ pub fn follow<T: Entry>(
         path,
         point: Point::new(n, g, begin),
         warm: start.is_some(),
-        careful: false,
+        care: Care::Bold,
         back: Point::default(),
         steps: Steps::new(&dual),
         tangent: Tangent::default(),
@@ -168,7 +190,7 @@ pub fn follow<T: Entry>(
     if end == End::Stalled && is_lost {
         let first = run.point.clone();
         run.point = Point::new(n, vec![0.0; m], begin);
-        (run.warm, run.careful) = (false, true);
+        (run.warm, run.care) = (false, Care::Careful);
         let paid = run.paid.take();
         let again = run.whole();
         if run.point.eps > path.reg || !(run.point.error() <= error || error.is_nan()) {
@@ -210,7 +232,7 @@ impl<T: Entry> Run<'_, '_, T> {
     fn dense_phase(&mut self, dense: &mut Dense<'_, T>) -> Option<End> {
         let begin = self.point.eps;
         // At an ε this large a few passes are all there is: they may as well be in f64.
-        dense.exact = begin <= self.path.reg || self.careful;
+        dense.exact = begin <= self.path.reg || self.care == Care::Careful;
         if self.warm {
             self.point.eps = self.path.reg;
             dense.pass(&mut self.point);
@@ -230,7 +252,7 @@ impl<T: Entry> Run<'_, '_, T> {
         if self.warm {
             self.settle(dense);
         } else {
-            if !self.careful {
+            if self.care == Care::Bold {
                 self.sampled_levels();
             }
             self.begin(dense);
@@ -280,7 +302,7 @@ impl<T: Entry> Run<'_, '_, T> {
     /// Levels of the dense phase, down to `stop`, or to where a list pays unless it is `to_the_end`. `false`: told to
     /// stop.
     fn levels(&mut self, dense: &mut Dense<'_, T>, stop: f64, to_the_end: bool) -> bool {
-        let (leave, most) = if self.careful {
+        let (leave, most) = if self.care > Care::Bold {
             (self.path.tol, CAREFUL_FACTOR)
         } else {
             (DENSE_ERROR, DENSE_FACTOR)
@@ -355,7 +377,7 @@ impl<T: Entry> Run<'_, '_, T> {
             path: self.path,
             point: Point::new(n, vec![0.0; m], self.point.eps),
             warm: false,
-            careful: false,
+            care: Care::Bold,
             back: Point::default(),
             steps: Steps::new(&self.dual),
             tangent: Tangent::default(),
@@ -404,8 +426,10 @@ impl<T: Entry> Run<'_, '_, T> {
         list.pass(&mut self.point);
         self.work.list_passes += 1;
         let mut factor: f64 = 0.5;
-        if !self.correct(list, f64::INFINITY).0 {
-            return Some(End::Stopped);
+        match self.correct(list, f64::INFINITY) {
+            Level::Stopped => return Some(End::Stopped),
+            Level::Lost => return Some(End::Stalled),
+            Level::Settled(_) => {}
         }
         while self.point.eps > self.path.reg {
             let eps = (self.point.eps * factor).max(self.path.reg);
@@ -424,22 +448,41 @@ impl<T: Entry> Run<'_, '_, T> {
                 } else {
                     f64::INFINITY
                 };
-                let (goes_on, first) = self.correct(list, limit);
-                if !goes_on {
-                    return Some(End::Stopped);
-                }
-                if first > limit {
-                    factor = factor.sqrt();
-                    self.point.copy_from(&self.back);
-                    continue;
-                }
-                if first < SHORT {
-                    factor = factor.powf(1.5).max(0.05);
+                match self.correct(list, limit) {
+                    Level::Stopped => return Some(End::Stopped),
+                    // What was left of the error before is in the way now.
+                    Level::Lost if self.care == Care::Bold => {
+                        self.care = Care::Wary;
+                        self.go_back(list);
+                        match self.correct(list, f64::INFINITY) {
+                            Level::Stopped => return Some(End::Stopped),
+                            Level::Lost => return Some(End::Stalled),
+                            Level::Settled(_) => {}
+                        }
+                    }
+                    Level::Lost => return Some(End::Stalled),
+                    Level::Settled(first) if first > limit => {
+                        factor = factor.sqrt();
+                        self.point.copy_from(&self.back);
+                        continue;
+                    }
+                    Level::Settled(first) if first < SHORT => {
+                        factor = factor.powf(1.5).max(0.05);
+                    }
+                    Level::Settled(_) => {}
                 }
                 break;
             }
         }
         None
+    }
+
+    /// To the level before, with its list.
+    fn go_back(&mut self, list: &mut List<'_, T>) {
+        self.point.copy_from(&self.back);
+        list.rebuild(&self.point, Reach::WAY);
+        list.pass(&mut self.point);
+        self.work.list_passes += 1;
     }
 
     /// A pass with a list that holds at the present potentials, and no more than it must.
@@ -459,26 +502,34 @@ impl<T: Entry> Run<'_, '_, T> {
         }
     }
 
-    /// Newton steps until the level may be left; whether to go on at all, and the first full step in units of ε, after
-    /// which it returns at once if it is above `limit`.
-    fn correct(&mut self, list: &mut List<'_, T>, limit: f64) -> (bool, f64) {
+    /// Newton steps until the level may be left, or until the first full step is above `limit`.
+    fn correct(&mut self, list: &mut List<'_, T>, limit: f64) -> Level {
         let mut first = None;
-        let leave = if self.careful {
+        let leave = if self.care > Care::Bold {
             self.path.tol
         } else {
             LIST_ERROR
         };
+        let (mut best, mut idle) = (f64::INFINITY, 0);
         for _ in 0..MOST_STEPS {
             let error = self.point.error();
             if error <= leave {
                 break;
+            }
+            if error < 0.5 * best {
+                (best, idle) = (error, 0);
+            } else {
+                idle += 1;
+                if idle > MOST_IDLE && error > LIST_ERROR && self.care < Care::Careful {
+                    return Level::Lost;
+                }
             }
             let stepped = step(list, &mut self.point, &mut self.steps, STEP_RESIDUAL);
             self.work.list_passes += stepped.passes as u64;
             self.count(stepped);
             let first = *first.get_or_insert(stepped.full);
             if first > limit {
-                return (true, first);
+                break;
             }
             let lifted = settle_far_off(&self.dual, list, &mut self.point, 4);
             self.work.list_passes += lifted as u64;
@@ -487,14 +538,17 @@ impl<T: Entry> Run<'_, '_, T> {
                 list.pass(&mut self.point);
                 self.work.list_passes += 1;
             }
-            if !self.tell() {
-                return (false, first);
+            if stepped.is_cut && stepped.taken > 0.0 && !self.dual.is_balanced() {
+                idle = 0;
             }
-            if (stepped.full <= LIST_STEP && !self.careful) || stepped.taken == 0.0 {
+            if !self.tell() {
+                return Level::Stopped;
+            }
+            if (stepped.full <= LIST_STEP && self.care == Care::Bold) || stepped.taken == 0.0 {
                 break;
             }
         }
-        (true, first.unwrap_or(0.0))
+        Level::Settled(first.unwrap_or(0.0))
     }
 
     /// The last Newton steps at `reg`, on a list that leaves out nothing that counts.

@@ -5,7 +5,7 @@
 //! columns. As ε → 0 potentials are linear in ε, up to terms that vanish exponentially: the tangent is then the path.
 
 use crate::dual::{Dual, Point};
-use crate::newton::{Store, is_negligible};
+use crate::newton::{Store, is_negligible, shorten};
 
 /// dg/dε at a point, and what it was made of.
 #[derive(Debug, Clone, Default)]
@@ -70,12 +70,16 @@ impl Tangent {
     }
 }
 
-/// Moves `point` along its tangent to `eps`. Only g and ε are those of the new point afterwards.
+/// Potentials move by about so many ε at most on an ordinary path: log n times what ε is divided by.
+const LONGEST: f64 = 24.0;
+
+/// Moves `point` along its tangent to `eps`. Only g and ε are those of the new point afterwards. Where a part of the plan
+/// hangs on by next to nothing the tangent may be far too long; it is shortened as Newton steps are.
 pub fn predict(point: &mut Point, tangent: &Tangent, eps: f64) {
-    let change = eps - point.eps;
+    let change = (eps - point.eps) / eps;
     for (g, slope) in point.g.iter_mut().zip(tangent.slope()) {
         if slope.is_finite() {
-            *g += change * slope;
+            *g += eps * shorten(change * slope, LONGEST);
         }
     }
     point.eps = eps;
