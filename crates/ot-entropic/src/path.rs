@@ -125,6 +125,8 @@ struct Run<'a, 'w, T> {
     point: Point,
     /// Whether the potentials are those of another solve.
     warm: bool,
+    /// Whether the point is on this path already.
+    goes_on: bool,
     /// Whether a first try lost its way: parts that hang together by little mass came apart while they had too much or
     /// too little of it.
     careful: bool,
@@ -147,13 +149,42 @@ pub fn follow<T: Entry>(
     watch: &mut Watch<'_>,
 ) -> Followed {
     let (n, m) = dual.shape();
-    let begin = (BEGIN * path.spread).max(path.reg);
     let g = start.map_or_else(|| vec![0.0; m], <[f64]>::to_vec);
+    let point = Point::new(n, g, begin(&path));
+    walk(dual, path, point, start.is_some(), false, watch)
+}
+
+/// Goes on to a smaller ε from the last point of a path that was followed on the same dual. What comes out depends on the
+/// point alone, and so is the same if that was kept elsewhere in between.
+pub fn go_on<T: Entry>(
+    dual: Dual<'_, T>,
+    path: Path,
+    from: &Point,
+    watch: &mut Watch<'_>,
+) -> Followed {
+    walk(dual, path, from.clone(), false, true, watch)
+}
+
+/// The ε at which a path begins.
+fn begin(path: &Path) -> f64 {
+    (BEGIN * path.spread).max(path.reg)
+}
+
+fn walk<T: Entry>(
+    dual: Dual<'_, T>,
+    path: Path,
+    point: Point,
+    warm: bool,
+    goes_on: bool,
+    watch: &mut Watch<'_>,
+) -> Followed {
+    let (n, m) = dual.shape();
     let mut run = Run {
         dual,
         path,
-        point: Point::new(n, g, begin),
-        warm: start.is_some(),
+        point,
+        warm,
+        goes_on,
         careful: false,
         back: Point::default(),
         steps: Steps::new(&dual),
@@ -167,8 +198,8 @@ pub fn follow<T: Entry>(
     let is_lost = error > (1e3 * path.tol).max(LOST) || error.is_nan();
     if end == End::Stalled && is_lost {
         let first = run.point.clone();
-        run.point = Point::new(n, vec![0.0; m], begin);
-        (run.warm, run.careful) = (false, true);
+        run.point = Point::new(n, vec![0.0; m], begin(&path));
+        (run.warm, run.goes_on, run.careful) = (false, false, true);
         let paid = run.paid.take();
         let again = run.whole();
         if run.point.eps > path.reg || !(run.point.error() <= error || error.is_nan()) {
@@ -208,6 +239,12 @@ impl<T: Entry> Run<'_, '_, T> {
 
     /// Down to where a list pays, or to the end: then `Some`.
     fn dense_phase(&mut self, dense: &mut Dense<'_, T>) -> Option<End> {
+        if self.goes_on {
+            let limit = Reach::WAY.limit() * self.point.eps;
+            if density(&self.dual, &self.point, limit) <= LISTED {
+                return None;
+            }
+        }
         let begin = self.point.eps;
         // At an ε this large a few passes are all there is: they may as well be in f64.
         dense.exact = begin <= self.path.reg || self.careful;
@@ -227,7 +264,10 @@ impl<T: Entry> Run<'_, '_, T> {
                 self.point.eps = begin;
             }
         }
-        if self.warm {
+        if self.goes_on {
+            dense.pass(&mut self.point);
+            self.work.dense_passes += 1;
+        } else if self.warm {
             self.settle(dense);
         } else {
             if !self.careful {
@@ -355,6 +395,7 @@ impl<T: Entry> Run<'_, '_, T> {
             path: self.path,
             point: Point::new(n, vec![0.0; m], self.point.eps),
             warm: false,
+            goes_on: false,
             careful: false,
             back: Point::default(),
             steps: Steps::new(&self.dual),

@@ -32,9 +32,7 @@
 //! | `instance.rs` | the problem at mass 1 with costs from 0 to 1 |
 //! | `rows.rs` | passes over the rows of the kernel |
 //! | `printed.rs` | algorithm 1 |
-//! | `accelerated.rs` | the path of ε: levels, prediction, end |
-//! | `newton.rs` | one level: Newton's method on the semi-dual |
-//! | `laplacian.rs` | its linear system |
+//! | `accelerated.rs` | the path of ε, which `ot-entropic` follows, in stretches between looks at the bracket |
 //! | `forest.rs` | cycles of a plan cancelled, down to an almost-vertex |
 //! | `bracket.rs` | the check: an almost-vertex, tight potentials, their two values |
 //! | `monitor.rs` | history, observer, deadline, and the plan that is returned |
@@ -51,9 +49,7 @@ mod checkpoint;
 mod factory;
 mod forest;
 mod instance;
-mod laplacian;
 mod monitor;
-mod newton;
 mod printed;
 mod rows;
 pub mod settings;
