@@ -8,7 +8,7 @@ use ot_kernels::pricing::Entry;
 use crate::coarse::Sample;
 use crate::dense::Dense;
 use crate::dual::{Dual, Point};
-use crate::list::{List, Reach, density};
+use crate::list::{Entries, List, Reach, density};
 use crate::newton::{Stepped, Steps, Store, log_ratio, settle_far_off, step};
 use crate::predict::{Tangent, predict};
 use crate::scaling::balance;
@@ -117,6 +117,8 @@ pub struct Followed {
     pub work: Work,
     /// ⟨P, C⟩ in f64, where a list knows it.
     pub paid: Option<f64>,
+    /// The plan, where a list has it: all but what carries less than e^{−35} of a_i b_j.
+    pub plan: Option<Entries>,
 }
 
 struct Run<'a, 'w, T> {
@@ -136,6 +138,7 @@ struct Run<'a, 'w, T> {
     tangent: Tangent,
     work: Work,
     paid: Option<f64>,
+    plan: Option<Entries>,
     watch: &'w mut Watch<'w>,
 }
 
@@ -191,6 +194,7 @@ fn walk<T: Entry>(
         tangent: Tangent::default(),
         work: Work::default(),
         paid: None,
+        plan: None,
         watch,
     };
     let mut end = run.whole();
@@ -200,10 +204,10 @@ fn walk<T: Entry>(
         let first = run.point.clone();
         run.point = Point::new(n, vec![0.0; m], begin(&path));
         (run.warm, run.goes_on, run.careful) = (false, false, true);
-        let paid = run.paid.take();
+        let (paid, plan) = (run.paid.take(), run.plan.take());
         let again = run.whole();
         if run.point.eps > path.reg || !(run.point.error() <= error || error.is_nan()) {
-            (run.point, run.paid) = (first, paid);
+            (run.point, run.paid, run.plan) = (first, paid, plan);
         }
         end = again;
     }
@@ -212,6 +216,7 @@ fn walk<T: Entry>(
         end,
         work: run.work,
         paid: run.paid,
+        plan: run.plan,
     }
 }
 
@@ -402,6 +407,7 @@ impl<T: Entry> Run<'_, '_, T> {
             tangent: Tangent::default(),
             work: Work::default(),
             paid: None,
+            plan: None,
             watch: &mut |_, _| true,
         };
         let mut dense = Dense::new(coarse.dual, self.path.threads);
@@ -486,7 +492,7 @@ impl<T: Entry> Run<'_, '_, T> {
     /// A pass with a list that holds at the present potentials, and no more than it must.
     fn renew(&mut self, list: &mut List<'_, T>) {
         if !list.is_valid(&self.point) {
-            list.rebuild(&self.point, Reach::WAY);
+            list.rebuild(&self.point, list.way());
         }
         list.pass(&mut self.point);
         self.work.list_passes += 1;
@@ -494,7 +500,7 @@ impl<T: Entry> Run<'_, '_, T> {
         if list.is_valid(&self.point) {
             list.prune(&self.point);
         } else {
-            list.rebuild(&self.point, Reach::WAY);
+            list.rebuild(&self.point, list.way());
             list.pass(&mut self.point);
             self.work.list_passes += 1;
         }
@@ -524,7 +530,7 @@ impl<T: Entry> Run<'_, '_, T> {
             let lifted = settle_far_off(&self.dual, list, &mut self.point, 4);
             self.work.list_passes += lifted as u64;
             if !list.is_valid(&self.point) {
-                list.rebuild(&self.point, Reach::WAY);
+                list.rebuild(&self.point, list.way());
                 list.pass(&mut self.point);
                 self.work.list_passes += 1;
             }
@@ -552,6 +558,7 @@ impl<T: Entry> Run<'_, '_, T> {
             }
         });
         self.paid = Some(list.paid());
+        self.plan = Some(list.take());
         end
     }
 

@@ -72,7 +72,11 @@ fn main() -> Outcome {
     for (area, beta) in areas[4..].iter().zip([1e-3, 1e-4, 1e-5, 1e-6]) {
         let title = format!("stabilized Sinkhorn, β = {beta:e}");
         let s = stabilized(beta)?.solve(&problem)?;
-        println!("{title}: {} ({})", carrying(&s.plan), s.convergence.termination);
+        println!(
+            "{title}: {} ({})",
+            carrying(&s.plan),
+            s.convergence.termination
+        );
         draw(area, &title, Some(&s.plan), &exact.plan)?;
     }
     for (row, beta) in [(2, 0.1), (3, 0.001)] {
@@ -102,7 +106,11 @@ fn main() -> Outcome {
             ("stabilized, β = 1e-6", stabilized(1e-6)?.solve(&problem)?),
             ("IPOT", Ipot::new(Settings::default())?.solve(&problem)?),
         ];
-        for (name, s) in found.iter().map(|(n, s)| (*n, s)).chain([("simplex", &exact)]) {
+        for (name, s) in found
+            .iter()
+            .map(|(n, s)| (*n, s))
+            .chain([("simplex", &exact)])
+        {
             println!(
                 "n = {n:4} {name:22} {:7} {:.1e} {:.4} s",
                 carrying(&s.plan),

@@ -8,7 +8,8 @@
 //! spread.
 
 use ot_entropic::dual::{Dual, Point};
-use ot_entropic::path::{Path as Stretch, follow, go_on};
+use ot_entropic::list::Entries;
+use ot_entropic::path::{Path as Stretch, Watch, follow, go_on};
 use solver_api::{Error, Termination};
 
 use crate::bracket::Bracket;
@@ -16,20 +17,31 @@ use crate::checkpoint::{Reader, Writer};
 use crate::instance::Instance;
 use crate::monitor::{Gibbs, Monitor};
 use crate::rows::{List, Passes};
-use crate::settings::PlanKind;
+use crate::settings::{PlanKind, Settings};
 
 /// A larger β is an ε to stop at on the way, relative to the spread: where paths begin anyway.
 const FIRST: f64 = 0.1;
 /// Below this ε, exponents carry more rounding than plans can bear.
 const LAST: f64 = 2e-9;
-/// Brackets are looked at from this ε on; above, plans are far from vertices.
-const LOOK: f64 = 1e-3;
+/// The first ε at which the bracket is looked at, in units of the tolerance, and within which limits: from 0.01 ε to 0.1 ε
+/// is the gap there.
+const LOOK: f64 = 10.0;
+const LOOK_FROM: (f64, f64) = (1e-5, 1e-2);
+/// From so many pairs on the way to the first look is stopped at, at these ε and marginal errors: a checkpoint goes on from
+/// the last stop. Below, all of it takes less than a second.
+const LARGE: usize = 1 << 24;
+const STOPS: [f64; 3] = [1e-2, 1e-3, 1e-4];
+const PASSING: f64 = 5e-3;
 /// The factor of ε from one look to the next, and the largest where a stretch has lost its way.
 const STEP: f64 = 0.1;
 const SHORTEST: f64 = 0.9;
 /// Marginal errors at the end of stretches; one that is left with more than the second has lost its way.
-const TARGET: f64 = 1e-5;
+const TARGET: f64 = 1e-8;
 const LOST: f64 = 1e-2;
+/// A gap below this part of the marginal error may be that error's: masses that are as small decide. The stretch is then
+/// brought to as small an error as rounding in exponents leaves at its ε.
+const EXPLAINS: f64 = 0.1;
+const ROUNDING: f64 = 2.0 * f64::EPSILON;
 /// Entries above this share of the smaller of their two weights are looked at by a check.
 const KEEP: f64 = 1e-7;
 /// Marginal error up to which a warm start may begin at a smaller ε.
@@ -42,6 +54,8 @@ pub(crate) struct Path {
     /// The ε that the stretch leads to, and the factor that led to it.
     eps: f64,
     step: f64,
+    /// The marginal error to leave it with, unless rounding is larger.
+    target: f64,
     /// The point where the last stretch ended: its ε (0: there was none), and its potentials.
     from_eps: f64,
     f: Vec<f64>,
@@ -52,12 +66,26 @@ pub(crate) struct Path {
 
 impl Path {
     /// The start: at β if that is large; from the warm potentials to the smallest ε at which they are any good.
-    pub(crate) fn new(instance: &Instance, beta: f64, warm: Option<Vec<f64>>) -> Self {
+    pub(crate) fn new(
+        instance: &Instance,
+        beta: f64,
+        settings: &Settings,
+        warm: Option<Vec<f64>>,
+    ) -> Self {
         let (n, m) = instance.shape();
         let mut path = Self {
             iterations: 0,
-            eps: if beta > FIRST { beta } else { LOOK },
+            eps: if beta > FIRST {
+                beta
+            } else {
+                next(instance, FIRST, settings.tol)
+            },
             step: STEP,
+            // A vertex is found from afar; a plan of the iteration itself must have the marginals.
+            target: match settings.plan() {
+                PlanKind::Sparse => TARGET,
+                _ => TARGET.min(0.1 * settings.tol),
+            },
             from_eps: 0.0,
             f: vec![0.0; n],
             g: vec![0.0; m],
@@ -84,7 +112,7 @@ impl Path {
     pub(crate) fn write(&self, to: &mut Writer) {
         to.count(self.iterations);
         to.count(u64::from(self.warm));
-        to.numbers(&[self.eps, self.step, self.from_eps]);
+        to.numbers(&[self.eps, self.step, self.target, self.from_eps]);
         to.numbers(&self.f);
         to.numbers(&self.g);
     }
@@ -92,12 +120,13 @@ impl Path {
     pub(crate) fn read(from: &mut Reader<'_>, n: usize, m: usize) -> Option<Self> {
         let iterations = from.count()?;
         let warm = from.count()? == 1;
-        let head = from.numbers(3)?;
+        let head = from.numbers(4)?;
         Some(Self {
             iterations,
             eps: head[0],
             step: head[1],
-            from_eps: head[2],
+            target: head[2],
+            from_eps: head[3],
             f: from.numbers(n)?,
             g: from.numbers(m)?,
             warm,
@@ -105,9 +134,42 @@ impl Path {
     }
 
     /// Given potentials were of no use.
-    fn begin_again(&mut self, instance: &Instance, beta: f64, iterations: u64) {
-        *self = Self::new(instance, beta, None);
+    fn begin_again(&mut self, instance: &Instance, beta: f64, settings: &Settings) {
+        let iterations = self.iterations;
+        *self = Self::new(instance, beta, settings, None);
         self.iterations = iterations;
+    }
+
+    /// The stretch has lost its way: another one from where it began, not to so small an ε. `false`: there is none.
+    fn shorten(&mut self) -> bool {
+        if self.from_eps > 0.0 && self.step < SHORTEST {
+            self.step = self.step.sqrt().min(SHORTEST);
+            self.eps = self.from_eps * self.step;
+            return true;
+        }
+        let begins = self.from_eps == 0.0 && self.eps < LOOK_FROM.1;
+        if begins {
+            self.eps = (100.0 * self.eps).min(LOOK_FROM.1);
+        }
+        begins
+    }
+
+    /// The marginal error that the stretch is to be left with.
+    fn aim(&self, tol: f64) -> f64 {
+        if self.eps > look(tol) {
+            PASSING
+        } else {
+            self.target.max(ROUNDING / self.eps)
+        }
+    }
+
+    /// The next stretch, from this point.
+    fn go_on(&mut self, instance: &Instance, f: &[f64], point: &Point, tol: f64) {
+        self.from_eps = point.eps;
+        self.f.copy_from_slice(f);
+        self.g.copy_from_slice(&point.g);
+        self.step = STEP;
+        self.eps = next(instance, point.eps, tol);
     }
 
     /// The point to go on from; before the first stretch one at its ε.
@@ -138,6 +200,64 @@ fn off(received: &[f64], b: &[f64]) -> f64 {
     received.iter().zip(b).map(|(c, b)| (c - b).abs()).sum()
 }
 
+/// The ε to go to from `eps`.
+fn next(instance: &Instance, eps: f64, tol: f64) -> f64 {
+    let (n, m) = instance.shape();
+    let look = look(tol);
+    let below = |stop: &&f64| **stop < 0.5 * eps && **stop > look;
+    if n.saturating_mul(m) >= LARGE
+        && let Some(stop) = STOPS.iter().find(below)
+    {
+        return *stop;
+    }
+    (STEP * eps).min(look).max(LAST)
+}
+
+/// The ε of the first look.
+fn look(tol: f64) -> f64 {
+    (LOOK * tol).clamp(LOOK_FROM.0, LOOK_FROM.1)
+}
+
+/// The plan where a stretch ended.
+#[derive(Debug)]
+struct Seen {
+    passes: Passes,
+    list: List,
+    f: Vec<f64>,
+    received: Vec<f64>,
+}
+
+impl Seen {
+    fn new(instance: &Instance) -> Self {
+        let (n, m) = instance.shape();
+        Self {
+            passes: Passes::new(instance),
+            list: List::default(),
+            f: vec![0.0; n],
+            received: vec![0.0; m],
+        }
+    }
+
+    /// Takes the plan over from the path's list, or makes it: one pass over the cost. Returns its marginal error.
+    fn take(&mut self, instance: &Instance, point: &mut Point, plan: Option<&Entries>) -> f64 {
+        if let Some(plan) = plan
+            && point.error().is_finite()
+        {
+            self.list.copy_from(plan, instance, KEEP);
+            self.f.copy_from_slice(&point.f);
+            return point.error();
+        }
+        for g in point.g.iter_mut().filter(|g| !g.is_finite()) {
+            *g = 0.0;
+        }
+        let list = Some((&mut self.list, KEEP));
+        let (f, received) = (&mut self.f, &mut self.received);
+        self.passes
+            .soft(instance, &point.g, point.eps, f, received, list);
+        off(received, &instance.b)
+    }
+}
+
 /// Walks on until the bracket is as narrow as asked for. `path` is left at the start of the stretch it ended in.
 pub(crate) fn run(
     path: &mut Path,
@@ -146,7 +266,6 @@ pub(crate) fn run(
     monitor: &mut Monitor<'_>,
 ) -> Result<Ended, Error> {
     let instance = monitor.instance;
-    let (n, m) = instance.shape();
     let dual = Dual {
         cost: &instance.cost[..],
         a: &instance.a,
@@ -154,61 +273,59 @@ pub(crate) fn run(
         gamma_a: f64::INFINITY,
         gamma_b: f64::INFINITY,
     };
-    let (mut passes, mut list) = (Passes::new(instance), List::default());
-    let (mut f, mut received) = (vec![0.0; n], vec![0.0; m]);
-    // A vertex is found from afar; a plan of the iteration itself must have the marginals.
-    let tol = match monitor.settings.plan() {
-        PlanKind::Sparse => TARGET,
-        _ => TARGET.min(0.1 * monitor.settings.tol),
-    };
+    let mut seen = Seen::new(instance);
+    let (settings, tol) = (monitor.settings, monitor.settings.tol);
+    let mut gap = f64::INFINITY;
     loop {
-        let left = monitor.left(path.iterations);
-        let mut told = monitor.context.interrupted();
+        let (before, left) = (path.iterations, monitor.left(path.iterations));
         let mut point = path.point();
-        let mut iterations = path.iterations;
-        if told.is_none() && left > 0 {
+        let mut plan = None;
+        let limit = (left == 0).then_some(Termination::IterationLimit);
+        let mut out = monitor.context.interrupted().or(limit);
+        if out.is_none() {
             let stretch = Stretch {
                 reg: path.eps,
-                tol,
+                tol: path.aim(tol),
                 spread: 1.0,
                 threads: monitor.context.threads(),
             };
-            let context = monitor.context;
-            let watch = &mut |stage: &ot_entropic::path::Stage, _: &Point| {
-                told = context.interrupted();
-                told.is_none() && stage.steps < left
+            let watch: &mut Watch<'_> = &mut |stage, _| {
+                out = monitor.between(before + stage.steps, gap);
+                if out.is_none() && stage.steps >= left {
+                    out = Some(Termination::IterationLimit);
+                }
+                out.is_none()
             };
             let followed = if path.from_eps > 0.0 {
                 go_on(dual, stretch, &point, watch)
             } else {
                 follow(dual, stretch, path.warm.then_some(&path.g[..]), watch)
             };
-            iterations += followed.work.steps;
-            point = followed.point;
-            if std::env::var_os("IPOT_DEBUG").is_some() { eprintln!("t {:.4} {:?}", monitor.started.elapsed().as_secs_f64(), followed.work); }
+            (point, plan) = (followed.point, followed.plan);
+            path.iterations += followed.work.steps;
         }
-        let out = told.or((iterations - path.iterations >= left).then_some(Termination::IterationLimit));
-        point.g.iter_mut().filter(|g| !g.is_finite()).for_each(|g| *g = 0.0);
-        let at = Some((&mut list, KEEP));
-        passes.soft(instance, &point.g, point.eps, &mut f, &mut received, at);
-        let error = off(&received, &instance.b);
-        let lost = !(error <= LOST) && out.is_none();
-        if lost && path.from_eps > 0.0 && path.step < SHORTEST {
-            // Too far: from the same point again, but not to so small an ε.
-            path.iterations = iterations;
-            path.step = path.step.sqrt().min(SHORTEST);
-            path.eps = path.from_eps * path.step;
-            continue;
+        let iterations = path.iterations;
+        let error = seen.take(instance, &mut point, plan.as_ref());
+        if out.is_none() && !(error <= LOST) {
+            if path.warm && path.from_eps == 0.0 {
+                path.begin_again(instance, beta, settings);
+                continue;
+            }
+            if path.shorten() {
+                continue;
+            }
         }
-        if lost && path.warm && path.from_eps == 0.0 {
-            path.begin_again(instance, beta, iterations);
-            continue;
-        }
-        if point.eps <= LOOK || out.is_some() {
-            bracket.check(monitor.problem, instance, &mut passes, &list, &f, &point.g)?;
-            if std::env::var_os("IPOT_DEBUG").is_some() { eprintln!("t {:.4} eps {:e} err {error:e} gap {:e} list {}", monitor.started.elapsed().as_secs_f64(), point.eps, bracket.gap(), list.len()); }
+        if point.eps <= look(tol) || out.is_some() {
+            let Seen {
+                passes, list, f, ..
+            } = &mut seen;
+            bracket.check(monitor.problem, instance, passes, list, f, &point.g)?;
+            gap = bracket.gap();
+            if std::env::var_os("IPOT_DEBUG").is_some() {
+                eprintln!("eps {:e} err {error:e} gap {:e}", point.eps, bracket.gap());
+            }
             let own = Gibbs {
-                f: &f,
+                f,
                 g: &point.g,
                 eps: point.eps,
             };
@@ -217,27 +334,27 @@ pub(crate) fn run(
                 end = out.or(end);
                 if end.is_none() && path.eps <= LAST {
                     if path.warm {
-                        path.begin_again(instance, beta, iterations);
+                        path.begin_again(instance, beta, settings);
                         continue;
                     }
                     end = Some(Termination::Stalled);
                 }
             }
             if let Some(termination) = end {
+                path.iterations = before;
                 return Ok(Ended {
                     termination,
                     iterations,
-                    f,
+                    f: seen.f,
                     g: point.g,
                     eps: point.eps,
                 });
             }
         }
-        path.iterations = iterations;
-        path.from_eps = point.eps;
-        path.f.copy_from_slice(&f);
-        path.g.copy_from_slice(&point.g);
-        path.step = STEP;
-        path.eps = (point.eps * STEP).min(LOOK);
+        let eps = path.eps;
+        path.go_on(instance, &seen.f, &point, tol);
+        if gap < EXPLAINS * error && path.target > ROUNDING {
+            (path.target, path.eps) = (ROUNDING, eps);
+        }
     }
 }

@@ -9,13 +9,15 @@ use crate::rows::{List, Passes};
 
 /// Entries for each weight up to which a plan's cycles are cancelled; of a plan with more, the largest.
 const ENTRIES: usize = 24;
-/// Shares of the smaller weight below which an edge of the forest ties no potentials, tried in turn.
-const CUTS: [f64; 2] = [1e-3, 0.0];
+/// Shares of the smaller weight below which an edge of the forest ties no potentials.
+const CUT: f64 = 1e-3;
 
 /// The memory of a check, and what the last one found.
 #[derive(Debug, Default)]
 pub(crate) struct Bracket {
     forest: Forest,
+    /// The maximum spanning forest of the plan.
+    span: Forest,
     tight: Tight,
     /// (mass, source, target) of what goes into the forest.
     entries: Vec<(f64, u32, u32)>,
@@ -60,17 +62,27 @@ impl Bracket {
         self.forest.settle(&instance.a, &instance.b, &mut self.rest);
         self.upper = self.forest.price();
         self.lower = f64::NEG_INFINITY;
-        for cut in CUTS {
+        let ways: Vec<u32> = std::env::var("WAYS2").map_or(vec![0, 1, 2], |w| {
+            w.chars().map(|c| c.to_digit(10).unwrap()).collect()
+        });
+        for k in ways {
+            let cut = if k == 1 { 0.0 } else { CUT };
+            if k == 2 {
+                self.span(instance);
+            }
+            let forest = if k == 2 { &self.span } else { &self.forest };
             self.tied.clear();
             self.tied.extend_from_slice(f);
             self.trial.clear();
             self.trial.extend_from_slice(g);
             let (tied, trial) = (&mut self.tied, &mut self.trial);
-            self.forest
-                .tighten(&instance.a, &instance.b, cut, tied, trial, &mut self.tight);
+            forest.tighten(&instance.a, &instance.b, cut, tied, trial, &mut self.tight);
             passes.hard(instance, trial, tied);
             let value = |p: &[f64], w: &[f64]| p.iter().zip(w).map(|(p, w)| p * w).sum::<f64>();
             let lower = value(tied, &instance.a) + value(trial, &instance.b);
+            if std::env::var_os("IPOT_DEBUG").is_some() {
+                eprintln!("  way {k} gap {:e}", self.upper - lower);
+            }
             if lower > self.lower {
                 self.lower = lower;
                 std::mem::swap(&mut self.f, &mut self.tied);
@@ -81,6 +93,16 @@ impl Bracket {
             }
         }
         Ok(())
+    }
+
+    fn span(&mut self, instance: &Instance) {
+        let (n, m) = instance.shape();
+        self.span.clear(n, m);
+        for &(mass, i, j) in &self.entries {
+            let (i, j) = (i as usize, j as usize);
+            self.span.join(i, j, mass, instance.entry(i, j));
+        }
+        self.span.sort();
     }
 
     /// The entries, no more than a multiple of the weights.

@@ -68,7 +68,9 @@ impl Ipot {
                     .as_ref()
                     .and_then(|warm| instance.warm(warm));
                 match self.settings.schedule {
-                    Schedule::Accelerated => State::Accelerated(Path::new(&instance, beta, warm)),
+                    Schedule::Accelerated => {
+                        State::Accelerated(Path::new(&instance, beta, &self.settings, warm))
+                    }
                     Schedule::Printed => State::Printed(Scalings::new(&instance, beta, warm)),
                 }
             }
