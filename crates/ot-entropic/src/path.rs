@@ -154,7 +154,12 @@ pub fn follow<T: Entry>(
     let (n, m) = dual.shape();
     let g = start.map_or_else(|| vec![0.0; m], <[f64]>::to_vec);
     let point = Point::new(n, g, begin(&path));
-    walk(dual, path, point, start.is_some(), false, watch)
+    let how = if start.is_some() {
+        How::Warm
+    } else {
+        How::Cold
+    };
+    walk(dual, path, point, how, watch)
 }
 
 /// Goes on to a smaller ε from the last point of a path that was followed on the same dual. What comes out depends on the
@@ -165,7 +170,28 @@ pub fn go_on<T: Entry>(
     from: &Point,
     watch: &mut Watch<'_>,
 ) -> Followed {
-    walk(dual, path, from.clone(), false, true, watch)
+    walk(dual, path, from.clone(), How::On, watch)
+}
+
+/// [`follow`] with every level solved to the tolerance in f64: where masses that are as small as the errors of levels
+/// hold a plan together.
+pub fn follow_carefully<T: Entry>(
+    dual: Dual<'_, T>,
+    path: Path,
+    watch: &mut Watch<'_>,
+) -> Followed {
+    let (n, m) = dual.shape();
+    let point = Point::new(n, vec![0.0; m], begin(&path));
+    walk(dual, path, point, How::Careful, watch)
+}
+
+/// How a path begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Cold,
+    Warm,
+    On,
+    Careful,
 }
 
 /// The ε at which a path begins.
@@ -177,8 +203,7 @@ fn walk<T: Entry>(
     dual: Dual<'_, T>,
     path: Path,
     point: Point,
-    warm: bool,
-    goes_on: bool,
+    how: How,
     watch: &mut Watch<'_>,
 ) -> Followed {
     let (n, m) = dual.shape();
@@ -186,9 +211,9 @@ fn walk<T: Entry>(
         dual,
         path,
         point,
-        warm,
-        goes_on,
-        careful: false,
+        warm: how == How::Warm,
+        goes_on: how == How::On,
+        careful: how == How::Careful,
         back: Point::default(),
         steps: Steps::new(&dual),
         tangent: Tangent::default(),
@@ -200,7 +225,7 @@ fn walk<T: Entry>(
     let mut end = run.whole();
     let error = run.point.error();
     let is_lost = error > (1e3 * path.tol).max(LOST) || error.is_nan();
-    if end == End::Stalled && is_lost {
+    if end == End::Stalled && is_lost && !run.careful {
         let first = run.point.clone();
         run.point = Point::new(n, vec![0.0; m], begin(&path));
         (run.warm, run.goes_on, run.careful) = (false, false, true);

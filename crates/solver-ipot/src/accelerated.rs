@@ -9,7 +9,7 @@
 
 use ot_entropic::dual::{Dual, Point};
 use ot_entropic::list::Entries;
-use ot_entropic::path::{Path as Stretch, Watch, follow, go_on};
+use ot_entropic::path::{Path as Stretch, Watch, follow, follow_carefully, go_on};
 use solver_api::{Error, Termination};
 
 use crate::bracket::Bracket;
@@ -22,7 +22,7 @@ use crate::settings::{PlanKind, Settings};
 /// A larger β is an ε to stop at on the way, relative to the spread: where paths begin anyway.
 const FIRST: f64 = 0.1;
 /// Below this ε, exponents carry more rounding than plans can bear.
-const LAST: f64 = 2e-9;
+const LAST: f64 = 5e-10;
 /// The first ε at which the bracket is looked at, in units of the tolerance, and within which limits: from 0.01 ε to 0.1 ε
 /// is the gap there.
 const LOOK: f64 = 10.0;
@@ -34,14 +34,17 @@ const STOPS: [f64; 3] = [1e-2, 1e-3, 1e-4];
 const PASSING: f64 = 5e-3;
 /// The factor of ε from one look to the next, and the largest where a stretch has lost its way.
 const STEP: f64 = 0.1;
-const SHORTEST: f64 = 0.9;
+const SHORTEST: f64 = 0.5;
 /// Marginal errors at the end of stretches; one that is left with more than the second has lost its way.
-const TARGET: f64 = 1e-8;
+const TARGET: f64 = 1e-6;
 const LOST: f64 = 1e-2;
-/// A gap below this part of the marginal error may be that error's: masses that are as small decide. The stretch is then
-/// brought to as small an error as rounding in exponents leaves at its ε.
-const EXPLAINS: f64 = 0.1;
-const ROUNDING: f64 = 2.0 * f64::EPSILON;
+/// A gap that is below the marginal error, and does not fall with ε, may be that error's: masses that are as small decide.
+/// From there on paths are walked carefully, to this error over the ε that they lead to: what rounding in exponents leaves.
+/// The other number is what a gap falls to at least where it falls.
+const ROUNDING: f64 = 0.5 * f64::EPSILON;
+const FALLS: f64 = 0.5;
+/// Potentials beyond this many spreads are no potentials of anything.
+const FAR: f64 = 1e6;
 /// Entries above this share of the smaller of their two weights are looked at by a check.
 const KEEP: f64 = 1e-7;
 /// Marginal error up to which a warm start may begin at a smaller ε.
@@ -54,8 +57,12 @@ pub(crate) struct Path {
     /// The ε that the stretch leads to, and the factor that led to it.
     eps: f64,
     step: f64,
-    /// The marginal error to leave it with, unless rounding is larger.
+    /// The marginal error to leave it with.
     target: f64,
+    /// The last gap.
+    gap: f64,
+    /// Whether errors that small have turned out to be too large.
+    careful: bool,
     /// The point where the last stretch ended: its ε (0: there was none), and its potentials.
     from_eps: f64,
     f: Vec<f64>,
@@ -89,6 +96,8 @@ impl Path {
             from_eps: 0.0,
             f: vec![0.0; n],
             g: vec![0.0; m],
+            gap: f64::INFINITY,
+            careful: false,
             warm: false,
         };
         let Some(warm) = warm else { return path };
@@ -112,7 +121,8 @@ impl Path {
     pub(crate) fn write(&self, to: &mut Writer) {
         to.count(self.iterations);
         to.count(u64::from(self.warm));
-        to.numbers(&[self.eps, self.step, self.target, self.from_eps]);
+        to.count(u64::from(self.careful));
+        to.numbers(&[self.eps, self.step, self.target, self.gap, self.from_eps]);
         to.numbers(&self.f);
         to.numbers(&self.g);
     }
@@ -120,15 +130,18 @@ impl Path {
     pub(crate) fn read(from: &mut Reader<'_>, n: usize, m: usize) -> Option<Self> {
         let iterations = from.count()?;
         let warm = from.count()? == 1;
-        let head = from.numbers(4)?;
+        let careful = from.count()? == 1;
+        let head = from.numbers(5)?;
         Some(Self {
             iterations,
             eps: head[0],
             step: head[1],
             target: head[2],
-            from_eps: head[3],
+            gap: head[3],
+            from_eps: head[4],
             f: from.numbers(n)?,
             g: from.numbers(m)?,
+            careful,
             warm,
         })
     }
@@ -142,7 +155,7 @@ impl Path {
 
     /// The stretch has lost its way: another one from where it began, not to so small an ε. `false`: there is none.
     fn shorten(&mut self) -> bool {
-        if self.from_eps > 0.0 && self.step < SHORTEST {
+        if self.from_eps > 0.0 && self.step < SHORTEST && !self.careful {
             self.step = self.step.sqrt().min(SHORTEST);
             self.eps = self.from_eps * self.step;
             return true;
@@ -156,10 +169,12 @@ impl Path {
 
     /// The marginal error that the stretch is to be left with.
     fn aim(&self, tol: f64) -> f64 {
-        if self.eps > look(tol) {
+        if self.careful {
+            ROUNDING / self.eps
+        } else if self.eps > look(tol) {
             PASSING
         } else {
-            self.target.max(ROUNDING / self.eps)
+            self.target
         }
     }
 
@@ -196,7 +211,7 @@ pub(crate) struct Ended {
 }
 
 /// ‖Pᵀ1 − b‖₁.
-fn off(received: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn off(received: &[f64], b: &[f64]) -> f64 {
     received.iter().zip(b).map(|(c, b)| (c - b).abs()).sum()
 }
 
@@ -242,13 +257,14 @@ impl Seen {
     fn take(&mut self, instance: &Instance, point: &mut Point, plan: Option<&Entries>) -> f64 {
         if let Some(plan) = plan
             && point.error().is_finite()
+            && point.g.iter().all(|g| g.abs() < FAR)
         {
             self.list.copy_from(plan, instance, KEEP);
             self.f.copy_from_slice(&point.f);
             return point.error();
         }
-        for g in point.g.iter_mut().filter(|g| !g.is_finite()) {
-            *g = 0.0;
+        if !point.g.iter().all(|g| g.abs() < FAR) {
+            point.g.fill(0.0);
         }
         let list = Some((&mut self.list, KEEP));
         let (f, received) = (&mut self.f, &mut self.received);
@@ -275,7 +291,6 @@ pub(crate) fn run(
     };
     let mut seen = Seen::new(instance);
     let (settings, tol) = (monitor.settings, monitor.settings.tol);
-    let mut gap = f64::INFINITY;
     loop {
         let (before, left) = (path.iterations, monitor.left(path.iterations));
         let mut point = path.point();
@@ -290,13 +305,15 @@ pub(crate) fn run(
                 threads: monitor.context.threads(),
             };
             let watch: &mut Watch<'_> = &mut |stage, _| {
-                out = monitor.between(before + stage.steps, gap);
+                out = monitor.between(before + stage.steps, path.gap);
                 if out.is_none() && stage.steps >= left {
                     out = Some(Termination::IterationLimit);
                 }
                 out.is_none()
             };
-            let followed = if path.from_eps > 0.0 {
+            let followed = if path.careful {
+                follow_carefully(dual, stretch, watch)
+            } else if path.from_eps > 0.0 {
                 go_on(dual, stretch, &point, watch)
             } else {
                 follow(dual, stretch, path.warm.then_some(&path.g[..]), watch)
@@ -305,25 +322,34 @@ pub(crate) fn run(
             path.iterations += followed.work.steps;
         }
         let iterations = path.iterations;
-        let error = seen.take(instance, &mut point, plan.as_ref());
+        let mut error = seen.take(instance, &mut point, plan.as_ref());
         if out.is_none() && !(error <= LOST) {
-            if path.warm && path.from_eps == 0.0 {
+            if path.warm {
                 path.begin_again(instance, beta, settings);
                 continue;
             }
             if path.shorten() {
                 continue;
             }
+            // What is known is that of the last stretch that did not.
+            out = Some(Termination::Stalled);
+            if path.from_eps > 0.0 {
+                point = path.point();
+                error = seen.take(instance, &mut point, None);
+            }
         }
         if point.eps <= look(tol) || out.is_some() {
             let Seen {
                 passes, list, f, ..
             } = &mut seen;
-            bracket.check(monitor.problem, instance, passes, list, f, &point.g)?;
-            gap = bracket.gap();
-            if std::env::var_os("IPOT_DEBUG").is_some() {
-                eprintln!("eps {:e} err {error:e} gap {:e}", point.eps, bracket.gap());
-            }
+            bracket.check(
+                monitor.problem,
+                instance,
+                passes,
+                list,
+                (f, &point.g),
+                error,
+            )?;
             let own = Gibbs {
                 f,
                 g: &point.g,
@@ -353,8 +379,15 @@ pub(crate) fn run(
         }
         let eps = path.eps;
         path.go_on(instance, &seen.f, &point, tol);
-        if gap < EXPLAINS * error && path.target > ROUNDING {
-            (path.target, path.eps) = (ROUNDING, eps);
+        let gap = if point.eps <= look(tol) {
+            bracket.gap()
+        } else {
+            f64::INFINITY
+        };
+        let explained = gap < error && gap > FALLS * path.gap;
+        path.gap = gap;
+        if explained && !path.careful {
+            (path.careful, path.eps) = (true, eps);
         }
     }
 }

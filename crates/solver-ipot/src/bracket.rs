@@ -9,8 +9,20 @@ use crate::rows::{List, Passes};
 
 /// Entries for each weight up to which a plan's cycles are cancelled; of a plan with more, the largest.
 const ENTRIES: usize = 24;
-/// Shares of the smaller weight below which an edge of the forest ties no potentials.
+/// The share of the smaller weight below which an edge ties no potentials.
 const CUT: f64 = 1e-3;
+
+/// A gap that is none.
+const NOTHING: f64 = 1e-13;
+
+/// What potentials are made tight on, in turn: the vertex, which is right once that is the best one; the largest entries
+/// of the plan, which is right where many vertices are the best; nothing, where masses are too uncertain to tell.
+#[derive(Debug, Clone, Copy)]
+enum Tie {
+    Vertex,
+    Plan,
+    None,
+}
 
 /// The memory of a check, and what the last one found.
 #[derive(Debug, Default)]
@@ -39,15 +51,16 @@ impl Bracket {
         self.upper - self.lower
     }
 
-    /// Brackets the optimum from entries of a plan and its soft potentials. One or two passes over the cost.
+    /// Brackets the optimum from entries of a plan, its soft potentials and the error of its marginals. One to four passes
+    /// over the cost.
     pub(crate) fn check(
         &mut self,
         problem: &Problem,
         instance: &Instance,
         passes: &mut Passes,
         list: &List,
-        f: &[f64],
-        g: &[f64],
+        (f, g): (&[f64], &[f64]),
+        error: f64,
     ) -> Result<(), Error> {
         let (n, m) = instance.shape();
         self.collect(list, n, m);
@@ -62,39 +75,49 @@ impl Bracket {
         self.forest.settle(&instance.a, &instance.b, &mut self.rest);
         self.upper = self.forest.price();
         self.lower = f64::NEG_INFINITY;
-        let ways: Vec<u32> = std::env::var("WAYS2").map_or(vec![0, 1, 2], |w| {
-            w.chars().map(|c| c.to_digit(10).unwrap()).collect()
-        });
-        for k in ways {
-            let cut = if k == 1 { 0.0 } else { CUT };
-            if k == 2 {
-                self.span(instance);
-            }
-            let forest = if k == 2 { &self.span } else { &self.forest };
+        for tie in [Tie::Vertex, Tie::Plan, Tie::None] {
             self.tied.clear();
             self.tied.extend_from_slice(f);
             self.trial.clear();
             self.trial.extend_from_slice(g);
+            let forest = match tie {
+                Tie::Vertex => Some(&self.forest),
+                Tie::Plan => {
+                    self.span(instance);
+                    Some(&self.span)
+                }
+                Tie::None => None,
+            };
             let (tied, trial) = (&mut self.tied, &mut self.trial);
-            forest.tighten(&instance.a, &instance.b, cut, tied, trial, &mut self.tight);
+            if let Some(forest) = forest {
+                let weights = (&instance.a[..], &instance.b[..]);
+                forest.tighten(weights, (CUT, error), tied, trial, &mut self.tight);
+            }
             passes.hard(instance, trial, tied);
-            let value = |p: &[f64], w: &[f64]| p.iter().zip(w).map(|(p, w)| p * w).sum::<f64>();
-            let lower = value(tied, &instance.a) + value(trial, &instance.b);
-            if std::env::var_os("IPOT_DEBUG").is_some() {
-                eprintln!("  way {k} gap {:e}", self.upper - lower);
-            }
-            if lower > self.lower {
-                self.lower = lower;
-                std::mem::swap(&mut self.f, &mut self.tied);
-                std::mem::swap(&mut self.g, &mut self.trial);
-            }
-            if self.gap() <= 1e-13 {
-                break;
+            self.keep_if_better(instance);
+            if self.gap() <= NOTHING {
+                return Ok(());
             }
         }
+        // What the other transform gains.
+        self.tied.copy_from_slice(&self.f);
+        passes.hard_columns(instance, &self.tied, &mut self.trial);
+        self.keep_if_better(instance);
         Ok(())
     }
 
+    /// Takes the feasible potentials `tied` and `trial` over if they prove more.
+    fn keep_if_better(&mut self, instance: &Instance) {
+        let value = |p: &[f64], w: &[f64]| p.iter().zip(w).map(|(p, w)| p * w).sum::<f64>();
+        let lower = value(&self.tied, &instance.a) + value(&self.trial, &instance.b);
+        if lower > self.lower {
+            self.lower = lower;
+            std::mem::swap(&mut self.f, &mut self.tied);
+            std::mem::swap(&mut self.g, &mut self.trial);
+        }
+    }
+
+    /// The maximum spanning forest of the entries, which come in order.
     fn span(&mut self, instance: &Instance) {
         let (n, m) = instance.shape();
         self.span.clear(n, m);

@@ -232,13 +232,12 @@ impl Forest {
     }
 
     /// Potentials that are tight on the edges, as near to the given ones as that allows: each tree is shifted to the
-    /// same mean difference on both sides. Edges that carry less than `cut` of the smaller of their weights tie
-    /// nothing: what they may be off by costs less than a wrong tie. Call after [`Forest::settle`] or [`Forest::sort`].
+    /// same mean difference on both sides. Edges that carry less than `cut` of the smaller of their weights, or than
+    /// `least`, tie nothing: what they may be off by costs less than a wrong tie. Call after [`Forest::settle`] or [`Forest::sort`].
     pub(crate) fn tighten(
         &self,
-        a: &[f64],
-        b: &[f64],
-        cut: f64,
+        (a, b): (&[f64], &[f64]),
+        (cut, least): (f64, f64),
         f: &mut [f64],
         g: &mut [f64],
         work: &mut Tight,
@@ -256,7 +255,7 @@ impl Forest {
             let old = |k: usize| if k < f.len() { f[k] } else { g[k - f.len()] };
             let tied = parent != NONE && {
                 let p = parent as usize;
-                self.flow[k] >= cut * weight(k).min(weight(p))
+                self.flow[k] >= least.max(cut * weight(k).min(weight(p)))
             };
             if tied {
                 work.root[k] = work.root[parent as usize];

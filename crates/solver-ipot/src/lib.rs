@@ -4,8 +4,8 @@
 //! is an entropic problem with the kernel Γ_old ⊙ exp(−C/β). Many of them lead to the optimum of the unregularized
 //! problem whatever β is, where Sinkhorn keeps the bias of its ε. Two schedules:
 //!
-//! - *accelerated* (the default): t exact steps of β are the entropic optimum at ε = β/t, so the path is walked in
-//!   levels of ε that fall geometrically, some tens of passes over the cost in all;
+//! - *accelerated* (the default): t exact steps of β are the entropic optimum at ε = β/t, so the path of ε is followed
+//!   by tangents and sparse Newton steps, some tens of them in all;
 //! - *printed*: algorithm 1 of the source, any β, any number L of inner scaling steps, safe at any number of
 //!   iterations.
 //!
