@@ -253,8 +253,15 @@ impl Seen {
         }
     }
 
-    /// Takes the plan over from the path's list, or makes it: one pass over the cost. Returns its marginal error.
-    fn take(&mut self, instance: &Instance, point: &mut Point, plan: Option<&Entries>) -> f64 {
+    /// Takes the plan over from the path's list, or makes it: one pass over the cost. Returns its marginal error. Above a
+    /// look nearly all entries carry mass, and are not to be `listed`.
+    fn take(
+        &mut self,
+        instance: &Instance,
+        point: &mut Point,
+        plan: Option<&Entries>,
+        listed: bool,
+    ) -> f64 {
         if let Some(plan) = plan
             && point.error().is_finite()
             && point.g.iter().all(|g| g.abs() < FAR)
@@ -266,7 +273,7 @@ impl Seen {
         if !point.g.iter().all(|g| g.abs() < FAR) {
             point.g.fill(0.0);
         }
-        let list = Some((&mut self.list, KEEP));
+        let list = listed.then_some((&mut self.list, KEEP));
         let (f, received) = (&mut self.f, &mut self.received);
         self.passes
             .soft(instance, &point.g, point.eps, f, received, list);
@@ -322,7 +329,8 @@ pub(crate) fn run(
             path.iterations += followed.work.steps;
         }
         let iterations = path.iterations;
-        let mut error = seen.take(instance, &mut point, plan.as_ref());
+        let looked_at = out.is_some() || point.eps <= look(tol);
+        let mut error = seen.take(instance, &mut point, plan.as_ref(), looked_at);
         if out.is_none() && !(error <= LOST) {
             if path.warm {
                 path.begin_again(instance, beta, settings);
@@ -333,9 +341,9 @@ pub(crate) fn run(
             }
             // What is known is that of the last stretch that did not.
             out = Some(Termination::Stalled);
-            if path.from_eps > 0.0 {
+            if path.from_eps > 0.0 || !looked_at {
                 point = path.point();
-                error = seen.take(instance, &mut point, None);
+                error = seen.take(instance, &mut point, None, true);
             }
         }
         if point.eps <= look(tol) || out.is_some() {

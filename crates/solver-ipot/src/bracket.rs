@@ -100,7 +100,10 @@ impl Bracket {
             }
         }
         // What the other transform gains.
-        self.tied.copy_from_slice(&self.f);
+        if self.lower == f64::NEG_INFINITY {
+            return Ok(());
+        }
+        self.tied.clone_from(&self.f);
         passes.hard_columns(instance, &self.tied, &mut self.trial);
         self.keep_if_better(instance);
         Ok(())

@@ -29,8 +29,8 @@ impl Factory for IpotFactory {
             setting(
                 "reg",
                 "1e-2 of the largest cost".to_owned(),
-                "β, the step of a proximal iteration, in cost units or relative to the largest cost; the printed schedule with \
-                 L = 1 may cycle below 0.03 of it, and then ends at max_iter",
+                "β, the step of a proximal iteration, in cost units or relative to the largest cost; with schedule=printed, \
+                 inner=1 and a small β it may cycle, and then ends at max_iter",
             ),
             setting(
                 "tol",

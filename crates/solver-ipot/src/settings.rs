@@ -36,12 +36,13 @@ pub struct Settings {
     /// at ε = β first where that is larger than a tenth of the spread; a smaller one is on its way in any case. Default:
     /// 1e-2 of the largest cost.
     ///
-    /// The printed schedule with a small β may end in a *cycle*: below about 0.03 of the largest cost, one scaling step
-    /// an iteration no longer keeps up with a kernel that changes by exp(−C/β), and the iterates come back to where they
-    /// were instead of approaching anything (seen on a problem of 9×8 with L = 1 and β = 0.01 of the largest cost). The answer
-    /// then is [`Termination::IterationLimit`](solver_api::Termination::IterationLimit) with a bracket that holds and is
-    /// not narrow, never a claim of convergence. A β from 0.1 on, or an [`inner`](Self::inner) from 10 on, converges
-    /// there; so does the accelerated schedule, for which β does not matter.
+    /// The printed schedule with a small β may end in a *cycle*: one scaling step an iteration no longer keeps up with a
+    /// kernel that changes by exp(−C/β), and the iterates come back to where they were. Of 40 random problems of 9×8, after
+    /// 20 000 iterations with L = 1, 10 had not converged at β = 0.01 of the largest cost, with gaps up to 7e-2 that no
+    /// longer fell; 3 at β = 0.1, with gaps up to 6e-6. The answer then is
+    /// [`Termination::IterationLimit`](solver_api::Termination::IterationLimit) with a bracket that holds and is not narrow,
+    /// never a claim of convergence. Use an [`inner`](Self::inner) from 10 on (1 and 2 of the 40, gaps up to 7e-6 and 1e-8)
+    /// or the accelerated schedule, which solves them all and hardly asks for β.
     #[doc(alias("reg", "epsilon"))]
     pub beta: Reg,
     /// Inner scaling steps L of a printed iteration. Default: 1, as the source recommends; it may cycle where β is small
