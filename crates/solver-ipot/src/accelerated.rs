@@ -105,7 +105,8 @@ impl Path {
         let mut eps = FIRST;
         while eps > LAST {
             passes.soft(instance, &warm, eps, &mut path.f, &mut received, None);
-            if !(off(&received, &instance.b) <= WARM) {
+            let off = off(&received, &instance.b);
+            if off > WARM || off.is_nan() {
                 break;
             }
             path.warm = true;
@@ -331,7 +332,7 @@ pub(crate) fn run(
         let iterations = path.iterations;
         let looked_at = out.is_some() || point.eps <= look(tol);
         let mut error = seen.take(instance, &mut point, plan.as_ref(), looked_at);
-        if out.is_none() && !(error <= LOST) {
+        if out.is_none() && (error > LOST || error.is_nan()) {
             if path.warm {
                 path.begin_again(instance, beta, settings);
                 continue;
