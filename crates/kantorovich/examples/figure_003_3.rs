@@ -202,6 +202,13 @@ fn against_dimension(registry: &Registry) -> Result<Vec<Line>> {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
+/// Colours that are told apart on white, also in grey.
+const COLOURS: [RGBColor; 3] = [
+    RGBColor(31, 78, 140),
+    RGBColor(214, 96, 30),
+    RGBColor(46, 139, 87),
+];
+
 /// A panel with logarithmic axes.
 fn panel(area: &Area<'_>, title: &str, x: &str, y: &str, lines: &[Line]) -> Result<()> {
     let all = || lines.iter().flat_map(|line| &line.points);
@@ -230,17 +237,11 @@ fn panel(area: &Area<'_>, title: &str, x: &str, y: &str, lines: &[Line]) -> Resu
         .x_labels(5)
         .label_style(("sans-serif", 13))
         .x_label_formatter(&|v| format!("{v}"))
-        .y_label_formatter(&|v| {
-            if *v < 1e-2 {
-                format!("{v:.0e}")
-            } else {
-                format!("{v}")
-            }
-        })
+        .y_label_formatter(&|v| format!("{v:.0e}"))
         .light_line_style(TRANSPARENT)
         .draw()?;
     for (k, line) in lines.iter().enumerate() {
-        let colour = Palette99::pick(k).to_rgba();
+        let colour = COLOURS[k % COLOURS.len()];
         let up = line.points.iter().map(|p| (p.0, p.1 + p.2));
         let down = line
             .points

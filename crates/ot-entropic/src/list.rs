@@ -27,6 +27,11 @@ impl Reach {
         silent: 18.0,
         drift: 14.0,
     };
+    /// The same with further pairs, so that steps of many ε leave the list valid.
+    pub const FAR: Self = Self {
+        drift: 4.0 * Self::WAY.drift,
+        ..Self::WAY
+    };
     /// At the end: e^{−35} = 6e-16 is below the rounding of the sums, and potentials hardly move any more.
     pub const END: Self = Self {
         silent: 35.0,
@@ -39,6 +44,9 @@ impl Reach {
         self.silent + self.drift
     }
 }
+
+/// Up to so many thousandths of all pairs a list is short.
+const SHORT: usize = 10;
 
 /// Candidate pairs with their costs and the plan on them.
 #[derive(Debug)]
@@ -58,6 +66,23 @@ pub struct List<'a, T> {
     fresh: bool,
     /// How often it was built from the whole cost.
     pub builds: usize,
+}
+
+/// Entries of a plan, row by row.
+#[derive(Debug, Clone, Default)]
+pub struct Entries {
+    start: Vec<u32>,
+    cols: Vec<u32>,
+    mass: Vec<f64>,
+}
+
+impl Entries {
+    /// Source `i`: targets and masses.
+    #[must_use]
+    pub fn row(&self, i: usize) -> (&[u32], &[f64]) {
+        let at = self.start[i] as usize..self.start[i + 1] as usize;
+        (&self.cols[at.clone()], &self.mass[at])
+    }
 }
 
 /// The part of all pairs, from every sixteenth row, with a slack below `limit`.
@@ -95,6 +120,17 @@ impl<'a, T: Entry> List<'a, T> {
         };
         list.rebuild(point, reach);
         list
+    }
+
+    /// How far to reach on the way: while a list is short, further pairs on it cost less than building it again.
+    #[must_use]
+    pub fn way(&self) -> Reach {
+        let (n, m) = self.dual.shape();
+        if self.len() < SHORT * n * m / 1000 {
+            Reach::FAR
+        } else {
+            Reach::WAY
+        }
     }
 
     /// Builds it anew from the whole cost.
@@ -254,6 +290,16 @@ impl<'a, T: Entry> List<'a, T> {
             .map(|(p, c)| p * c)
             .collect();
         ot_kernels::reduce::sum(&paid)
+    }
+
+    /// The plan of the last pass. The list is empty afterwards, until it is built again.
+    pub(crate) fn take(&mut self) -> Entries {
+        self.costs.clear();
+        Entries {
+            start: std::mem::replace(&mut self.start, vec![0; self.dual.a.len() + 1]),
+            cols: std::mem::take(&mut self.cols),
+            mass: std::mem::take(&mut self.plan),
+        }
     }
 
     fn build_system(&mut self, point: &Point) {

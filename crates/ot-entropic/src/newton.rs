@@ -252,7 +252,11 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
         }
     }
     // Of the next step, if this one is a whole one.
-    let longer = if is_cut && !*is_free { *most * LONGER } else { *most };
+    let longer = if is_cut && !*is_free {
+        *most * LONGER
+    } else {
+        *most
+    };
     *most = LONGEST;
     let start = slope(point, y);
     if start <= 0.0 || start.is_nan() {

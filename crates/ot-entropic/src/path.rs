@@ -8,7 +8,7 @@ use ot_kernels::pricing::Entry;
 use crate::coarse::Sample;
 use crate::dense::Dense;
 use crate::dual::{Dual, Point};
-use crate::list::{List, Reach, density};
+use crate::list::{Entries, List, Reach, density};
 use crate::newton::{Stepped, Steps, Store, log_ratio, settle_far_off, step};
 use crate::predict::{Tangent, predict};
 use crate::scaling::balance;
@@ -119,6 +119,8 @@ pub struct Followed {
     pub work: Work,
     /// ⟨P, C⟩ in f64, where a list knows it.
     pub paid: Option<f64>,
+    /// The plan, where a list has it: all but what carries less than e^{−35} of a_i b_j.
+    pub plan: Option<Entries>,
 }
 
 /// The way is lost where parts that hang together by little mass come apart while they have too much or too little of it.
@@ -149,6 +151,8 @@ struct Run<'a, 'w, T> {
     point: Point,
     /// Whether the potentials are those of another solve.
     warm: bool,
+    /// Whether the point is on this path already.
+    goes_on: bool,
     care: Care,
     /// The level before, to go back to.
     back: Point,
@@ -156,6 +160,7 @@ struct Run<'a, 'w, T> {
     tangent: Tangent,
     work: Work,
     paid: Option<f64>,
+    plan: Option<Entries>,
     watch: &'w mut Watch<'w>,
 }
 
@@ -169,32 +174,91 @@ pub fn follow<T: Entry>(
     watch: &mut Watch<'_>,
 ) -> Followed {
     let (n, m) = dual.shape();
-    let begin = (BEGIN * path.spread).max(path.reg);
     let g = start.map_or_else(|| vec![0.0; m], <[f64]>::to_vec);
+    let point = Point::new(n, g, begin(&path));
+    let how = if start.is_some() {
+        How::Warm
+    } else {
+        How::Cold
+    };
+    walk(dual, path, point, how, watch)
+}
+
+/// Goes on to a smaller ε from the last point of a path that was followed on the same dual. What comes out depends on the
+/// point alone, and so is the same if that was kept elsewhere in between.
+pub fn go_on<T: Entry>(
+    dual: Dual<'_, T>,
+    path: Path,
+    from: &Point,
+    watch: &mut Watch<'_>,
+) -> Followed {
+    walk(dual, path, from.clone(), How::On, watch)
+}
+
+/// [`follow`] with every level solved to the tolerance in f64: where masses that are as small as the errors of levels
+/// hold a plan together.
+pub fn follow_carefully<T: Entry>(
+    dual: Dual<'_, T>,
+    path: Path,
+    watch: &mut Watch<'_>,
+) -> Followed {
+    let (n, m) = dual.shape();
+    let point = Point::new(n, vec![0.0; m], begin(&path));
+    walk(dual, path, point, How::Careful, watch)
+}
+
+/// How a path begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Cold,
+    Warm,
+    On,
+    Careful,
+}
+
+/// The ε at which a path begins.
+fn begin(path: &Path) -> f64 {
+    (BEGIN * path.spread).max(path.reg)
+}
+
+fn walk<T: Entry>(
+    dual: Dual<'_, T>,
+    path: Path,
+    point: Point,
+    how: How,
+    watch: &mut Watch<'_>,
+) -> Followed {
+    let (n, m) = dual.shape();
     let mut run = Run {
         dual,
         path,
-        point: Point::new(n, g, begin),
-        warm: start.is_some(),
-        care: Care::Bold,
+        point,
+        warm: how == How::Warm,
+        goes_on: how == How::On,
+        care: if how == How::Careful {
+            Care::Careful
+        } else {
+            Care::Bold
+        },
         back: Point::default(),
         steps: Steps::new(&dual),
         tangent: Tangent::default(),
         work: Work::default(),
         paid: None,
+        plan: None,
         watch,
     };
     let mut end = run.whole();
     let error = run.point.error();
     let is_lost = error > (1e3 * path.tol).max(LOST) || error.is_nan();
-    if end == End::Stalled && is_lost {
+    if end == End::Stalled && is_lost && run.care < Care::Careful {
         let first = run.point.clone();
-        run.point = Point::new(n, vec![0.0; m], begin);
-        (run.warm, run.care) = (false, Care::Careful);
-        let paid = run.paid.take();
+        run.point = Point::new(n, vec![0.0; m], begin(&path));
+        (run.warm, run.goes_on, run.care) = (false, false, Care::Careful);
+        let (paid, plan) = (run.paid.take(), run.plan.take());
         let again = run.whole();
         if run.point.eps > path.reg || !(run.point.error() <= error || error.is_nan()) {
-            (run.point, run.paid) = (first, paid);
+            (run.point, run.paid, run.plan) = (first, paid, plan);
         }
         end = again;
     }
@@ -203,6 +267,7 @@ pub fn follow<T: Entry>(
         end,
         work: run.work,
         paid: run.paid,
+        plan: run.plan,
     }
 }
 
@@ -230,6 +295,12 @@ impl<T: Entry> Run<'_, '_, T> {
 
     /// Down to where a list pays, or to the end: then `Some`.
     fn dense_phase(&mut self, dense: &mut Dense<'_, T>) -> Option<End> {
+        if self.goes_on {
+            let limit = Reach::WAY.limit() * self.point.eps;
+            if density(&self.dual, &self.point, limit) <= LISTED {
+                return None;
+            }
+        }
         let begin = self.point.eps;
         // At an ε this large a few passes are all there is: they may as well be in f64.
         dense.exact = begin <= self.path.reg || self.care == Care::Careful;
@@ -249,7 +320,10 @@ impl<T: Entry> Run<'_, '_, T> {
                 self.point.eps = begin;
             }
         }
-        if self.warm {
+        if self.goes_on {
+            dense.pass(&mut self.point);
+            self.work.dense_passes += 1;
+        } else if self.warm {
             self.settle(dense);
         } else {
             if self.care == Care::Bold {
@@ -377,12 +451,14 @@ impl<T: Entry> Run<'_, '_, T> {
             path: self.path,
             point: Point::new(n, vec![0.0; m], self.point.eps),
             warm: false,
+            goes_on: false,
             care: Care::Bold,
             back: Point::default(),
             steps: Steps::new(&self.dual),
             tangent: Tangent::default(),
             work: Work::default(),
             paid: None,
+            plan: None,
             watch: &mut |_, _| true,
         };
         let mut dense = Dense::new(coarse.dual, self.path.threads);
@@ -488,7 +564,7 @@ impl<T: Entry> Run<'_, '_, T> {
     /// A pass with a list that holds at the present potentials, and no more than it must.
     fn renew(&mut self, list: &mut List<'_, T>) {
         if !list.is_valid(&self.point) {
-            list.rebuild(&self.point, Reach::WAY);
+            list.rebuild(&self.point, list.way());
         }
         list.pass(&mut self.point);
         self.work.list_passes += 1;
@@ -496,7 +572,7 @@ impl<T: Entry> Run<'_, '_, T> {
         if list.is_valid(&self.point) {
             list.prune(&self.point);
         } else {
-            list.rebuild(&self.point, Reach::WAY);
+            list.rebuild(&self.point, list.way());
             list.pass(&mut self.point);
             self.work.list_passes += 1;
         }
@@ -534,7 +610,7 @@ impl<T: Entry> Run<'_, '_, T> {
             let lifted = settle_far_off(&self.dual, list, &mut self.point, 4);
             self.work.list_passes += lifted as u64;
             if !list.is_valid(&self.point) {
-                list.rebuild(&self.point, Reach::WAY);
+                list.rebuild(&self.point, list.way());
                 list.pass(&mut self.point);
                 self.work.list_passes += 1;
             }
@@ -565,6 +641,7 @@ impl<T: Entry> Run<'_, '_, T> {
             }
         });
         self.paid = Some(list.paid());
+        self.plan = Some(list.take());
         end
     }
 

@@ -267,6 +267,7 @@ pub fn scale<T: Entry>(
         end,
         work,
         paid: None,
+        plan: None,
     }
 }
 

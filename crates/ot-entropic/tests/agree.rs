@@ -1,7 +1,7 @@
 //! Every method ends at the same point, which satisfies the conditions of optimality.
 
 use ot_entropic::dual::{Dual, Point};
-use ot_entropic::path::{End, Path, follow};
+use ot_entropic::path::{End, Path, follow, follow_carefully, go_on};
 use ot_entropic::scaling::{Acceleration, Scaling, scale};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -111,6 +111,48 @@ fn paths_reach_any_regularization() {
                     error <= 1e-10_f64.max(1e-14 / relative),
                     "{case}: {error:e}"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn stretches_and_careful_paths_end_where_the_whole_path_does() {
+    for (seed, (n, m)) in [(90, 50), (200, 230)].into_iter().enumerate() {
+        let data = data(n, m, 2, 20 + seed as u64);
+        let dual = Dual {
+            cost: &data.cost,
+            a: &data.a,
+            b: &data.b,
+            gamma_a: f64::INFINITY,
+            gamma_b: f64::INFINITY,
+        };
+        let at = |relative: f64| path_of(&data, relative * data.spread);
+        let whole = follow(dual, at(1e-4), None, &mut |_, _| true);
+        let mut point = follow(dual, at(0.05), None, &mut |_, _| true).point;
+        for relative in [5e-3, 1e-3, 1e-4] {
+            let next = go_on(dual, at(relative), &point, &mut |_, _| true);
+            assert_eq!(next.end, End::Converged);
+            // From the potentials alone, to the same bits.
+            let mut kept = Point::new(n, point.g.clone(), point.eps);
+            kept.f.copy_from_slice(&point.f);
+            let again = go_on(dual, at(relative), &kept, &mut |_, _| true);
+            assert_eq!(next.point.g, again.point.g);
+            point = next.point;
+        }
+        let careful = follow_carefully(dual, at(1e-4), &mut |_, _| true);
+        assert_eq!(careful.end, End::Converged);
+        for found in [&point, &careful.point] {
+            let shift = found.g[0] - whole.point.g[0];
+            for (x, y) in found.g.iter().zip(&whole.point.g) {
+                assert!((x - shift - y).abs() < 1e-9 * data.spread);
+            }
+        }
+        // The plan that comes along has the marginals.
+        if let Some(plan) = &whole.plan {
+            for i in 0..n {
+                let sent: f64 = plan.row(i).1.iter().sum();
+                assert!((sent - data.a[i]).abs() < 1e-14);
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Figure 2.4 of source 002: plans between the two mixtures of figure 2.2, by Sinkhorn at several β and by algorithm 1
-//! after several numbers of iterations, over the plan of the simplex; and how many entries carry mass, here and
-//! between clouds in 16 dimensions.
+//! Figure 2.4 of source 002: plans between the two mixtures of figure 2.2, by Sinkhorn and stabilized Sinkhorn at several
+//! β and by algorithm 1 after several numbers of iterations, over the plan of the simplex; and how many entries carry
+//! mass, here and between clouds in 16 dimensions.
 //!
 //! ```text
 //! cargo run --release -p solver-ipot --example figure_002_4 -- figure_002_4.svg
@@ -14,21 +14,22 @@ mod common;
 mod mixtures;
 
 use clouds::clouds;
-use common::{Outcome, optimum, target};
+use common::{Outcome, carrying, largest, optimum, target};
 use mixtures::{BINS, mixtures, printed};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use solver_api::{Error, Plan, Reg, Solver};
 use solver_ipot::{Ipot, Settings};
 use solver_sinkhorn::Sinkhorn;
+use solver_stabilized::SinkhornStabilized;
 
 fn main() -> Outcome {
     let path = target("figure_002_4.svg")?;
     let problem = mixtures()?;
     let exact = optimum(&problem)?;
-    let root = SVGBackend::new(&path, (1280, 1000)).into_drawing_area();
+    let root = SVGBackend::new(&path, (1280, 1330)).into_drawing_area();
     root.fill(&WHITE)?;
-    let areas = root.split_evenly((3, 4));
+    let areas = root.split_evenly((4, 4));
     println!(
         "entries above 1e-6 of the largest; the simplex has {}",
         carrying(&exact.plan)
@@ -68,7 +69,17 @@ fn main() -> Outcome {
             Err(other) => return Err(other.into()),
         }
     }
-    for (row, beta) in [(1, 0.1), (2, 0.001)] {
+    for (area, beta) in areas[4..].iter().zip([1e-3, 1e-4, 1e-5, 1e-6]) {
+        let title = format!("stabilized Sinkhorn, β = {beta:e}");
+        let s = stabilized(beta)?.solve(&problem)?;
+        println!(
+            "{title}: {} ({})",
+            carrying(&s.plan),
+            s.convergence.termination
+        );
+        draw(area, &title, Some(&s.plan), &exact.plan)?;
+    }
+    for (row, beta) in [(2, 0.1), (3, 0.001)] {
         let mut areas = areas[4 * row..].iter();
         printed(&problem, beta, 1, &[20, 50, 200, 2000], |t, s| {
             println!("IPOT, β = {beta}, t = {t}: {}", carrying(&s.plan));
@@ -84,36 +95,37 @@ fn main() -> Outcome {
         })?;
     }
     root.present()?;
+    println!("16 dimensions: entries, relative error of the value, seconds");
     for n in [64, 256, 1024] {
         let problem = clouds(n, 1)?;
         let exact = optimum(&problem)?;
-        let found = Ipot::new(Settings::default())?
-            .solve(&problem)?
-            .require_converged()?;
-        println!(
-            "16 dimensions, n = {n}: {} entries by ipot, {} by the simplex, values {:.12} and {:.12}, {:.4} s and {:.4} s",
-            carrying(&found.plan),
-            carrying(&exact.plan),
-            found.transport_cost,
-            exact.transport_cost,
-            found.solve_time.as_secs_f64(),
-            exact.solve_time.as_secs_f64(),
-        );
+        let sinkhorn = Sinkhorn::new(solver_sinkhorn::Settings::with_reg(Reg::Relative(0.01)))?;
+        let found = [
+            ("Sinkhorn, β = 0.01", sinkhorn.solve(&problem)?),
+            ("stabilized, β = 1e-4", stabilized(1e-4)?.solve(&problem)?),
+            ("stabilized, β = 1e-6", stabilized(1e-6)?.solve(&problem)?),
+            ("IPOT", Ipot::new(Settings::default())?.solve(&problem)?),
+        ];
+        for (name, s) in found
+            .iter()
+            .map(|(n, s)| (*n, s))
+            .chain([("simplex", &exact)])
+        {
+            println!(
+                "n = {n:4} {name:22} {:7} {:.1e} {:.4} s",
+                carrying(&s.plan),
+                (s.transport_cost - exact.transport_cost).abs() / exact.transport_cost,
+                s.solve_time.as_secs_f64(),
+            );
+        }
     }
     println!("{}", path.display());
     Ok(())
 }
 
-fn largest(plan: &Plan) -> f64 {
-    let mut top = 0.0_f64;
-    plan.for_each_above(0.0, |_, _, p| top = top.max(p));
-    top
-}
-
-fn carrying(plan: &Plan) -> usize {
-    let mut count = 0;
-    plan.for_each_above(1e-6 * largest(plan), |_, _, _| count += 1);
-    count
+fn stabilized(beta: f64) -> Outcome<SinkhornStabilized> {
+    let settings = solver_stabilized::Settings::with_reg(Reg::Relative(beta));
+    Ok(SinkhornStabilized::new(settings)?)
 }
 
 /// A plan in red over the exact one in black.

@@ -9,13 +9,27 @@ use crate::rows::{List, Passes};
 
 /// Entries for each weight up to which a plan's cycles are cancelled; of a plan with more, the largest.
 const ENTRIES: usize = 24;
-/// Shares of the smaller weight below which an edge of the forest ties no potentials, tried in turn.
-const CUTS: [f64; 2] = [1e-3, 0.0];
+/// The share of the smaller weight below which an edge ties no potentials.
+const CUT: f64 = 1e-3;
+
+/// A gap that is none.
+const NOTHING: f64 = 1e-13;
+
+/// What potentials are made tight on, in turn: the vertex, which is right once that is the best one; the largest entries
+/// of the plan, which is right where many vertices are the best; nothing, where masses are too uncertain to tell.
+#[derive(Debug, Clone, Copy)]
+enum Tie {
+    Vertex,
+    Plan,
+    None,
+}
 
 /// The memory of a check, and what the last one found.
 #[derive(Debug, Default)]
 pub(crate) struct Bracket {
     forest: Forest,
+    /// The maximum spanning forest of the plan.
+    span: Forest,
     tight: Tight,
     /// (mass, source, target) of what goes into the forest.
     entries: Vec<(f64, u32, u32)>,
@@ -37,15 +51,16 @@ impl Bracket {
         self.upper - self.lower
     }
 
-    /// Brackets the optimum from entries of a plan and its soft potentials. One or two passes over the cost.
+    /// Brackets the optimum from entries of a plan, its soft potentials and the error of its marginals. One to four passes
+    /// over the cost.
     pub(crate) fn check(
         &mut self,
         problem: &Problem,
         instance: &Instance,
         passes: &mut Passes,
         list: &List,
-        f: &[f64],
-        g: &[f64],
+        (f, g): (&[f64], &[f64]),
+        error: f64,
     ) -> Result<(), Error> {
         let (n, m) = instance.shape();
         self.collect(list, n, m);
@@ -60,27 +75,60 @@ impl Bracket {
         self.forest.settle(&instance.a, &instance.b, &mut self.rest);
         self.upper = self.forest.price();
         self.lower = f64::NEG_INFINITY;
-        for cut in CUTS {
+        for tie in [Tie::Vertex, Tie::Plan, Tie::None] {
             self.tied.clear();
             self.tied.extend_from_slice(f);
             self.trial.clear();
             self.trial.extend_from_slice(g);
+            let forest = match tie {
+                Tie::Vertex => Some(&self.forest),
+                Tie::Plan => {
+                    self.span(instance);
+                    Some(&self.span)
+                }
+                Tie::None => None,
+            };
             let (tied, trial) = (&mut self.tied, &mut self.trial);
-            self.forest
-                .tighten(&instance.a, &instance.b, cut, tied, trial, &mut self.tight);
-            passes.hard(instance, trial, tied);
-            let value = |p: &[f64], w: &[f64]| p.iter().zip(w).map(|(p, w)| p * w).sum::<f64>();
-            let lower = value(tied, &instance.a) + value(trial, &instance.b);
-            if lower > self.lower {
-                self.lower = lower;
-                std::mem::swap(&mut self.f, &mut self.tied);
-                std::mem::swap(&mut self.g, &mut self.trial);
+            if let Some(forest) = forest {
+                let weights = (&instance.a[..], &instance.b[..]);
+                forest.tighten(weights, (CUT, error), tied, trial, &mut self.tight);
             }
-            if self.gap() <= 1e-13 {
-                break;
+            passes.hard(instance, trial, tied);
+            self.keep_if_better(instance);
+            if self.gap() <= NOTHING {
+                return Ok(());
             }
         }
+        // What the other transform gains.
+        if self.lower == f64::NEG_INFINITY {
+            return Ok(());
+        }
+        self.tied.clone_from(&self.f);
+        passes.hard_columns(instance, &self.tied, &mut self.trial);
+        self.keep_if_better(instance);
         Ok(())
+    }
+
+    /// Takes the feasible potentials `tied` and `trial` over if they prove more.
+    fn keep_if_better(&mut self, instance: &Instance) {
+        let value = |p: &[f64], w: &[f64]| p.iter().zip(w).map(|(p, w)| p * w).sum::<f64>();
+        let lower = value(&self.tied, &instance.a) + value(&self.trial, &instance.b);
+        if lower > self.lower {
+            self.lower = lower;
+            std::mem::swap(&mut self.f, &mut self.tied);
+            std::mem::swap(&mut self.g, &mut self.trial);
+        }
+    }
+
+    /// The maximum spanning forest of the entries, which come in order.
+    fn span(&mut self, instance: &Instance) {
+        let (n, m) = instance.shape();
+        self.span.clear(n, m);
+        for &(mass, i, j) in &self.entries {
+            let (i, j) = (i as usize, j as usize);
+            self.span.join(i, j, mass, instance.entry(i, j));
+        }
+        self.span.sort();
     }
 
     /// The entries, no more than a multiple of the weights.

@@ -9,7 +9,7 @@ use crate::printed::Scalings;
 use crate::settings::{Schedule, Settings};
 
 /// Changes with the layout.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Where a solve stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +59,7 @@ impl State {
         }
         let (n, m) = instance.shape();
         let state = match settings.schedule {
-            Schedule::Accelerated => Path::read(&mut from, m).map(Self::Accelerated),
+            Schedule::Accelerated => Path::read(&mut from, n, m).map(Self::Accelerated),
             Schedule::Printed => Scalings::read(&mut from, n, m).map(Self::Printed),
         };
         match state {

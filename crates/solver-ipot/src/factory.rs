@@ -29,7 +29,8 @@ impl Factory for IpotFactory {
             setting(
                 "reg",
                 "1e-2 of the largest cost".to_owned(),
-                "β, the step of a proximal iteration, in cost units or relative to the largest cost",
+                "β, the step of a proximal iteration, in cost units or relative to the largest cost; with schedule=printed, \
+                 inner=1 and a small β it may cycle, and then ends at max_iter",
             ),
             setting(
                 "tol",
@@ -39,7 +40,7 @@ impl Factory for IpotFactory {
             setting(
                 "max_iter",
                 defaults.max_iter.to_string(),
-                "proximal iterations, or passes of the accelerated schedule",
+                "proximal iterations, or Newton steps of the accelerated schedule",
             ),
             setting(
                 "schedule",

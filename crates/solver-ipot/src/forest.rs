@@ -7,6 +7,8 @@
 //! outside of the plan, and no claim that the vertex is the best one. That is for the bracket to say.
 
 const NONE: u32 = u32::MAX;
+/// Rounding of a sum of weights, relative to it.
+const ROUNDING: f64 = 4.0 * f64::EPSILON;
 
 /// Trees over the n sources and, behind them, the m targets.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(crate) struct Forest {
     climb: u32,
     /// Nodes, every parent before its children.
     order: Vec<u32>,
+    /// The sum of all weights from a node down.
+    below: Vec<f64>,
     stack: Vec<u32>,
 }
 
@@ -63,6 +67,14 @@ impl Forest {
 
     /// Takes `mass` from source i to target j at `cost` into the plan that the forest holds.
     pub(crate) fn insert(&mut self, i: usize, j: usize, mass: f64, cost: f64) {
+        if !self.join(i, j, mass, cost) {
+            self.cancel(i as u32, (self.sources + j) as u32, mass, cost);
+        }
+    }
+
+    /// The same if that joins two trees; whether it did. Of edges that come the largest first, those that do are the
+    /// maximum spanning forest.
+    pub(crate) fn join(&mut self, i: usize, j: usize, mass: f64, cost: f64) -> bool {
         let (u, v) = (i as u32, (self.sources + j) as u32);
         let (tree_u, tree_v) = (self.root(u), self.root(v));
         if tree_u != tree_v {
@@ -76,9 +88,8 @@ impl Forest {
                 (v, u)
             };
             self.hang(child, NONE, parent, mass, cost);
-            return;
         }
-        self.cancel(u, v, mass, cost);
+        tree_u != tree_v
     }
 
     /// The edge (u, v) closes a cycle with the tree.
@@ -184,7 +195,8 @@ impl Forest {
         self.flow.iter().zip(&self.cost).map(|(p, c)| p * c).sum()
     }
 
-    fn sort(&mut self) {
+    /// Puts every parent before its children.
+    pub(crate) fn sort(&mut self) {
         self.order.clear();
         self.climb += 1;
         for node in 0..self.parent.len() as u32 {
@@ -200,29 +212,32 @@ impl Forest {
         }
     }
 
-    /// The masses of the edges anew from the marginals: no rounding of many cycles is left. `rest` is scratch.
+    /// The masses of the edges anew from the marginals: no rounding of many cycles is left. An edge whose mass is no more
+    /// than the rounding of the weights below it, whose difference it is, carries nothing. `rest` is scratch.
     pub(crate) fn settle(&mut self, a: &[f64], b: &[f64], rest: &mut Vec<f64>) {
         self.sort();
         rest.clear();
         rest.extend(a.iter().chain(b));
+        self.below.clone_from(rest);
         for &node in self.order.iter().rev() {
             let (k, parent) = (node as usize, self.parent[node as usize]);
             if parent != NONE {
-                let mass = rest[k].max(0.0);
+                let certain = rest[k] > ROUNDING * self.below[k];
+                let mass = if certain { rest[k] } else { 0.0 };
                 self.flow[k] = mass;
                 rest[parent as usize] -= mass;
+                self.below[parent as usize] += self.below[k];
             }
         }
     }
 
     /// Potentials that are tight on the edges, as near to the given ones as that allows: each tree is shifted to the
-    /// same mean difference on both sides. Edges that carry less than `cut` of the smaller of their weights tie
-    /// nothing: what they may be off by costs less than a wrong tie. Call after [`Forest::settle`].
+    /// same mean difference on both sides. Edges that carry less than `cut` of the smaller of their weights, or than
+    /// `least`, tie nothing: what they may be off by costs less than a wrong tie. Call after [`Forest::settle`] or [`Forest::sort`].
     pub(crate) fn tighten(
-        &mut self,
-        a: &[f64],
-        b: &[f64],
-        cut: f64,
+        &self,
+        (a, b): (&[f64], &[f64]),
+        (cut, least): (f64, f64),
         f: &mut [f64],
         g: &mut [f64],
         work: &mut Tight,
@@ -240,7 +255,7 @@ impl Forest {
             let old = |k: usize| if k < f.len() { f[k] } else { g[k - f.len()] };
             let tied = parent != NONE && {
                 let p = parent as usize;
-                self.flow[k] >= cut * weight(k).min(weight(p))
+                self.flow[k] >= least.max(cut * weight(k).min(weight(p)))
             };
             if tied {
                 work.root[k] = work.root[parent as usize];

@@ -4,8 +4,8 @@
 //! is an entropic problem with the kernel Γ_old ⊙ exp(−C/β). Many of them lead to the optimum of the unregularized
 //! problem whatever β is, where Sinkhorn keeps the bias of its ε. Two schedules:
 //!
-//! - *accelerated* (the default): t exact steps of β are the entropic optimum at ε = β/t, so the path is walked in
-//!   levels of ε that fall geometrically, some tens of passes over the cost in all;
+//! - *accelerated* (the default): t exact steps of β are the entropic optimum at ε = β/t, so the path of ε is followed
+//!   by tangents and sparse Newton steps, some tens of them in all;
 //! - *printed*: algorithm 1 of the source, any β, any number L of inner scaling steps, safe at any number of
 //!   iterations.
 //!
@@ -32,9 +32,7 @@
 //! | `instance.rs` | the problem at mass 1 with costs from 0 to 1 |
 //! | `rows.rs` | passes over the rows of the kernel |
 //! | `printed.rs` | algorithm 1 |
-//! | `accelerated.rs` | the path of ε: levels, prediction, end |
-//! | `newton.rs` | one level: Newton's method on the semi-dual |
-//! | `laplacian.rs` | its linear system |
+//! | `accelerated.rs` | the path of ε, which `ot-entropic` follows, in stretches between looks at the bracket |
 //! | `forest.rs` | cycles of a plan cancelled, down to an almost-vertex |
 //! | `bracket.rs` | the check: an almost-vertex, tight potentials, their two values |
 //! | `monitor.rs` | history, observer, deadline, and the plan that is returned |
@@ -51,9 +49,7 @@ mod checkpoint;
 mod factory;
 mod forest;
 mod instance;
-mod laplacian;
 mod monitor;
-mod newton;
 mod printed;
 mod rows;
 pub mod settings;

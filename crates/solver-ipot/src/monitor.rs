@@ -36,6 +36,18 @@ impl Monitor<'_> {
         self.settings.max_iter.saturating_sub(done)
     }
 
+    /// Tells the observer of an iteration between two looks at the bracket, the last of which found the gap `error`.
+    pub(crate) fn between(&self, iteration: u64, error: f64) -> Option<Termination> {
+        self.context.check(&Progress {
+            problem: self.context.problem_index,
+            iteration,
+            error,
+            tol: self.settings.tol,
+            certificate: None,
+            elapsed: self.started.elapsed(),
+        })
+    }
+
     /// A check at the plan `own`, whose bracket has been found: why the solve ends here, if it does. Where the plan
     /// itself is to be returned, its own bracket must be as narrow as asked for.
     pub(crate) fn check(

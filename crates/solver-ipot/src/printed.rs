@@ -25,7 +25,7 @@ use ot_kernels::kernel_product::{ProductWorkspace, scale_rows};
 use solver_api::{Error, Termination};
 
 use crate::NAME;
-use crate::accelerated::Ended;
+use crate::accelerated::{Ended, off};
 use crate::bracket::Bracket;
 use crate::checkpoint::{Reader, Writer};
 use crate::instance::Instance;
@@ -76,11 +76,7 @@ impl Scalings {
         while beta / t as f64 >= WARM_LAST {
             let eps = beta / t as f64;
             passes.soft(instance, &warm, eps, &mut f, &mut received, None);
-            let off: f64 = received
-                .iter()
-                .zip(&instance.b)
-                .map(|(c, b)| (c - b).abs())
-                .sum();
+            let off = off(&received, &instance.b);
             if off > WARM || off.is_nan() {
                 break;
             }
@@ -293,8 +289,8 @@ pub(crate) fn run(
             instance,
             &mut work.passes,
             &work.list,
-            &soft,
-            &work.g,
+            (&soft, &work.g),
+            off(&work.t, &instance.b),
         )?;
         if at.t == 0 {
             // Γ = 11ᵀ is no plan yet: its first row update stands in.

@@ -1,6 +1,7 @@
 //! Passes over the rows of the kernel exp((f⊕g − C)/ε): in fixed chunks with ordered sums, so that the bits do not
 //! depend on the number of threads.
 
+use ot_entropic::list::Entries;
 use ot_kernels::exp::gibbs_row;
 use ot_kernels::pricing::row_min;
 use ot_kernels::reduce::col_min_update;
@@ -28,9 +29,25 @@ impl List {
         let at = self.start[i]..self.start[i + 1];
         (&self.cols[at.clone()], &self.mass[at])
     }
+}
 
-    pub(crate) fn len(&self) -> usize {
-        self.cols.len()
+impl List {
+    /// Entries of a plan of the instance that are above `keep` times the smaller of their two weights.
+    pub(crate) fn copy_from(&mut self, plan: &Entries, instance: &Instance, keep: f64) {
+        self.start.clear();
+        self.start.push(0);
+        self.cols.clear();
+        self.mass.clear();
+        for (i, a) in instance.a.iter().enumerate() {
+            let (cols, mass) = plan.row(i);
+            for (&j, &p) in cols.iter().zip(mass) {
+                if p > keep * a.min(instance.b[j as usize]) {
+                    self.cols.push(j);
+                    self.mass.push(p);
+                }
+            }
+            self.start.push(self.cols.len());
+        }
     }
 }
 

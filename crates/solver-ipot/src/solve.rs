@@ -18,8 +18,9 @@ use crate::settings::{PlanKind, Schedule, Settings};
 
 /// Inexact proximal point. See the [crate](crate) for when to choose it.
 ///
-/// Time O(n·m) an iteration. Memory: 8·n·m bytes for the scaled cost, and as much again for the printed schedule's
-/// kernel or the accelerated one's first, dense plans (12 bytes an entry above 1e-7 of its weights).
+/// Time O(n·m) a printed iteration, and less once few pairs carry mass on the accelerated path. Memory: 8·n·m bytes for
+/// the scaled cost, as much again for the printed schedule's kernel, half as much for the accelerated one's first, dense
+/// plan in f32.
 #[derive(Debug, Clone, Default)]
 pub struct Ipot {
     settings: Settings,
@@ -67,7 +68,9 @@ impl Ipot {
                     .as_ref()
                     .and_then(|warm| instance.warm(warm));
                 match self.settings.schedule {
-                    Schedule::Accelerated => State::Accelerated(Path::new(&instance, beta, warm)),
+                    Schedule::Accelerated => {
+                        State::Accelerated(Path::new(&instance, beta, &self.settings, warm))
+                    }
                     Schedule::Printed => State::Printed(Scalings::new(&instance, beta, warm)),
                 }
             }

@@ -189,6 +189,7 @@ impl SinkhornStabilized {
             end,
             work,
             paid,
+            ..
         } = followed;
         let termination = match end {
             End::Converged => Termination::Converged,

@@ -39,6 +39,7 @@ pub(crate) fn log_log(
     y: std::ops::Range<f64>,
     curves: &[Curve],
 ) -> Outcome {
+    let x_decades = (x.end / x.start).log10();
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 17))
         .margin(12)
@@ -48,6 +49,7 @@ pub(crate) fn log_log(
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
+        .x_labels(if x_decades < 2.0 { 4 } else { 10 })
         .x_desc(axes[0])
         .y_desc(axes[1])
         .x_label_formatter(&tick)
@@ -63,11 +65,11 @@ pub(crate) fn log_log(
         chart.draw_series(points.map(|p| Circle::new(p, 2, colour.filled())))?;
     }
     // In the corner that the curves leave free.
-    let rises = |curve: &Curve| match (curve.points.first(), curve.points.last()) {
-        (Some(first), Some(last)) => last.1 > first.1,
+    let falls = |curve: &Curve| match (curve.points.first(), curve.points.last()) {
+        (Some(first), Some(last)) => last.1 < 0.1 * first.1,
         _ => false,
     };
-    let corner = if curves.iter().all(rises) {
+    let corner = if !curves.iter().any(falls) {
         SeriesLabelPosition::UpperLeft
     } else {
         SeriesLabelPosition::LowerLeft
