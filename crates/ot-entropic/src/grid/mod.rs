@@ -11,8 +11,11 @@
 //! Sambale and Uschmajew, *A note on overrelaxation in the Sinkhorn algorithm* (2022), for ω; Young's relation between
 //! the rates with and without it.
 
+mod near;
 mod pyramid;
 mod relaxation;
+mod sparse;
+mod tree;
 
 use ot_kernels::exp::exp_in_place;
 use ot_kernels::separable::{LogAxis, log_sum_exp};
@@ -196,12 +199,21 @@ pub fn solve(
         Some((f, g)) => (f.to_vec(), g.to_vec()),
         None => {
             let mut watch = |seen: &Seen| at_check(seen, &[], &[]);
-            match pyramid::climb(pair, eps, limits, &mut done, &mut watch) {
+            let found = if sparse::pays(pair.grid, eps) {
+                sparse::descend(pair, eps, limits, &mut done, &mut watch)
+            } else {
+                Ok(None)
+            };
+            let found = found.and_then(|found| match found {
+                Some(potentials) => Ok(potentials),
+                None => pyramid::climb(pair, eps, limits, &mut done, &mut watch),
+            });
+            match found {
                 Ok(potentials) => potentials,
-                Err(potentials) => {
-                    let (f, g) = potentials;
+                Err((f, g)) if done + 2 < limits.max_iter => {
                     return finish(pair, eps, f, g, End::Stopped, done, 0);
                 }
+                Err(potentials) => potentials,
             }
         }
     };
