@@ -102,6 +102,15 @@ impl<'a> Near<'a> {
                 if self.targets.len() + found.len() > self.most {
                     return false;
                 }
+                // Room for what the rows so far let expect, and no more.
+                let rows = self.start.len() - 1 + counts.len();
+                let seen = self.targets.len() + found.len();
+                if self.targets.capacity() < seen {
+                    let rest = (self.rows.len() - rows) as f64 * 1.1 / rows as f64;
+                    let more = found.len() + (rest * seen as f64) as usize;
+                    self.targets.reserve_exact(more);
+                    self.costs.reserve_exact(more);
+                }
                 let mut end = self.targets.len() as u32;
                 for count in counts {
                     end += count;
@@ -112,6 +121,7 @@ impl<'a> Near<'a> {
             }
         }
         self.plan.clear();
+        self.plan.reserve_exact(self.targets.len());
         self.plan.resize(self.targets.len(), 0.0);
         self.built_f.clone_from(&point.f);
         self.built_g.clone_from(&point.g);
@@ -136,11 +146,6 @@ impl<'a> Near<'a> {
         self.beyond
     }
 
-    /// Pairs a source.
-    pub(super) fn a_row(&self) -> f64 {
-        self.targets.len() as f64 / self.rows.len() as f64
-    }
-
     fn spans(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let spans = self.start.windows(2);
         spans.map(|w| (w[0] as usize, w[1] as usize))
@@ -157,6 +162,8 @@ impl<'a> Near<'a> {
             self.system.graph.push_row(heavy.map(|(j, p)| (*j, *p)));
         }
         self.system.prepare(&self.dual, point);
+        // Long waves over a grid take a diagonal preconditioner hundreds of products, however many edges there are.
+        self.system.jacobi = false;
     }
 }
 

@@ -17,16 +17,15 @@ use crate::predict::{Tangent, predict};
 /// Where ε begins, relative to the range of the cost.
 const BEGIN: f64 = 0.1;
 /// A grid is left for a finer one when ε is below this part of the cost of neighbours.
-const FINE: f64 = 0.5;
-/// Reach of a list on the way, and at the end.
+const FINE: f64 = 0.25;
+/// Reach of a list on the way, and how far potentials may rise at the end.
 const WAY: Reach = Reach {
     silent: 18.0,
     drift: 8.0,
 };
-const END: Reach = Reach {
-    silent: 30.0,
-    drift: 2.0,
-};
+const END_DRIFT: f64 = 1.5;
+/// At the end, what is left out is this part of the tolerance in each pair.
+const END_PART: f64 = 2e-3;
 /// Pairs a cell up to which lists are the faster way, as expected where nothing is stretched; and in any case.
 const EXPECTED: f64 = 200.0;
 const MOST: usize = 600;
@@ -52,14 +51,23 @@ pub(super) fn pays(grid: &GridCost, eps: f64) -> bool {
         return false;
     }
     // Cells of a ball, or of the whole axis where that is shorter: the ball's box is at most twice that.
+    let reach = at_end(1e-9);
     let mut pairs = 1.0;
     for (k, &d) in grid.dims().iter().enumerate() {
         if d > 1 {
-            let radius = (END.limit() * eps / grid.by_distance(k)[1]).sqrt();
+            let radius = (reach.limit() * eps / grid.by_distance(k)[1]).sqrt();
             pairs *= (1.0 + 1.75 * radius).min(d as f64);
         }
     }
     pairs <= EXPECTED
+}
+
+/// The reach of a list that is good for this tolerance.
+fn at_end(tol: f64) -> Reach {
+    Reach {
+        silent: -(END_PART * tol).ln(),
+        drift: END_DRIFT,
+    }
 }
 
 /// What goes on over all stages.
@@ -220,6 +228,9 @@ struct Run<'a> {
 impl Run<'_> {
     /// Down to `to`, and to the tolerance if there is one.
     fn follow(&mut self, to: f64, tol: Option<f64>, way: &mut Way<'_>) -> Result<(), Stop> {
+        if let (Some(tol), true) = (tol, self.point.eps <= to) {
+            return self.finish(tol, way);
+        }
         self.build(WAY)?;
         self.correct(LEAVE_ERROR, f64::INFINITY, way)?;
         let mut factor: f64 = 0.5;
@@ -326,7 +337,8 @@ impl Run<'_> {
 
     /// The last steps, on a list that leaves out nothing that counts.
     fn finish(&mut self, tol: f64, way: &mut Way<'_>) -> Result<(), Stop> {
-        self.build(END)?;
+        let reach = at_end(tol);
+        self.build(reach)?;
         let (mut best, mut idle) = (f64::INFINITY, 0);
         for _ in 0..MOST_STEPS {
             let error = self.point.error();
@@ -346,7 +358,7 @@ impl Run<'_> {
             step(&mut self.near, &mut self.point, &mut self.steps, residual);
             self.settle();
             if !self.near.is_valid(&self.point) {
-                self.build(END)?;
+                self.build(reach)?;
             }
             if !way.goes_on(&self.point) {
                 return Err(Stop::Told);

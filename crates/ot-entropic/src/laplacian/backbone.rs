@@ -16,8 +16,8 @@ pub struct Backbone {
     parent: Vec<u32>,
     /// The heaviest edge that leaves each part, as a place in `left`.
     best: Vec<u32>,
-    /// Edges whose ends are in different parts: both ends, the edge, its weight.
-    left: Vec<(u32, u32, u32, f64)>,
+    /// Edges whose ends are in different parts: both ends, and the edge.
+    left: Vec<(u32, u32, u32)>,
 }
 
 impl Backbone {
@@ -29,23 +29,25 @@ impl Backbone {
         self.parent.clear();
         self.parent.extend(0..(n + m) as u32);
         self.left.clear();
+        self.left.reserve_exact(graph.edges());
         let mut edge = 0;
         for i in 0..n {
-            let (cols, weights) = graph.row(i);
-            for (j, w) in cols.iter().zip(weights) {
-                self.left.push((i as u32, n as u32 + j, edge, *w));
+            for j in graph.row(i).0 {
+                self.left.push((i as u32, n as u32 + j, edge));
                 edge += 1;
             }
         }
         while !self.left.is_empty() {
             self.best.clear();
             self.best.resize(n + m, NONE);
-            for (k, &(u, v, edge, weight)) in self.left.iter().enumerate() {
+            for (k, &(u, v, edge)) in self.left.iter().enumerate() {
+                let weight = graph.weight(edge as usize);
                 for part in [u, v] {
                     let best = &mut self.best[part as usize];
                     // Ties by the number of the edge, so that no circle can close.
                     let is_better = *best == NONE || {
-                        let (_, _, other, heaviest) = self.left[*best as usize];
+                        let (_, _, other) = self.left[*best as usize];
+                        let heaviest = graph.weight(other as usize);
                         weight > heaviest || (weight == heaviest && edge < other)
                     };
                     if is_better {
@@ -58,7 +60,7 @@ impl Backbone {
                 if best == NONE {
                     continue;
                 }
-                let (u, v, edge, _) = self.left[best as usize];
+                let (u, v, edge) = self.left[best as usize];
                 self.is_in[edge as usize] = true;
                 let (u, v) = (root(&mut self.parent, u), root(&mut self.parent, v));
                 if u != v {
@@ -66,7 +68,7 @@ impl Backbone {
                 }
             }
             let parent = &mut self.parent;
-            self.left.retain_mut(|(u, v, _, _)| {
+            self.left.retain_mut(|(u, v, _)| {
                 (*u, *v) = (root(parent, *u), root(parent, *v));
                 u != v
             });

@@ -84,6 +84,12 @@ impl Bipartite {
         (&self.cols[from..to], &self.weights[from..to])
     }
 
+    /// The weight of edge `e`, counted by rows.
+    #[must_use]
+    pub fn weight(&self, e: usize) -> f64 {
+        self.weights[e]
+    }
+
     /// Ties target `j` to the ground by as much as its edges fall short of `mass`, if most of them are missing: edges
     /// too light to be in the graph, whose other ends move by little beside it.
     pub fn tie_target(&mut self, j: usize, mass: f64) {
