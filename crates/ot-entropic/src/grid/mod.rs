@@ -198,12 +198,12 @@ pub fn solve(
     let (mut f, mut g) = match start {
         Some((f, g)) => (f.to_vec(), g.to_vec()),
         None => {
-            let mut watch = |seen: &Seen| at_check(seen, &[], &[]);
             let found = if sparse::pays(pair.grid, eps) {
-                sparse::descend(pair, eps, limits, &mut done, &mut watch)
+                sparse::descend(pair, eps, limits, &mut done, &mut at_check)
             } else {
                 Ok(None)
             };
+            let mut watch = |seen: &Seen| at_check(seen, &[], &[]);
             let found = found.and_then(|found| match found {
                 Some(potentials) => Ok(potentials),
                 None => pyramid::climb(pair, eps, limits, &mut done, &mut watch),

@@ -16,7 +16,7 @@ pub(super) struct Stage {
 }
 
 /// Sums of pairs of neighbours along each axis; the last cell of an odd axis stays alone.
-fn pooled(dims: &[usize], w: &[f64]) -> Vec<f64> {
+pub(super) fn pooled(dims: &[usize], w: &[f64]) -> Vec<f64> {
     let half: Vec<usize> = dims.iter().map(|d| d.div_ceil(2)).collect();
     let mut out = vec![0.0; half.iter().product()];
     let mut at = vec![0_usize; dims.len()];

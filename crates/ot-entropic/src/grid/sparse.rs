@@ -7,8 +7,8 @@
 use solver_api::{GridCost, GridGround};
 
 use super::near::Near;
-use super::pyramid::{Stage, refined, stages, step as step_of};
-use super::{GridPair, Level, Limits, Seen};
+use super::pyramid::{Stage, pooled, refined, stages, step as step_of};
+use super::{AtCheck, GridPair, Level, Limits, Seen};
 use crate::dual::{Dual, Point};
 use crate::list::Reach;
 use crate::newton::{Steps, Store, log_ratio, step};
@@ -18,6 +18,10 @@ use crate::predict::{Tangent, predict};
 const BEGIN: f64 = 0.1;
 /// A grid is left for a finer one when ε is below this part of the cost of neighbours.
 const FINE: f64 = 0.25;
+/// Cells of a grid on which long modes are corrected cost at most so many ε to cross.
+const CORRECTED: f64 = 4.0;
+/// The longest step of a correction, in units of ε.
+const LONGEST: f64 = 4.0;
 /// Reach of a list on the way, and how far potentials may rise at the end.
 const WAY: Reach = Reach {
     silent: 18.0,
@@ -59,7 +63,8 @@ pub(super) fn pays(grid: &GridCost, eps: f64) -> bool {
             pairs *= (1.0 + 1.75 * radius).min(d as f64);
         }
     }
-    pairs <= EXPECTED
+    // Where cells are small beside ε, a coarser grid has the lists.
+    pairs <= EXPECTED || step_of(grid) * 4.0 <= CORRECTED * eps
 }
 
 /// The reach of a list that is good for this tolerance.
@@ -105,23 +110,24 @@ pub(super) fn descend(
     eps: f64,
     limits: Limits,
     done: &mut u64,
-    watch: &mut dyn FnMut(&Seen) -> bool,
+    at_check: &mut AtCheck<'_>,
 ) -> Result<Option<Pair>, Pair> {
     let range = solver_api::Cost::range(pair.grid).max;
     let mut now = (BEGIN * range).max(eps);
     let mut stages = stages(pair, f64::INFINITY);
+    let corrected = corrected_on(&stages, eps);
     let cells = stages[stages.len() - 1].a.len();
     let mut way = Way {
         done,
         // Some are left for the iteration that measures.
         most: limits.max_iter.saturating_sub(2),
-        watch,
+        watch: &mut |seen| at_check(seen, &[], &[]),
     };
     let (mut f, mut g) = (vec![0.0; cells], vec![0.0; cells]);
     loop {
         let is_last = stages.len() == 1;
         let stage = &stages[stages.len() - 1];
-        let to = if is_last {
+        let to = if is_last || Some(stages.len() - 1) == corrected {
             eps
         } else {
             eps.max(FINE * step_of(&stage.grid)).min(now)
@@ -142,6 +148,10 @@ pub(super) fn descend(
         if is_last {
             return Ok(Some((f, g)));
         }
+        if Some(stages.len() - 1) == corrected {
+            let most = way.most;
+            return cycles(&stages, (&f, &g), eps, limits.stop, (done, most), at_check);
+        }
         now = to;
         stages.pop();
         let dims = stages[stages.len() - 1].grid.dims();
@@ -157,13 +167,7 @@ fn on_a_grid(
     tol: Option<f64>,
     way: &mut Way<'_>,
 ) -> Result<(), Stop> {
-    let weighs = |w: &[f64]| -> Vec<u32> {
-        let cells = (0..w.len() as u32).filter(|&k| w[k as usize] > 0.0);
-        cells.collect()
-    };
     let (rows, cols) = (weighs(&stage.a), weighs(&stage.b));
-    let on =
-        |w: &[f64], cells: &[u32]| -> Vec<f64> { cells.iter().map(|&k| w[k as usize]).collect() };
     let (a, b) = (on(&stage.a, &rows), on(&stage.b, &cols));
     let pair = GridPair {
         grid: &stage.grid,
@@ -204,6 +208,114 @@ fn on_a_grid(
         }
     }
     ended
+}
+
+/// The coarser grid whose cells are small enough to correct the long modes of the given one at `eps`.
+fn corrected_on(stages: &[Stage], eps: f64) -> Option<usize> {
+    let serves = |s: &usize| step_of(&stages[*s].grid) <= CORRECTED * eps;
+    (1..stages.len()).rev().find(serves)
+}
+
+/// Two grids: an iteration over all pairs sees to what is short, and a linear system on the coarser grid, with the plan
+/// that it has at the same ε, to what is long.
+fn cycles(
+    stages: &[Stage],
+    (f, g): (&[f64], &[f64]),
+    eps: f64,
+    stop: f64,
+    (done, most): (&mut u64, u64),
+    at_check: &mut AtCheck<'_>,
+) -> Result<Option<Pair>, Pair> {
+    let (fine, coarse) = (&stages[0], &stages[stages.len() - 1]);
+    let (rows, cols) = (weighs(&coarse.a), weighs(&coarse.b));
+    let (a, b) = (on(&coarse.a, &rows), on(&coarse.b, &cols));
+    let dual = Dual {
+        cost: &[],
+        a: &a,
+        b: &b,
+        gamma_a: f64::INFINITY,
+        gamma_b: f64::INFINITY,
+    };
+    let mut point = Point::new(rows.len(), on(g, &cols), eps);
+    point.f = on(f, &rows);
+    let mut near = Near::new(dual, &coarse.grid, &rows, &cols, MOST * rows.len());
+    if !near.build(&point, WAY) {
+        return Ok(None);
+    }
+    near.pass(&mut point);
+    let finer = &stages[..stages.len() - 1];
+    let up = |p: &[f64]| {
+        let grids = finer.iter().rev();
+        grids.fold(p.to_vec(), |p, s| refined(s.grid.dims(), &p))
+    };
+    let down = |p: &[f64]| {
+        let grids = finer.iter();
+        grids.fold(p.to_vec(), |p, s| pooled(s.grid.dims(), &p))
+    };
+    let pair = GridPair {
+        grid: &fine.grid,
+        a: &fine.a,
+        b: &fine.b,
+    };
+    let (mut f, mut g) = (up(f), up(g));
+    let mut level = Level::new(pair, eps);
+    let (mut best, mut idle, mut is_short) = (f64::INFINITY, 0, true);
+    let mut y = vec![0.0; cols.len()];
+    loop {
+        level.transform(&g, false);
+        level.relax(&mut f, pair.a, 1.0);
+        level.transform(&f, true);
+        let error = level.measure(&g, pair.b).error;
+        *done += 1;
+        let seen = Seen {
+            iteration: *done,
+            error,
+            eps,
+            last_level: true,
+        };
+        if !at_check(&seen, &f, &g) || *done >= most {
+            return Err((f, g));
+        }
+        if error <= stop {
+            return Ok(Some((f, g)));
+        }
+        if error < 0.7 * best {
+            (best, idle) = (error, 0);
+        } else {
+            idle += 1;
+        }
+        if idle > IDLE || error.is_nan() {
+            // The iteration goes on from here.
+            return Ok(error.is_finite().then_some((f, g)));
+        }
+        if is_short {
+            level.relax(&mut g, pair.b, 1.0);
+        } else {
+            let off: Vec<f64> = (pair.b.iter().zip(&level.x))
+                .map(|(b, ratio)| if *b > 0.0 { b * (1.0 - ratio) } else { 0.0 })
+                .collect();
+            near.solve(&point, None, &on(&down(&off), &cols), &mut y, RESIDUAL);
+            let mut long = vec![0.0; coarse.b.len()];
+            for (&cell, y) in cols.iter().zip(&y) {
+                long[cell as usize] = y.clamp(-LONGEST, LONGEST);
+            }
+            for (g, long) in g.iter_mut().zip(up(&long)) {
+                *g += eps * long;
+            }
+        }
+        is_short = !is_short;
+    }
+}
+
+/// Cells that weigh anything.
+fn weighs(w: &[f64]) -> Vec<u32> {
+    let cells = (0..w.len() as u32).filter(|&k| w[k as usize] > 0.0);
+    cells.collect()
+}
+
+/// What stands on these cells.
+fn on(w: &[f64], cells: &[u32]) -> Vec<f64> {
+    cells.iter().map(|&k| w[k as usize]).collect()
 }
 
 /// Iterations over all pairs.
