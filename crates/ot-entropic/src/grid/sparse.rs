@@ -32,6 +32,8 @@ const END_DRIFT: f64 = 1.5;
 const END_PART: f64 = 2e-3;
 /// Pairs a cell up to which lists are the faster way, as expected where nothing is stretched; and in any case.
 const EXPECTED: f64 = 200.0;
+/// Up to so many, two grids gain nothing over the list of the given one.
+const SHORT_LIST: f64 = 40.0;
 const MOST: usize = 600;
 /// Errors and steps (in units of ε) at which a level on the way is left.
 const LEAVE_ERROR: f64 = 1e-3;
@@ -45,16 +47,21 @@ const RESIDUAL: f64 = 1e-2;
 /// Steps on one level, and without progress.
 const MOST_STEPS: usize = 40;
 const IDLE: u32 = 5;
+/// Iterations on two grids in which the error does not fall by a third: over-relaxation is as fast.
+const SLOW: u32 = 16;
 
 /// Potentials of sources and targets on all cells.
 type Pair = (Vec<f64>, Vec<f64>);
 
-/// Whether lists at `eps` are short enough for this grid.
+/// Whether lists at `eps`, on this grid or on a coarser one, are a way to go.
 pub(super) fn pays(grid: &GridCost, eps: f64) -> bool {
-    if grid.ground() != GridGround::SqEuclidean {
-        return false;
-    }
-    // Cells of a ball, or of the whole axis where that is shorter: the ball's box is at most twice that.
+    // A grid with half the cells along each axis costs four times as much to cross.
+    grid.ground() == GridGround::SqEuclidean
+        && (expected(grid, eps) <= EXPECTED || 4.0 * step_of(grid) <= CORRECTED * eps)
+}
+
+/// About how many pairs a cell has on the last list, where the map does not stretch.
+fn expected(grid: &GridCost, eps: f64) -> f64 {
     let reach = at_end(1e-9);
     let mut pairs = 1.0;
     for (k, &d) in grid.dims().iter().enumerate() {
@@ -63,8 +70,7 @@ pub(super) fn pays(grid: &GridCost, eps: f64) -> bool {
             pairs *= (1.0 + 1.75 * radius).min(d as f64);
         }
     }
-    // Where cells are small beside ε, a coarser grid has the lists.
-    pairs <= EXPECTED || step_of(grid) * 4.0 <= CORRECTED * eps
+    pairs
 }
 
 /// The reach of a list that is good for this tolerance.
@@ -76,13 +82,13 @@ fn at_end(tol: f64) -> Reach {
 }
 
 /// What goes on over all stages.
-struct Way<'w> {
+struct Way<'w, 'c> {
     done: &'w mut u64,
     most: u64,
-    watch: &'w mut dyn FnMut(&Seen) -> bool,
+    at_check: &'w mut AtCheck<'c>,
 }
 
-impl Way<'_> {
+impl Way<'_, '_> {
     /// Counts a step; whether to go on.
     fn goes_on(&mut self, point: &Point) -> bool {
         *self.done += 1;
@@ -92,7 +98,7 @@ impl Way<'_> {
             eps: point.eps,
             last_level: false,
         };
-        (self.watch)(&seen) && *self.done < self.most
+        (self.at_check)(&seen, &[], &[]) && *self.done < self.most
     }
 }
 
@@ -115,13 +121,17 @@ pub(super) fn descend(
     let range = solver_api::Cost::range(pair.grid).max;
     let mut now = (BEGIN * range).max(eps);
     let mut stages = stages(pair, f64::INFINITY);
-    let corrected = corrected_on(&stages, eps);
+    let corrected = if expected(pair.grid, eps) > SHORT_LIST {
+        corrected_on(&stages, eps)
+    } else {
+        None
+    };
     let cells = stages[stages.len() - 1].a.len();
     let mut way = Way {
         done,
         // Some are left for the iteration that measures.
         most: limits.max_iter.saturating_sub(2),
-        watch: &mut |seen| at_check(seen, &[], &[]),
+        at_check,
     };
     let (mut f, mut g) = (vec![0.0; cells], vec![0.0; cells]);
     loop {
@@ -150,7 +160,24 @@ pub(super) fn descend(
         }
         if Some(stages.len() - 1) == corrected {
             let most = way.most;
-            return cycles(&stages, (&f, &g), eps, limits.stop, (done, most), at_check);
+            let cycled = cycles(
+                &stages,
+                (&f, &g),
+                eps,
+                limits.stop,
+                (way.done, most),
+                way.at_check,
+            )?;
+            let Some((is_done, fine)) = cycled else {
+                return Ok(None);
+            };
+            if is_done || expected(pair.grid, eps) > EXPECTED {
+                return Ok(Some(fine));
+            }
+            (f, g) = fine;
+            now = eps;
+            stages.truncate(1);
+            continue;
         }
         now = to;
         stages.pop();
@@ -165,7 +192,7 @@ fn on_a_grid(
     (f, g): (&mut Vec<f64>, &mut Vec<f64>),
     (from, to): (f64, f64),
     tol: Option<f64>,
-    way: &mut Way<'_>,
+    way: &mut Way<'_, '_>,
 ) -> Result<(), Stop> {
     let (rows, cols) = (weighs(&stage.a), weighs(&stage.b));
     let (a, b) = (on(&stage.a, &rows), on(&stage.b, &cols));
@@ -217,7 +244,7 @@ fn corrected_on(stages: &[Stage], eps: f64) -> Option<usize> {
 }
 
 /// Two grids: an iteration over all pairs sees to what is short, and a linear system on the coarser grid, with the plan
-/// that it has at the same ε, to what is long.
+/// that it has at the same ε, to what is long. Whether that led to `stop`, and where it led.
 fn cycles(
     stages: &[Stage],
     (f, g): (&[f64], &[f64]),
@@ -225,7 +252,7 @@ fn cycles(
     stop: f64,
     (done, most): (&mut u64, u64),
     at_check: &mut AtCheck<'_>,
-) -> Result<Option<Pair>, Pair> {
+) -> Result<Option<(bool, Pair)>, Pair> {
     let (fine, coarse) = (&stages[0], &stages[stages.len() - 1]);
     let (rows, cols) = (weighs(&coarse.a), weighs(&coarse.b));
     let (a, b) = (on(&coarse.a, &rows), on(&coarse.b, &cols));
@@ -277,16 +304,15 @@ fn cycles(
             return Err((f, g));
         }
         if error <= stop {
-            return Ok(Some((f, g)));
+            return Ok(Some((true, (f, g))));
         }
         if error < 0.7 * best {
             (best, idle) = (error, 0);
         } else {
             idle += 1;
         }
-        if idle > IDLE || error.is_nan() {
-            // The iteration goes on from here.
-            return Ok(error.is_finite().then_some((f, g)));
+        if idle > SLOW || error.is_nan() {
+            return Ok(error.is_finite().then_some((false, (f, g))));
         }
         if is_short {
             level.relax(&mut g, pair.b, 1.0);
@@ -339,7 +365,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Down to `to`, and to the tolerance if there is one.
-    fn follow(&mut self, to: f64, tol: Option<f64>, way: &mut Way<'_>) -> Result<(), Stop> {
+    fn follow(&mut self, to: f64, tol: Option<f64>, way: &mut Way<'_, '_>) -> Result<(), Stop> {
         if let (Some(tol), true) = (tol, self.point.eps <= to) {
             return self.finish(tol, way);
         }
@@ -422,7 +448,7 @@ impl Run<'_> {
 
     /// Newton steps until the level may be left; the first full step in units of ε, after which it returns if it is above
     /// `limit`.
-    fn correct(&mut self, leave: f64, limit: f64, way: &mut Way<'_>) -> Result<f64, Stop> {
+    fn correct(&mut self, leave: f64, limit: f64, way: &mut Way<'_, '_>) -> Result<f64, Stop> {
         let mut first = None;
         for _ in 0..MOST_STEPS {
             if self.point.error() <= leave {
@@ -448,11 +474,11 @@ impl Run<'_> {
     }
 
     /// The last steps, on a list that leaves out nothing that counts.
-    fn finish(&mut self, tol: f64, way: &mut Way<'_>) -> Result<(), Stop> {
+    fn finish(&mut self, tol: f64, way: &mut Way<'_, '_>) -> Result<(), Stop> {
         let reach = at_end(tol);
         self.build(reach)?;
         let (mut best, mut idle) = (f64::INFINITY, 0);
-        for _ in 0..MOST_STEPS {
+        for _ in 0..2 * MOST_STEPS {
             let error = self.point.error();
             // Beside what the list leaves out.
             if error <= 0.5 * tol {
@@ -467,7 +493,11 @@ impl Run<'_> {
                 }
             }
             let residual = (0.1 * tol / error).max(0.3 * error).clamp(1e-6, RESIDUAL);
-            step(&mut self.near, &mut self.point, &mut self.steps, residual);
+            let stepped = step(&mut self.near, &mut self.point, &mut self.steps, residual);
+            if stepped.is_cut && stepped.taken > 0.0 {
+                // On its way over many ε.
+                idle = 0;
+            }
             self.settle();
             if !self.near.is_valid(&self.point) {
                 self.build(reach)?;
