@@ -36,7 +36,11 @@ const EXPECTED: f64 = 200.0;
 const SHORT_LIST: f64 = 40.0;
 const MOST: usize = 600;
 /// Errors and steps (in units of ε) at which a level on the way is left.
-const LEAVE_ERROR: f64 = 1e-3;
+const LEAVE_ERROR: f64 = 1e-5;
+/// Errors above this after all steps of a level: the way is lost, and a smaller change of ε may find it.
+const LOST: f64 = 0.05;
+/// Changes of ε smaller than by this factor are not worth it.
+const LEAST_CHANGE: f64 = 0.95;
 const LEAVE_STEP: f64 = 2.0;
 /// The first step of a level above which it is taken again with a smaller change of ε, and below which the next change is
 /// larger.
@@ -392,7 +396,13 @@ impl Run<'_> {
                     f64::INFINITY
                 };
                 let first = self.correct(LEAVE_ERROR, limit, way)?;
-                if first > limit {
+                let is_lost = self.point.error() > LOST || self.point.error().is_nan();
+                if is_lost && factor > LEAST_CHANGE {
+                    // The iteration goes on from the level before.
+                    self.point.copy_from(&self.back);
+                    return Ok(());
+                }
+                if first > limit || is_lost {
                     factor = factor.sqrt();
                     self.point.copy_from(&self.back);
                     continue;
