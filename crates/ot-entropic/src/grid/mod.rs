@@ -15,6 +15,8 @@ mod near;
 mod pyramid;
 mod relaxation;
 mod sparse;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use ot_kernels::exp::exp_in_place;
@@ -210,7 +212,7 @@ pub fn solve(
             });
             match found {
                 Ok(potentials) => potentials,
-                Err((f, g)) if done + 2 < limits.max_iter => {
+                Err((f, g)) if done + sparse::LEFT < limits.max_iter => {
                     return finish(pair, eps, f, g, End::Stopped, done, 0);
                 }
                 Err(potentials) => potentials,

@@ -48,6 +48,8 @@ const TOO_LONG: f64 = 12.0;
 const SHORT: f64 = 4.0;
 /// Relative residuals of linear systems.
 const RESIDUAL: f64 = 1e-2;
+/// Iterations that are left for the one that measures.
+pub(super) const LEFT: u64 = 2;
 /// Steps on one level, and without progress.
 const MOST_STEPS: usize = 40;
 const IDLE: u32 = 5;
@@ -122,6 +124,9 @@ pub(super) fn descend(
     done: &mut u64,
     at_check: &mut AtCheck<'_>,
 ) -> Result<Option<Pair>, Pair> {
+    if limits.max_iter <= *done + LEFT {
+        return Ok(None);
+    }
     let range = solver_api::Cost::range(pair.grid).max;
     let mut now = (BEGIN * range).max(eps);
     let mut stages = stages(pair, f64::INFINITY);
@@ -133,8 +138,7 @@ pub(super) fn descend(
     let cells = stages[stages.len() - 1].a.len();
     let mut way = Way {
         done,
-        // Some are left for the iteration that measures.
-        most: limits.max_iter.saturating_sub(2),
+        most: limits.max_iter - LEFT,
         at_check,
     };
     let (mut f, mut g) = (vec![0.0; cells], vec![0.0; cells]);
