@@ -17,6 +17,9 @@ use crate::newton::{EDGE, SparseSystem, Store};
 const ROWS: usize = 512;
 const TASKS: usize = 8;
 
+/// What a task finds: pairs of each source, their targets and costs.
+type Found = (Vec<u32>, Vec<(u32, f64)>);
+
 /// Near pairs of cells with their costs and the plan on them: 20 bytes a pair.
 pub(super) struct Near<'a> {
     pub(super) dual: Dual<'a, f64>,
@@ -85,7 +88,7 @@ impl<'a> Near<'a> {
         self.costs.clear();
         let chunks: Vec<_> = self.rows.chunks(ROWS).zip(point.f.chunks(ROWS)).collect();
         for tasks in chunks.chunks(TASKS) {
-            let parts: Vec<(Vec<u32>, Vec<(u32, f64)>)> = tasks
+            let parts: Vec<Found> = tasks
                 .par_iter()
                 .map(|(rows, f)| {
                     let (mut counts, mut found) = (Vec::new(), Vec::new());

@@ -20,6 +20,8 @@ const BEGIN: f64 = 0.1;
 const FINE: f64 = 0.25;
 /// Cells of a grid on which long modes are corrected cost at most so many ε to cross.
 const CORRECTED: f64 = 4.0;
+/// And there are so many of them at least: with fewer, borders are most of it.
+const LEAST_CELLS: usize = 256;
 /// The longest step of a correction, in units of ε.
 const LONGEST: f64 = 4.0;
 /// Reach of a list on the way, and how far potentials may rise at the end.
@@ -247,7 +249,10 @@ fn on_a_grid(
 
 /// The coarser grid whose cells are small enough to correct the long modes of the given one at `eps`.
 fn corrected_on(stages: &[Stage], eps: f64) -> Option<usize> {
-    let serves = |s: &usize| step_of(&stages[*s].grid) <= CORRECTED * eps;
+    let serves = |s: &usize| {
+        let stage = &stages[*s];
+        stage.a.len() >= LEAST_CELLS && step_of(&stage.grid) <= CORRECTED * eps
+    };
     (1..stages.len()).rev().find(serves)
 }
 
