@@ -16,6 +16,8 @@ use crate::newton::{EDGE, SparseSystem, Store};
 /// Sources of one task, and tasks at a time: what they find is not kept twice.
 const ROWS: usize = 512;
 const TASKS: usize = 8;
+/// Pairs that a task may find: more of them are those of potentials that are far off.
+const MOST_IN_A_TASK: usize = 2400 * ROWS;
 
 /// What a task finds: pairs of each source, their targets and costs.
 type Found = (Vec<u32>, Vec<(u32, f64)>);
@@ -73,6 +75,9 @@ impl<'a> Near<'a> {
 
     /// Finds the pairs at `point`, whose f belongs to its g. `false` where there are too many.
     pub(super) fn build(&mut self, point: &Point, reach: Reach) -> bool {
+        if !point.f.iter().all(|f| f.is_finite()) {
+            return false;
+        }
         let limit = reach.limit() * point.eps;
         let cells = self.grid.dims().iter().product();
         let mut g = vec![f64::NEG_INFINITY; cells];
@@ -94,6 +99,9 @@ impl<'a> Near<'a> {
                     let (mut counts, mut found) = (Vec::new(), Vec::new());
                     for (&cell, f) in rows.iter().zip(*f) {
                         let before = found.len();
+                        if before > MOST_IN_A_TASK {
+                            break;
+                        }
                         let visit = |j: usize, c: f64| found.push((number[j], c));
                         tree.near(cell as usize, f + limit, visit);
                         counts.push((found.len() - before) as u32);
@@ -102,7 +110,7 @@ impl<'a> Near<'a> {
                 })
                 .collect();
             for (counts, found) in parts {
-                if self.targets.len() + found.len() > self.most {
+                if self.targets.len() + found.len() > self.most || found.len() > MOST_IN_A_TASK {
                     return false;
                 }
                 // Room for what the rows so far let expect, and no more.

@@ -222,9 +222,8 @@ fn on_a_grid(
     };
     let mut point = Point::new(rows.len(), on(g, &cols), from);
     point.f = on(f, &rows);
-    let most = MOST * rows.len();
     let mut run = Run {
-        near: Near::new(dual, &stage.grid, &rows, &cols, most.min(u32::MAX as usize)),
+        near: Near::new(dual, &stage.grid, &rows, &cols, pairs(&rows)),
         steps: Steps::new(&dual),
         tangent: Tangent::default(),
         point,
@@ -278,7 +277,7 @@ fn cycles(
     };
     let mut point = Point::new(rows.len(), on(g, &cols), eps);
     point.f = on(f, &rows);
-    let mut near = Near::new(dual, &coarse.grid, &rows, &cols, MOST * rows.len());
+    let mut near = Near::new(dual, &coarse.grid, &rows, &cols, pairs(&rows));
     if !near.build(&point, WAY) {
         return Ok(None);
     }
@@ -344,6 +343,11 @@ fn cycles(
         }
         is_short = !is_short;
     }
+}
+
+/// Pairs that a list has room for.
+fn pairs(rows: &[u32]) -> usize {
+    (MOST * rows.len()).min(u32::MAX as usize)
 }
 
 /// Cells that weigh anything.
