@@ -37,6 +37,8 @@ const EXPECTED: f64 = 200.0;
 /// Up to so many, two grids gain nothing over the list of the given one.
 const SHORT_LIST: f64 = 40.0;
 const MOST: usize = 600;
+/// And pairs in all: 20 bytes each, and as much again for the linear system.
+const ROOM: usize = 1 << 25;
 /// Errors and steps (in units of ε) at which a level on the way is left.
 const LEAVE_ERROR: f64 = 1e-5;
 /// Errors above this after all steps of a level: the way is lost, and a smaller change of ε may find it.
@@ -63,9 +65,16 @@ type Pair = (Vec<f64>, Vec<f64>);
 
 /// Whether lists at `eps`, on this grid or on a coarser one, are a way to go.
 pub(super) fn pays(grid: &GridCost, eps: f64) -> bool {
-    // A grid with half the cells along each axis costs four times as much to cross.
-    grid.ground() == GridGround::SqEuclidean
-        && (expected(grid, eps) <= EXPECTED || 4.0 * step_of(grid) <= CORRECTED * eps)
+    if grid.ground() != GridGround::SqEuclidean {
+        return false;
+    }
+    // A grid with half the cells along each axis costs four times as much to cross. The list of the given grid is longest
+    // where it comes from there.
+    let coarser = 4.0 * step_of(grid);
+    let cells: usize = grid.dims().iter().product();
+    let longest = cells as f64 * expected(grid, eps.max(FINE * coarser));
+    let is_short = expected(grid, eps) <= EXPECTED && longest <= 2.0 * ROOM as f64;
+    is_short || coarser <= CORRECTED * eps
 }
 
 /// About how many pairs a cell has on the last list, where the map does not stretch.
@@ -347,7 +356,7 @@ fn cycles(
 
 /// Pairs that a list has room for.
 fn pairs(rows: &[u32]) -> usize {
-    (MOST * rows.len()).min(u32::MAX as usize)
+    (MOST * rows.len()).min(ROOM)
 }
 
 /// Cells that weigh anything.
