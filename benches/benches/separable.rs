@@ -9,9 +9,7 @@ use benches::{Comparison, Threads, compare, floors, seconds, spread};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use ot_kernels::Elem;
 use ot_kernels::separable::{Axis, LogAxis, least, log_sum_exp, multiply};
-use solver_api::{
-    Batch, Certify, Context, Cost, Error, GridCost, GridGround, Measure, Reg, Solver,
-};
+use solver_api::{Batch, Certify, Context, Cost, GridCost, GridGround, Measure, Reg, Solver};
 use solver_sinkhorn::{Settings, Sinkhorn};
 
 /// exp(−t²/ε) along one axis.
@@ -116,24 +114,50 @@ fn logarithms(criterion: &mut Criterion) {
     }
 }
 
+/// Images that fill their grid, or the digits of `fixtures/mnist` moved about by a cell or two.
+fn images(of_digits: bool, count: usize) -> Result<Vec<Measure>, Box<dyn std::error::Error>> {
+    const CELLS: usize = 28 * 28;
+    if !of_digits {
+        let numbers = spread(CELLS * count);
+        let full = numbers.chunks_exact(CELLS).map(|w| {
+            let w: Vec<f64> = w.iter().map(|w| 0.05 + w).collect();
+            Ok(Measure::new(w)?.normalized())
+        });
+        return full.collect();
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/mnist");
+    let mut digits = Vec::new();
+    for name in [0, 1, 2, 4, 5, 6, 7, 9] {
+        let read = ot_data::npy::read(format!("{folder}/{name}.npy"))?;
+        digits.push(read.into_flat()?.to_vec());
+    }
+    let moved = (0..count).map(|k| {
+        let (right, down) = (k / 8 % 3, k / 24 % 3);
+        let w = &digits[(k * 5 + k / 72) % 8];
+        let at = |e: usize| {
+            let (i, j) = (e / 28 + down, e % 28 + right);
+            if (1..29).contains(&i) && (1..29).contains(&j) {
+                w[(i - 1) * 28 + j - 1]
+            } else {
+                0.0
+            }
+        };
+        Ok(Measure::new((0..CELLS).map(at).collect::<Vec<f64>>())?.normalized())
+    });
+    moved.collect()
+}
+
 /// 1024 pairs of images on one grid: an iteration of `sinkhorn` beside the products that it can't do without.
-fn shared_grid(threads: usize) -> Result<(), Error> {
+fn shared_grid(threads: usize, of_digits: bool) -> Result<(), Box<dyn std::error::Error>> {
     const PAIRS: usize = 1024;
     let dims = [28, 28];
     let cells = 28 * 28;
     let cost: Arc<dyn Cost> = Arc::new(GridCost::new(&dims, GridGround::SqEuclidean)?);
-    let numbers = spread(cells * (2 * PAIRS));
-    let measure = |k: usize| -> Result<Measure, Error> {
-        let weights: Vec<f64> = numbers[k * cells..(k + 1) * cells]
-            .iter()
-            .map(|w| 0.05 + w)
-            .collect();
-        Ok(Measure::new(weights)?.normalized())
-    };
-    let pairs = (0..PAIRS).map(|k| Ok((measure(2 * k)?, measure(2 * k + 1)?)));
+    let images = images(of_digits, 2 * PAIRS)?;
+    let pairs = images.chunks_exact(2);
     let batch = Batch::SharedCost {
         cost,
-        pairs: pairs.collect::<Result<_, Error>>()?,
+        pairs: pairs.map(|x| (x[0].clone(), x[1].clone())).collect(),
     };
     let solver = |max_iter| {
         Sinkhorn::new(Settings {
@@ -168,8 +192,12 @@ fn shared_grid(threads: usize) -> Result<(), Error> {
     }
     let work = (best[1] - best[0]) / 20.0;
     let floor = 2.0 * best[2] / threads as f64;
-    let id = format!("separable/sinkhorn/28x28x{PAIRS}/{threads}");
-    Comparison { work, floor }.print(&id, "two products in f32, an iteration of all pairs");
+    let what = if of_digits { "digits" } else { "full" };
+    let id = format!("separable/sinkhorn/{what}/28x28x{PAIRS}/{threads}");
+    Comparison { work, floor }.print(
+        &id,
+        "two products of whole grids in f32, an iteration of all pairs",
+    );
     println!(
         "{id}: {:.2} µs a pair and iteration; a whole call of 25 iterations {:.1} ms, certified {:.1} ms",
         1e6 * work / PAIRS as f64,
@@ -180,8 +208,8 @@ fn shared_grid(threads: usize) -> Result<(), Error> {
 }
 
 fn separable(criterion: &mut Criterion) {
-    for threads in [1, 2] {
-        if let Err(error) = shared_grid(threads) {
+    for (threads, of_digits) in [(1, false), (2, false), (1, true), (2, true)] {
+        if let Err(error) = shared_grid(threads, of_digits) {
             println!("separable/sinkhorn: {error}");
         }
     }

@@ -58,7 +58,7 @@ pub struct SparseSystem {
     factored: bool,
     /// Whether there is one, of a graph before it at least.
     has_factor: bool,
-    jacobi: bool,
+    pub(crate) jacobi: bool,
     seed: u64,
 }
 

@@ -282,6 +282,66 @@ pub fn narrow_row_with(isa: Isa, k: &[f64], row: f64, cols: &[f64], out: &mut [f
     run(isa, Narrowed { k, row, cols, out });
 }
 
+struct Rescale<'a, T> {
+    b: &'a [T],
+    v: &'a [T],
+    t: &'a mut [T],
+}
+
+impl<T: Elem> Kernel for Rescale<'_, T> {
+    type Out = Seen;
+    #[inline(always)]
+    unsafe fn run<B: Backend>(self) -> Seen {
+        let n = self.b.len();
+        let out = self.t.as_mut_ptr();
+        // SAFETY: the three slices have n elements (checked by the caller of the kernel).
+        unsafe {
+            let (zero, infinity) = (T::V::<B>::splat(T::ZERO), T::V::<B>::splat(T::INFINITY));
+            let (mut error, mut least, mut largest) = (zero, infinity, zero);
+            let mut j = 0;
+            while j < n {
+                let b: T::V<B> = at(self.b.as_ptr(), j, n);
+                let v: T::V<B> = at(self.v.as_ptr(), j, n);
+                let t: T::V<B> = at(out, j, n);
+                error = error.add(v.mul(t).sub(b).abs());
+                let weighs = zero.lt(b);
+                let low = T::V::<B>::select(weighs, t, infinity);
+                let high = T::V::<B>::select(weighs, t, zero);
+                least = T::V::<B>::select(low.lt(least), low, least);
+                largest = T::V::<B>::select(largest.lt(high), high, largest);
+                put(T::V::<B>::select(weighs, b.div(t), zero), out, j, n);
+                j += T::V::<B>::N;
+            }
+            Seen {
+                error: error.sum().into(),
+                least: least.smallest().into(),
+                largest: largest.largest().into(),
+            }
+        }
+    }
+}
+
+/// [`measure`] and [`divide`] in one: t = b / t, the scaling that comes after `v`. Per element: 24 (or 12) bytes read,
+/// 8 (or 4) written, a division.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn rescale<T: Elem>(b: &[T], v: &[T], t: &mut [T]) -> Seen {
+    rescale_with(isa(), b, v, t)
+}
+
+/// [`rescale`] on a chosen instruction set (or the widest available below it).
+///
+/// # Panics
+/// If the lengths differ.
+pub fn rescale_with<T: Elem>(isa: Isa, b: &[T], v: &[T], t: &mut [T]) -> Seen {
+    assert!(
+        b.len() == t.len() && b.len() == v.len(),
+        "rescale: lengths differ"
+    );
+    run(isa, Rescale { b, v, t })
+}
+
 struct DivideInto<'a, T> {
     a: &'a [T],
     x: &'a mut [T],
@@ -406,6 +466,9 @@ mod tests {
                 let extremes = divide_into_with(isa, &b, &mut in_place);
                 assert_eq!(quotients, in_place);
                 assert_eq!(extremes, (seen.least, seen.largest));
+                let mut at_once = t.clone();
+                assert_eq!(rescale_with(isa, &b, &v, &mut at_once), seen);
+                assert_eq!(at_once, quotients);
                 for k in 0..n {
                     let (b, t): (f64, f64) = (b[k].into(), t[k].into());
                     let want = if b > 0.0 { T::from_f64(b / t) } else { T::ZERO };

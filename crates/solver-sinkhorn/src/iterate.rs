@@ -10,13 +10,15 @@ use std::time::Instant;
 
 use ot_kernels::kernel_product::{ProductWorkspace, scale_rows};
 use ot_kernels::scaling::{divide, measure};
-use solver_api::{Check, Context, Progress, Termination};
+use solver_api::{Check, Context, Problem, Progress, Termination};
 
 use crate::kernel::{Kernel, Stored};
 use crate::narrow::{Narrow, Pace, step};
 
 /// Weights below this part of the mass may underflow in a scaling: they are below the rounding of every sum.
 pub(crate) const NEGLIGIBLE: f64 = 1e-200;
+/// What [`safe_exponent`] shares between exponents and weights: e^660 leaves e^48 on either side of it.
+const SAFE_WITH_WEIGHTS: f64 = 660.0;
 /// Checks without any progress after which rounding has won. In exact arithmetic the error never rises.
 pub(crate) const STALLED_CHECKS: u32 = 100;
 
@@ -260,6 +262,20 @@ pub(crate) fn iterate<T: Stored>(
         std::mem::swap(&mut vectors.t, &mut vectors.next_t);
         divide(&vectors.b, &vectors.t, &mut vectors.v);
     }
+}
+
+/// The largest exponents of kernel entries beside which scalings stay in range, if `lightest` is the smallest weight at
+/// mass 1 that counts: they are weights over products. At most `safe`, and at least 199.
+pub(crate) fn safe_exponent(safe: f64, lightest: f64) -> f64 {
+    safe.min(SAFE_WITH_WEIGHTS + lightest.max(NEGLIGIBLE).ln())
+}
+
+/// The smallest weight of a problem at mass 1 that must not underflow in a scaling.
+pub(crate) fn lightest(problem: &Problem) -> f64 {
+    let mass = problem.mass();
+    let sides = [problem.a().weights(), problem.b().weights()];
+    let weights = sides.iter().flat_map(|w| w.iter()).map(|w| w / mass);
+    weights.filter(|w| *w >= NEGLIGIBLE).fold(1.0_f64, f64::min)
 }
 
 /// The smallest weight that must not underflow in a scaling.

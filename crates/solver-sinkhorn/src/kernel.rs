@@ -11,7 +11,7 @@ use solver_api::cost::row_of;
 use solver_api::{Cost, CostRange, Error, Measure, Problem, check_feasible};
 
 use crate::NAME;
-use crate::iterate::NEGLIGIBLE;
+use crate::iterate::{NEGLIGIBLE, least_weight, safe_exponent};
 use crate::narrow::{LEAST_ENTRIES, REACH};
 use ot_kernels::aligned::{Aligned, LINE};
 
@@ -202,6 +202,7 @@ impl<T: Stored> Kernel<T> {
             return Err(self.refusal(
                 cost,
                 support,
+                1.0,
                 "sums of the costs overflow; scale costs and reg down".to_owned(),
             ));
         }
@@ -396,6 +397,7 @@ impl<T: Stored> Kernel<T> {
             return Ok(self);
         }
         let lost = self.lost;
+        let lightest = least_weight(a).min(least_weight(b));
         let pairs = Arc::new(NormalPairs {
             shape: support.shape(),
             kernel: self,
@@ -410,14 +412,21 @@ impl<T: Stored> Kernel<T> {
             Err(Error::Infeasible(_)) => Err(kernel.refusal(
                 cost,
                 support,
+                lightest,
                 format!("{lost} kernel entries underflow and the others admit no plan"),
             )),
             Err(other) => Err(other),
         }
     }
 
-    /// The refusal of contract 2. Streams the cost once for the spread that is left.
-    pub(crate) fn refusal(&self, cost: &dyn Cost, support: &Support, reason: String) -> Error {
+    /// The refusal of contract 2, for weights from `lightest` on. Streams the cost once for the spread that is left.
+    pub(crate) fn refusal(
+        &self,
+        cost: &dyn Cost,
+        support: &Support,
+        lightest: f64,
+        reason: String,
+    ) -> Error {
         let (n, m) = support.shape();
         let (mut wide, mut narrow) = (vec![0.0; cost.shape().1], vec![0.0; m]);
         let mut spread = 0.0_f64;
@@ -433,7 +442,7 @@ impl<T: Stored> Kernel<T> {
         Error::KernelUnderflow {
             solver: NAME.to_owned(),
             reg: self.reg,
-            safe_reg: spread / T::SAFE,
+            safe_reg: spread / safe_exponent(T::SAFE, lightest),
             reason,
         }
     }

@@ -11,7 +11,7 @@ use solver_api::{
 
 use crate::NAME;
 use crate::grid::grid_of;
-use crate::iterate::{Ended, Limits, Sofar, Vectors, iterate};
+use crate::iterate::{Ended, Limits, Sofar, Vectors, iterate, lightest};
 use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::relaxed::Pair;
 use crate::settings::Settings;
@@ -141,7 +141,8 @@ impl Sinkhorn {
                 ended
             }
             Err(out) => {
-                let refusal = kernel.refusal(problem.cost(), support, out.reason);
+                let refusal =
+                    kernel.refusal(problem.cost(), support, lightest(problem), out.reason);
                 if !matches!(refusal, Error::KernelUnderflow { safe_reg, .. } if safe_reg <= kernel.reg)
                 {
                     return Err(refusal);
@@ -208,7 +209,7 @@ impl Sinkhorn {
             let reason = "rounding in exponents this large moves the marginals".to_owned();
             let (tol, reg) = (self.settings.tol(), kernel.reg);
             let reached = |safe_reg: f64| 2.0 * noise * reg < tol * safe_reg;
-            match kernel.refusal(problem.cost(), support, reason.clone()) {
+            match kernel.refusal(problem.cost(), support, lightest(problem), reason.clone()) {
                 refusal @ Error::KernelUnderflow { safe_reg, .. } if reached(safe_reg) => refusal,
                 _ if self.settings.tol.is_none() => Error::KernelUnderflow {
                     solver: NAME.to_owned(),
@@ -258,7 +259,7 @@ impl Sinkhorn {
                 "{} kernel entries underflow, which leaves the plan with a marginal error of {error:e}",
                 kernel.lost
             );
-            return Err(kernel.refusal(problem.cost(), support, reason));
+            return Err(kernel.refusal(problem.cost(), support, lightest(problem), reason));
         }
         if !within && seen.converged() {
             seen.termination = Termination::Stalled;

@@ -9,14 +9,14 @@ use super::{End, FINE, GridPair, LEVELS, Level, Limits, Seen, iterate};
 type Pair = (Vec<f64>, Vec<f64>);
 
 /// A grid of the pyramid.
-struct Stage {
-    grid: GridCost,
-    a: Vec<f64>,
-    b: Vec<f64>,
+pub(super) struct Stage {
+    pub(super) grid: GridCost,
+    pub(super) a: Vec<f64>,
+    pub(super) b: Vec<f64>,
 }
 
 /// Sums of pairs of neighbours along each axis; the last cell of an odd axis stays alone.
-fn pooled(dims: &[usize], w: &[f64]) -> Vec<f64> {
+pub(super) fn pooled(dims: &[usize], w: &[f64]) -> Vec<f64> {
     let half: Vec<usize> = dims.iter().map(|d| d.div_ceil(2)).collect();
     let mut out = vec![0.0; half.iter().product()];
     let mut at = vec![0_usize; dims.len()];
@@ -40,7 +40,7 @@ fn advance(at: &mut [usize], dims: &[usize]) {
 }
 
 /// A potential on the next finer grid: linear along each axis between the centres of the cells.
-fn refined(dims: &[usize], p: &[f64]) -> Vec<f64> {
+pub(super) fn refined(dims: &[usize], p: &[f64]) -> Vec<f64> {
     let half: Vec<usize> = dims.iter().map(|d| d.div_ceil(2)).collect();
     let mut now = p.to_vec();
     let mut shape = half;
@@ -70,14 +70,14 @@ fn refined(dims: &[usize], p: &[f64]) -> Vec<f64> {
 }
 
 /// The largest cost of neighbours along an axis.
-fn step(grid: &GridCost) -> f64 {
+pub(super) fn step(grid: &GridCost) -> f64 {
     let axes = 0..grid.dims().len();
     let along = axes.filter_map(|k| grid.by_distance(k).get(1).copied());
     along.fold(0.0, f64::max)
 }
 
 /// Grids from the given one down, as long as one serves any ε up to `largest`.
-fn stages(pair: GridPair<'_>, largest: f64) -> Vec<Stage> {
+pub(super) fn stages(pair: GridPair<'_>, largest: f64) -> Vec<Stage> {
     let mut stages = vec![Stage {
         grid: pair.grid.clone(),
         a: pair.a.to_vec(),

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use ot_kernels::scaling::{Seen, divide, measure};
+use ot_kernels::scaling::{divide, divide_into, measure, rescale};
 use ot_kernels::separable::{Axis, multiply};
 use solver_api::{Check, Context, Progress, Termination};
 
@@ -134,27 +134,36 @@ impl Clock<'_> {
     }
 }
 
-/// u and the next v's product from v. The error and extremes of the pair (u, v).
-fn step<T: Stored>(
-    axes: &[&Axis<T>],
-    (a, b): (&[T], &[T]),
-    (u, v, t): (&mut [T], &[T], &mut [T]),
-    room: &mut [T],
+/// u = a / K v and t = Kᵀ u from v. The error of the pair (u, v).
+fn step(axes: &[&Axis<f64>], x: &mut Vectors, least: (f64, f64)) -> Result<f64, String> {
+    multiply(axes, &x.v, &mut x.u, &mut x.room, x.share);
+    let (low, largest) = divide_into(&x.a, &mut x.u);
+    in_range::<f64>(low, largest, least.0, "K v")?;
+    multiply(axes, &x.u, &mut x.t, &mut x.room, x.share);
+    let columns = measure(&x.b, &x.t, &x.v);
+    in_range::<f64>(columns.least, columns.largest, least.1, "Kᵀ u")?;
+    Ok(columns.error)
+}
+
+/// The same in f32, and on to the next v. Where it fails, v stands as it was.
+fn narrow_step(
+    axes: &[&Axis<f32>],
+    x: &mut Narrow,
     share: bool,
     least: (f64, f64),
 ) -> Result<f64, String> {
-    multiply(axes, v, t, room, share);
-    let rows = measure(a, t, u);
-    in_range::<T>(rows.least, rows.largest, least.0, "K v")?;
-    divide(a, t, u);
-    multiply(axes, u, t, room, share);
-    let Seen {
-        error,
-        least: low,
-        largest,
-    } = measure(b, t, v);
-    in_range::<T>(low, largest, least.1, "Kᵀ u")?;
-    Ok(error)
+    multiply(axes, &x.v, &mut x.u, &mut x.room, share);
+    let (low, largest) = divide_into(&x.a, &mut x.u);
+    in_range::<f32>(low, largest, least.0, "K v")?;
+    multiply(axes, &x.u, &mut x.t, &mut x.room, share);
+    let columns = rescale(&x.b, &x.v, &mut x.t);
+    in_range::<f32>(columns.least, columns.largest, least.1, "Kᵀ u")?;
+    if columns.error.is_finite() {
+        std::mem::swap(&mut x.v, &mut x.t);
+        Ok(columns.error)
+    } else {
+        Err("the marginals are no numbers".to_owned())
+    }
 }
 
 /// Iterates from `vectors.v`. On return (u, v) is the pair that was measured last, and t = Kᵀ u.
@@ -194,17 +203,7 @@ pub(crate) fn iterate(
     let (mut best, mut idle) = (f64::INFINITY, 0);
     loop {
         clock.iteration += 1;
-        let x = &mut *vectors;
-        let sides = (&x.a[..], &x.b[..]);
-        let error = step(
-            &axes,
-            sides,
-            (&mut x.u, &x.v, &mut x.t),
-            &mut x.room,
-            x.share,
-            least,
-        )
-        .map_err(|reason| OutOfRange {
+        let error = step(&axes, vectors, least).map_err(|reason| OutOfRange {
             reason,
             iterations: clock.iteration,
         })?;
@@ -259,41 +258,30 @@ fn narrowly(cut: &Cut, vectors: &mut Vectors, clock: &mut Clock<'_>) -> Option<T
     let axes = cut.narrow();
     let reach = REACH.max(0.8 * clock.limits.stop);
     let (mut best, mut idle) = (f64::INFINITY, 0);
+    let (first, mut told) = (clock.iteration, None);
     // The last iteration is one in f64.
     while clock.iteration + 1 < clock.limits.max_iter {
-        let seen = step(
-            &axes,
-            (&x.a, &x.b),
-            (&mut x.u, &x.v, &mut x.t),
-            &mut x.room,
-            vectors.share,
-            least,
-        );
-        let Ok(error) = seen else {
-            // `vectors.v` stands as it was.
-            return None;
+        let Ok(error) = narrow_step(&axes, &mut x, vectors.share, least) else {
+            break;
         };
-        if !error.is_finite() {
-            return None;
-        }
         clock.iteration += 1;
-        divide(&x.b, &x.t, &mut x.v);
-        for (wide, &v) in vectors.v.iter_mut().zip(&x.v) {
-            *wide = v.into();
-        }
-        if clock.strikes()
-            && let Some(told) = clock.check(error, |_| ())
-        {
-            return Some(told);
+        if clock.strikes() {
+            told = clock.check(error, |_| ());
         }
         if error < best {
             (best, idle) = (error, 0);
         } else {
             idle += 1;
         }
-        if error <= reach || idle >= IDLE {
-            return None;
+        if told.is_some() || error <= reach || idle >= IDLE {
+            break;
         }
     }
-    None
+    // Without a step `vectors.v` is better than its copy.
+    if clock.iteration > first {
+        for (wide, &v) in vectors.v.iter_mut().zip(&x.v) {
+            *wide = v.into();
+        }
+    }
+    told
 }

@@ -18,7 +18,7 @@ use solver_api::{
     Potentials, Problem, Solution, Termination, certify, check_feasible,
 };
 
-use crate::iterate::Ended;
+use crate::iterate::{Ended, lightest, safe_exponent};
 use crate::solve::resolve_reg;
 use crate::{NAME, Sinkhorn};
 use cut::Cut;
@@ -28,7 +28,7 @@ use iterate::{Vectors, iterate};
 const WORK_TO_SHARE: usize = 1 << 19;
 /// Exponents up to which all kernel entries are normal numbers.
 const LARGEST: f64 = 708.0;
-/// Remaining spread over ε that leaves scalings ample room.
+/// Spread of the cost over ε that leaves scalings ample room.
 const SAFE: f64 = 600.0;
 
 /// The grid of a balanced problem whose weights fill enough of it: an iteration with the kernel of its support would
@@ -52,11 +52,11 @@ fn noise(range: f64, reg: f64, cells: usize) -> f64 {
 }
 
 /// The refusal of contract 2.
-fn refusal(range: f64, reg: f64, reason: String) -> Error {
+fn refusal(safe_reg: f64, reg: f64, reason: String) -> Error {
     Error::KernelUnderflow {
         solver: NAME.to_owned(),
         reg,
-        safe_reg: range / SAFE,
+        safe_reg,
         reason,
     }
 }
@@ -74,7 +74,11 @@ impl Sinkhorn {
         check_feasible(problem)?;
         let reg = resolve_reg(self.settings(), problem)?;
         let cut = Cut::new(problem, grid, reg);
-        let (range, cells) = (cut.range(), cut.cells());
+        let (range, cells, safe_reg) = (
+            cut.range(),
+            cut.cells(),
+            cut.range() / safe_exponent(SAFE, lightest(problem)),
+        );
         let noise = noise(range, reg, cells);
         let limits = self.limits(noise).map_err(|too_narrow| {
             // As for any other cost: a reg that works is named where nobody asked for a tolerance.
@@ -121,8 +125,8 @@ impl Sinkhorn {
                 ended
             }
             Err(out) => {
-                if range / SAFE > reg {
-                    return Err(refusal(range, reg, out.reason));
+                if safe_reg > reg {
+                    return Err(refusal(safe_reg, reg, out.reason));
                 }
                 // No larger reg would help.
                 vectors.repair();
@@ -157,7 +161,7 @@ impl Sinkhorn {
             let reason = format!(
                 "kernel entries underflow, which leaves the plan with a marginal error of {error:e}"
             );
-            return Err(refusal(range, reg, reason));
+            return Err(refusal(safe_reg, reg, reason));
         }
         if !within && seen.converged() {
             seen.termination = Termination::Stalled;

@@ -19,7 +19,7 @@ use solver_api::{
 };
 
 use self::iterate::Scalings;
-use crate::iterate::Ended;
+use crate::iterate::{Ended, lightest};
 use crate::kernel::{Kernel, Rows, Stored, Support};
 use crate::solve::{ENTRIES_TO_SHARE, Workspace, resolve_reg};
 use crate::{NAME, Sinkhorn};
@@ -72,8 +72,9 @@ impl Sinkhorn {
                 progress.certificate = parts.ok().map(|(p, f)| certify(problem, &p, &f));
             }
         });
-        let ended: Ended =
-            ended.map_err(|out| kernel.refusal(problem.cost(), support, out.reason))?;
+        let ended: Ended = ended.map_err(|out| {
+            kernel.refusal(problem.cost(), support, lightest(problem), out.reason)
+        })?;
         let (plan, potentials) = implied(problem, mass, support, kernel, &scalings)?;
         let outcome = Outcome {
             plan,

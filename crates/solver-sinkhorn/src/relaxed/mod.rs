@@ -103,7 +103,7 @@ impl Sinkhorn {
         let (ended, measured) = match ended {
             Ok(ended) => (ended, measure(problem, support, kernel, &sides, pair)),
             Err(out) => {
-                let refusal = kernel.refusal(problem.cost(), support, out.reason);
+                let refusal = kernel.refusal(problem.cost(), support, 1.0, out.reason);
                 if !matches!(refusal, Error::KernelUnderflow { safe_reg, .. } if safe_reg <= reg) {
                     return Err(refusal);
                 }

@@ -225,3 +225,84 @@ fn it_starts_from_potentials_and_stops_when_told() {
     assert_eq!(few.convergence.termination, Termination::IterationLimit);
     assert_eq!(few.convergence.iterations, Some(3));
 }
+
+/// A part of the cells weighs something, over many decades.
+fn sparse(dims: &[usize], rng: &mut Rng, part: f64, decades: f64) -> Measure {
+    let n: usize = dims.iter().product();
+    let mut w: Vec<f64> = (0..n)
+        .map(|_| {
+            if rng.next() < part {
+                10_f64.powf(-decades * rng.next())
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    w[(rng.next() * n as f64) as usize % n] = 1.0;
+    Measure::new(w).unwrap().normalized()
+}
+
+#[test]
+fn the_safe_reg_of_a_refusal_really_solves() {
+    let mut refused = 0;
+    let mut rng = Rng::new(11);
+    for dims in [
+        vec![60],
+        vec![1, 200],
+        vec![30, 30],
+        vec![12, 40],
+        vec![9, 8, 10],
+        vec![20, 1, 13],
+    ] {
+        let at = |t: f64| -> Vec<f64> { dims.iter().map(|&d| t * (d - 1) as f64).collect() };
+        let mut pairs = vec![
+            (blob(&dims, &at(0.1), 1.0), blob(&dims, &at(0.9), 1.0)),
+            (blob(&dims, &at(0.0), 3.0), blob(&dims, &at(1.0), 0.5)),
+        ];
+        // Weights in full boxes and in all but empty ones, equal ones and ones over more decades than count.
+        for (part, decades) in [
+            ((0.6, 0.6), (0.0, 0.0)),
+            ((0.4, 0.6), (3.0, 8.0)),
+            ((0.5, 0.5), (80.0, 40.0)),
+            ((0.7, 0.3), (80.0, 190.0)),
+            ((0.2, 0.1), (20.0, 120.0)),
+            ((0.5, 0.5), (300.0, 300.0)),
+        ] {
+            let a = sparse(&dims, &mut rng, part.0, decades.0);
+            pairs.push((a, sparse(&dims, &mut rng, part.1, decades.1)));
+        }
+        for ground in [GridGround::SqEuclidean, GridGround::Cityblock] {
+            let grid: Arc<dyn Cost> = Arc::new(GridCost::new(&dims, ground).unwrap());
+            for (k, (a, b)) in pairs.iter().enumerate() {
+                let problem = Problem::new(a.clone(), b.clone(), Arc::clone(&grid)).unwrap();
+                for (rel, tol) in [(1e-3, Some(1e-6)), (1e-4, None), (1e-5, Some(1e-10))] {
+                    let settings = Settings {
+                        tol,
+                        max_iter: 5000,
+                        ..Settings::with_reg(Reg::Relative(rel))
+                    };
+                    let solve = |settings| Sinkhorn::new(settings).unwrap().solve(&problem);
+                    let Err(Error::KernelUnderflow { reg, safe_reg, .. }) = solve(settings.clone())
+                    else {
+                        continue;
+                    };
+                    refused += 1;
+                    assert!(safe_reg > reg, "{dims:?} {ground:?} {k} {rel}: {safe_reg}");
+                    let again = Settings {
+                        reg: Reg::Absolute(safe_reg),
+                        ..settings
+                    };
+                    let seen = solve(again).unwrap().convergence;
+                    // Potentials of equal weights with the sum of coordinates are flat: slow, but in range.
+                    let is_slow = ground == GridGround::Cityblock
+                        && seen.termination == Termination::IterationLimit;
+                    assert!(
+                        seen.converged() || is_slow && seen.target_error < 1e-2,
+                        "{dims:?} {ground:?} {k} {rel} {safe_reg}: {seen:?}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
+}
