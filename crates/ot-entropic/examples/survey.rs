@@ -1,7 +1,7 @@
 //! How paths go on many random problems: `cargo run --release -p ot-entropic --example survey -- COUNT FIRST_SEED N [v]`.
 //!
 //! Points in a cube, in clusters or on a line, squared or plain distances, weights from equal to spread over decades.
-//! Each line is a problem whose path took more than 150 Newton steps or did not reach the tolerance; the last one sums up.
+//! Each line is a problem whose path took more than 150 Newton steps or 2 s, or did not reach the tolerance; the last one sums up.
 use ot_entropic::dual::Dual;
 use ot_entropic::path::{End, Path, follow};
 use rand::{RngExt, SeedableRng};
@@ -88,7 +88,7 @@ fn main() {
         steps.push(found.work.steps);
         let has_failed = found.end != End::Converged;
         failed += u32::from(has_failed);
-        if has_failed || found.work.steps > 150 {
+        if has_failed || found.work.steps > 150 || seconds > 2.0 {
             println!(
                 "seed {seed}: {n} x {m}, d {d}, clusters {clusters}, squared {is_squared}, decades {decades}, reg {reg:e}: \
                  {seconds:.2} s {:?} {:.1e} {:?}",

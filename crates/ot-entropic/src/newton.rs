@@ -43,8 +43,8 @@ const DRAWN: f64 = 8.0;
 /// Above so many edges a row, a diagonal preconditioner is the cheaper one.
 const JACOBI_FROM: usize = 40;
 /// Products that a solve may take with either preconditioner.
-const MOST_JACOBI: usize = 300;
-const MOST_CHOLESKY: usize = 80;
+const MOST_JACOBI: usize = 150;
+const MOST_CHOLESKY: usize = 300;
 
 /// Solves the system on a graph, by the preconditioner that fits.
 #[derive(Debug, Default)]
@@ -59,6 +59,8 @@ pub struct SparseSystem {
     /// Whether there is one, of a graph before it at least.
     has_factor: bool,
     pub(crate) jacobi: bool,
+    /// Whether the diagonal was not enough for a graph of long rows.
+    is_hard: bool,
     seed: u64,
 }
 
@@ -79,7 +81,8 @@ impl SparseSystem {
             self.graph.tie_target(j, *c);
         }
         self.factored = false;
-        self.jacobi = self.graph.edges() > JACOBI_FROM * point.f.len().max(point.g.len());
+        self.jacobi =
+            !self.is_hard && self.graph.edges() > JACOBI_FROM * point.f.len().max(point.g.len());
     }
 
     /// Takes the factorization as preconditioner, however long rows are.
@@ -103,6 +106,7 @@ impl SparseSystem {
             products += solved.iterations;
             // The graph is harder than its rows are long.
             self.jacobi = solved.residual <= tol;
+            self.is_hard = !self.jacobi;
         }
         if !self.jacobi {
             let (n, m) = self.graph.shape();
@@ -251,6 +255,11 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
             *y = shift + shorten(*y - shift, *most);
         }
     }
+    // The longest move at full length, in units of ε.
+    let taken_most = y
+        .iter()
+        .fold(1e-3_f64, |t, y| t.max((*y - shift).abs()))
+        .min(200.0);
     // Of the next step, if this one is a whole one.
     let longer = if is_cut && !*is_free {
         *most * LONGER
@@ -295,11 +304,12 @@ pub fn step(store: &mut dyn Store, point: &mut Point, work: &mut Steps, tol: f64
         } else {
             high = Some((length, here));
         }
-        // Where the slope is 0 on the chord, but not too close to either end.
+        // Where the slope is 0 on the curve of an exponential, as flows grow, but not too close to either end.
         let (from, at_from) = low;
         let (to, at_to) = high.unwrap_or((1.0, 0.0));
-        let part = at_from / (at_from - at_to);
-        length = from + (to - from) * part.clamp(0.1, 0.5);
+        let apart = (to - from) * taken_most;
+        let part = (apart.exp_m1() * (at_from / (at_from - at_to))).ln_1p() / apart;
+        length = from + (to - from) * part.clamp(0.1, 0.9);
     }
     if point.error() > first || point.error().is_nan() {
         point.g.clone_from(before);

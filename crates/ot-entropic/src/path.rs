@@ -28,6 +28,8 @@ const NEAR: f64 = 0.1;
 const LEAST_FACTOR: f64 = 1.5;
 /// The L1 error at which a level of the dense phase is left.
 const DENSE_ERROR: f64 = 2e-2;
+/// A step of the dense phase that asks for more than so many ε is followed by another one while that helps.
+const FAR: f64 = 100.0;
 /// The factor of a careful path, whose levels are left at the tolerance only.
 const CAREFUL_FACTOR: f64 = 2.0;
 /// A list is used from this part of all pairs on.
@@ -385,9 +387,10 @@ impl<T: Entry> Run<'_, '_, T> {
         loop {
             self.work.levels += 1;
             self.centre();
-            let mut best = f64::INFINITY;
+            let (mut best, mut goes_far) = (f64::INFINITY, false);
             for _ in 0..MOST_STEPS {
-                if self.point.error() <= leave {
+                let error = self.point.error();
+                if error <= leave && !(goes_far && error > self.path.tol) {
                     break;
                 }
                 let stepped = step(dense, &mut self.point, &mut self.steps, 0.1);
@@ -398,6 +401,8 @@ impl<T: Entry> Run<'_, '_, T> {
                 if !self.tell() {
                     return false;
                 }
+                // Parts that hang together by little are on their way.
+                goes_far = stepped.full > FAR && self.point.error() < 0.5 * error;
                 if self.point.error() > 0.9 * best && stepped.taken == 0.0 {
                     break;
                 }
