@@ -109,6 +109,33 @@ impl Sample {
         }
     }
 
+    /// How far the potentials of the sampled columns by every other row are from those by the rows between, in units of ε,
+    /// in the mean over their mass and without a constant.
+    #[must_use]
+    pub fn noise(&self, f: &[f64], eps: f64) -> f64 {
+        let m = self.b.len();
+        let half = |parity: usize| {
+            let rows = || (parity..f.len()).step_by(2);
+            let mut least = vec![f64::INFINITY; m];
+            for i in rows() {
+                col_min_update(&self.cost[i * m..(i + 1) * m], f[i], &mut least);
+            }
+            let mut sums = vec![0.0; m];
+            let mut row = vec![0.0_f32; m];
+            for i in rows() {
+                let cost = &self.cost[i * m..(i + 1) * m];
+                weigh_row(cost, &least, -f[i], 1.0 / eps, &mut row);
+                add_row(&row, self.a[i], &mut sums);
+            }
+            let potential = |(least, sum): (&f64, &f64)| least / eps - sum.ln();
+            least.iter().zip(&sums).map(potential).collect::<Vec<_>>()
+        };
+        let (even, odd) = (half(0), half(1));
+        let apart = || even.iter().zip(&odd).map(|(e, o)| e - o).zip(&self.b);
+        let mean: f64 = apart().map(|(d, b)| d * b).sum();
+        apart().map(|(d, b)| (d - mean).abs() * b).sum()
+    }
+
     /// (rows, columns) of the sample.
     #[must_use]
     pub fn shape(&self) -> (usize, usize) {

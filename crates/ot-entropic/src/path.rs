@@ -20,6 +20,10 @@ const WARM_ERROR: f64 = 0.3;
 const WARM_FACTOR: f64 = 8.0;
 /// Down to this part of the spread, levels are taken on a sample of a large problem.
 const SAMPLED: f64 = 0.1 / 16.0;
+/// And further down by halves, as long as one half of the sample tells the same as the other up to this many ε: 0.4 there
+/// in the plane, 5 in sixteen dimensions.
+const NOISE: f64 = 0.5;
+const MOST_HALVES: usize = 3;
 /// What ε is divided by in the dense phase.
 const DENSE_FACTOR: f64 = 4.0;
 /// After a prediction the factor is lowered if the error is above the first of these, and raised below the second.
@@ -469,6 +473,16 @@ impl<T: Entry> Run<'_, '_, T> {
         let mut dense = Dense::new(coarse.dual, self.path.threads);
         coarse.begin(&mut dense);
         coarse.levels(&mut dense, stop, true);
+        let mut stop = stop;
+        for _ in 0..MOST_HALVES {
+            let next = (0.5 * stop).max(self.path.reg);
+            let noise = sample.noise(&coarse.point.f, next);
+            if next >= stop || noise > NOISE || noise.is_nan() {
+                break;
+            }
+            coarse.levels(&mut dense, next, true);
+            stop = next;
+        }
         if coarse.point.f.iter().all(|f| f.is_finite()) {
             sample.extend(&self.dual, &coarse.point.f, stop, &mut self.point.g);
             self.point.eps = stop;
