@@ -141,6 +141,10 @@ impl Chosen {
             }
         }
         let mut options = options(args)?;
+        if args.lazy && options.set.get("cost").is_some_and(|cost| cost != "lazy") {
+            let rule = "`cost` is lazy beside `--lazy`: leave one of the two out";
+            return Err(Failure::option("set", rule));
+        }
         options.prior = args.prior.as_deref().map(prior).transpose()?;
         // Who can do either has a setting for it.
         let has_choice = factory.settings().iter().any(|s| s.name == "cost");

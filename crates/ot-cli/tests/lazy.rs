@@ -33,3 +33,21 @@ fn auto_is_as_lazy_as_the_backend_that_it_picks() {
     let cost = |json: &serde_json::Value| json["transport_cost"].as_f64().unwrap();
     assert!((cost(&auto) - cost(&matrix)).abs() < 1e-8);
 }
+
+#[test]
+fn what_laziness_would_pass_over_is_refused() {
+    let folder = folder();
+    for (set, named) in [
+        ("cost=matrix", "--set"),
+        ("method=newton", "`method` = newton"),
+    ] {
+        for backend in ["auto", "sinkhorn-stabilized"] {
+            let line = format!(
+                "solve --x @x.npy --y @y.npy --metric sqeuclidean --reg 0.1 --lazy --backend {backend} --set {set}"
+            );
+            let ran = ot_over(&Registry::new(), folder.path(), &line);
+            ran.assert_refused(Exit::Usage);
+            assert!(ran.stderr.contains(named), "{ran:?}");
+        }
+    }
+}

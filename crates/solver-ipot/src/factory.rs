@@ -2,7 +2,7 @@
 
 use solver_api::{Capabilities, Error, Factory, OptionReader, Options, SettingSpec, Solver};
 
-use crate::settings::{PLANS, SCHEDULES, Settings};
+use crate::settings::{PLANS, SCHEDULES, Schedule, Settings};
 use crate::{Ipot, NAME};
 
 /// Makes [`Ipot`] solvers from options.
@@ -30,7 +30,8 @@ impl Factory for IpotFactory {
                 "reg",
                 "1e-2 of the largest cost".to_owned(),
                 "β, the step of a proximal iteration, in cost units or relative to the largest cost; with schedule=printed, \
-                 inner=1 and a small β it may cycle, and then ends at max_iter",
+                 inner=1 and a small β it may cycle, and then ends at max_iter; the accelerated schedule begins at β, or at \
+                 0.1 of the spread of the cost where β is less",
             ),
             setting(
                 "tol",
@@ -89,7 +90,16 @@ impl Factory for IpotFactory {
         }
         settings.plan = reader.get("plan", PLANS)?;
         reader.finish()?;
-        Ok(Box::new(Ipot::new(settings)?))
+        let solver = Ipot::new(settings)?;
+        // The other schedule has neither, and would pass them over.
+        for name in ["inner", "check_every"] {
+            if let (Schedule::Accelerated, Some(value)) =
+                (solver.settings().schedule, options.set.get(name))
+            {
+                return Err(Error::setting(name, value, "needs schedule=printed"));
+            }
+        }
+        Ok(Box::new(solver))
     }
 }
 
@@ -102,6 +112,9 @@ mod tests {
         let said = |key: &str, value: &str| {
             let mut options = Options::default();
             options.set.insert(key.into(), value.into());
+            if matches!(key, "inner" | "check_every") {
+                options.set.insert("schedule".into(), "printed".into());
+            }
             IpotFactory.build(&options).err().map(|e| e.to_string())
         };
         for (key, value) in [
@@ -125,5 +138,12 @@ mod tests {
             Some("`inner` = 0: must be at least 1")
         );
         assert!(said("seed", "1").is_some());
+        let mut options = Options::default();
+        options.set.insert("inner".into(), "10".into());
+        let refused = IpotFactory.build(&options).err().map(|e| e.to_string());
+        assert_eq!(
+            refused.as_deref(),
+            Some("`inner` = 10: needs schedule=printed")
+        );
     }
 }

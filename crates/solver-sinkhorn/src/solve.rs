@@ -37,6 +37,25 @@ pub(crate) struct Workspace<T> {
     pub(crate) pair: Pair,
 }
 
+/// A refusal names `sinkhorn-stabilized`, which does not move a given mass.
+fn only_here(error: Error) -> Error {
+    match error {
+        Error::KernelUnderflow {
+            reg,
+            safe_reg,
+            reason,
+            ..
+        } => {
+            let rule = format!(
+                "is too small to move a given mass by `{NAME}`: {reason}; {safe_reg:e} or more surely works, and an exact \
+                 backend needs none"
+            );
+            Error::setting("reg", reg, rule)
+        }
+        other => other,
+    }
+}
+
 impl Sinkhorn {
     /// A solver with checked settings.
     pub fn new(settings: Settings) -> Result<Self, Error> {
@@ -63,7 +82,8 @@ impl Sinkhorn {
                 return self.solve_relaxed(problem, (gamma_a, gamma_b), context, threads, work);
             }
             Marginals::Partial { mass } => {
-                return self.solve_partial(problem, mass, context, threads, work);
+                let solution = self.solve_partial(problem, mass, context, threads, work);
+                return solution.map_err(only_here);
             }
             _ => {}
         }

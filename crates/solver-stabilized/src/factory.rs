@@ -35,7 +35,7 @@ impl Factory for SinkhornStabilizedFactory {
             setting(
                 "tol",
                 format!("{DEFAULT_TOL:e}"),
-                "larger of the two marginal L1 errors over the mass",
+                "larger of the two marginal L1 errors over the mass; by default more where rounding leaves more, up to 1e-6",
             ),
             setting(
                 "max_iter",

@@ -119,6 +119,11 @@ impl Settings {
         if self.max_iter == 0 {
             return Err(Error::setting("max_iter", 0, "must be at least 1"));
         }
+        if self.cost == CostMode::Lazy && self.method != Method::Auto {
+            let names = METHODS.iter().find(|(_, method)| *method == self.method);
+            let rule = "must be auto beside cost=lazy, which has an iteration of its own";
+            return Err(Error::setting("method", names.map_or("", |n| n.0), rule));
+        }
         Ok(())
     }
 }
@@ -140,6 +145,12 @@ mod tests {
                 ..Settings::default()
             },
             Settings::with_reg(Reg::Absolute(-1.0)),
+            // It would be ignored.
+            Settings {
+                cost: CostMode::Lazy,
+                method: Method::Newton,
+                ..Settings::default()
+            },
         ];
         for settings in bad {
             assert!(settings.check().is_err(), "{settings:?}");

@@ -17,7 +17,7 @@ use solver_api::{
 use crate::grid::grid_of;
 use crate::masses::Masses;
 use crate::matrix::{Matrix, Support};
-use crate::settings::{CostMode, Settings};
+use crate::settings::Settings;
 use crate::{NAME, lazy};
 
 /// Entropic transport at any regularization. See the [crate](crate) for when to choose it.
@@ -92,7 +92,7 @@ impl SinkhornStabilized {
         }
         let cost = problem.cost();
         if let CostKind::Points(points) = cost.kind()
-            && (self.settings.method == Method::Auto || self.settings.cost == CostMode::Lazy)
+            && self.settings.method == Method::Auto
             && self.settings.is_lazy_for(posed.a.len(), posed.b.len())
         {
             return lazy::solve(&self.settings, &posed, points, context, started);

@@ -193,3 +193,32 @@ fn observers_see_passes_and_what_lies_between_and_may_stop_them() {
     assert_eq!(stopped.convergence.termination, Termination::Cancelled);
     assert!(stopped.transport_cost.is_finite() && stopped.certificate.is_some());
 }
+
+#[test]
+fn costs_of_any_size() {
+    // Clusters are compared in f32, whose range ends at 3.4e38.
+    let (x, y) = (points(60, 2, 1.0), points(50, 2, 2.0));
+    let solve = |exponent: i32, ground| {
+        let scaled = |p: &[f64]| -> Vec<f64> {
+            let factor = 2.0_f64.powi(exponent);
+            p.iter().map(|p| p * factor).collect()
+        };
+        let cost = PointCost::new(scaled(&x), scaled(&y), 2, ground).unwrap();
+        let (a, b) = (weights(60, 3.0, 1.0), weights(50, 4.0, 1.0));
+        let (a, b) = (Measure::new(a).unwrap(), Measure::new(b).unwrap());
+        let problem = Problem::new(a, b, Arc::new(cost)).unwrap();
+        let solver = solver(CostMode::Lazy, 1e-2, 1e-9, Arithmetic::Auto);
+        let solution = solver.solve(&problem).unwrap();
+        solution.require_converged().unwrap().transport_cost
+    };
+    for (ground, degree) in [(Ground::SqEuclidean, 2), (Ground::Cityblock, 1)] {
+        let cost = solve(0, ground.clone());
+        for exponent in [-480, -260, -70, 70, 130, 480] {
+            let found = solve(exponent, ground.clone()) / 2.0_f64.powi(degree * exponent);
+            assert!(
+                (found / cost - 1.0).abs() < 1e-8,
+                "{ground:?} 2^{exponent}: {found}, not {cost}"
+            );
+        }
+    }
+}

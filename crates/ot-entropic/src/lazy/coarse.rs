@@ -27,8 +27,10 @@ pub(super) struct Clusters<'a> {
     size_y: usize,
     x: Cloud,
     y: Cloud,
-    /// Between clusters, row-major.
+    /// Between clusters, row-major, in units of `unit`.
     cost: Vec<f32>,
+    /// A power of two: 1 unless costs would leave the range of f32.
+    unit: f64,
     points_to_y: Box<dyn Pairs + 'a>,
     x_to_points: Box<dyn Pairs + 'a>,
 }
@@ -44,13 +46,14 @@ impl<'a> Clusters<'a> {
             posed.y.grouped(size_y, means),
         );
         let (n, m) = (x.len(), y.len());
+        let unit = unit(&posed);
         let mut cost = Vec::with_capacity(n * m);
         {
             let pairs = posed.geometry.pairs(&x, &y)?;
             let mut row = vec![0.0; m];
             for i in 0..n {
                 pairs.block(i..i + 1, 0..m, &mut row);
-                cost.extend(row.iter().map(|&c| c as f32));
+                cost.extend(row.iter().map(|&c| (c / unit) as f32));
             }
         }
         let points_to_y = posed.geometry.pairs(posed.x, &y)?;
@@ -62,6 +65,7 @@ impl<'a> Clusters<'a> {
             x,
             y,
             cost,
+            unit,
             points_to_y,
             x_to_points,
         })
@@ -72,8 +76,8 @@ impl<'a> Clusters<'a> {
             cost: &self.cost,
             a: self.x.weights(),
             b: self.y.weights(),
-            gamma_a: self.posed.gamma_a,
-            gamma_b: self.posed.gamma_b,
+            gamma_a: self.posed.gamma_a / self.unit,
+            gamma_b: self.posed.gamma_b / self.unit,
         }
     }
 
@@ -98,7 +102,7 @@ impl<'a> Clusters<'a> {
     }
 
     /// Follows the path of the coarse problem down to ε. `g` are potentials of all targets to start from. The point
-    /// reached, or `None` where `watch` stopped it.
+    /// reached, in units of `unit`, or `None` where `watch` stopped it.
     pub(super) fn follow(
         &self,
         tol: f64,
@@ -107,12 +111,16 @@ impl<'a> Clusters<'a> {
         watch: &mut Watch<'_>,
     ) -> Option<Point> {
         let path = Path {
-            reg: self.posed.eps,
+            reg: self.posed.eps / self.unit,
             tol,
-            spread: self.posed.spread,
+            spread: self.posed.spread / self.unit,
             threads,
         };
-        let start = g.map(|g| self.means(g, self.posed.y, self.size_y));
+        let start = g.map(|g| {
+            let mut start = self.means(g, self.posed.y, self.size_y);
+            start.iter_mut().for_each(|g| *g /= self.unit);
+            start
+        });
         let mut stopped = false;
         let followed = follow(self.dual(), path, start.as_deref(), &mut |stage, point| {
             let goes_on = watch(stage, point);
@@ -134,11 +142,24 @@ impl<'a> Clusters<'a> {
     }
 }
 
+/// The unit of the coarse problem.
+fn unit(posed: &Posed<'_>) -> f64 {
+    let most = posed.least.abs().max((posed.least + posed.spread).abs());
+    if most == 0.0 || (1e-15..1e15).contains(&most) {
+        return 1.0;
+    }
+    2.0_f64.powi(most.log2().floor().clamp(-1000.0, 1000.0) as i32)
+}
+
 /// The coarse plan at its solution, and the extension of its potentials to all points.
 pub(super) struct Coarse<'c, 'a> {
     clusters: &'c Clusters<'a>,
     store: Dense<'c, f32>,
+    /// In units of the coarse problem.
     point: Point,
+    /// Its potentials, in those of the costs.
+    cluster_f: Vec<f64>,
+    cluster_g: Vec<f64>,
     /// The extensions of the coarse potentials: the best for g on the coarse targets, and for f on the coarse sources.
     pub(super) f: Vec<f64>,
     pub(super) g: Vec<f64>,
@@ -165,9 +186,13 @@ impl<'c, 'a> Coarse<'c, 'a> {
             (0..n).map(|i| v[i / size]).collect()
         };
         let (n, m) = (clusters.posed.x.len(), clusters.posed.y.len());
+        let in_costs = |p: &[f64]| -> Vec<f64> { p.iter().map(|p| p * clusters.unit).collect() };
+        let (cluster_f, cluster_g) = (in_costs(&point.f), in_costs(&point.g));
         let mut coarse = Self {
-            f: spread_out(&point.f, clusters.size_x, n),
-            g: spread_out(&point.g, clusters.size_y, m),
+            f: spread_out(&cluster_f, clusters.size_x, n),
+            g: spread_out(&cluster_g, clusters.size_y, m),
+            cluster_f,
+            cluster_g,
             clusters,
             store,
             passes: Passes::new(clusters.x.dim()),
@@ -189,9 +214,9 @@ impl<'c, 'a> Coarse<'c, 'a> {
         for side in [0, 1] {
             for _ in 0..MOST_GUESSES {
                 let (between, f, g) = if side == 0 {
-                    (self.clusters.points_to_y(), &self.f, &self.point.g)
+                    (self.clusters.points_to_y(), &self.f, &self.cluster_g)
                 } else {
-                    (self.clusters.x_to_points(), &self.point.f, &self.g)
+                    (self.clusters.x_to_points(), &self.cluster_f, &self.g)
                 };
                 let sums = &mut self.sums;
                 // Guesses may be far off: nothing is left out.
@@ -265,7 +290,7 @@ impl<'c, 'a> Coarse<'c, 'a> {
             self.y.fill(0.0);
         }
         self.moved.clear();
-        let moves = self.point.g.iter().zip(&self.y);
+        let moves = self.cluster_g.iter().zip(&self.y);
         self.moved
             .extend(moves.map(|(g, y)| g + eps * y.clamp(-LONGEST, LONGEST)));
         let between = self.clusters.points_to_y();
@@ -281,7 +306,7 @@ impl<'c, 'a> Coarse<'c, 'a> {
         // What sources have moved by, as their clusters see it.
         let mean = self.clusters.means(df, posed.x, size_x);
         self.moved.clear();
-        let moves = self.point.f.iter().zip(&mean);
+        let moves = self.cluster_f.iter().zip(&mean);
         self.moved
             .extend(moves.map(|(f, d)| f + eps * d.clamp(-LONGEST, LONGEST)));
         let between = self.clusters.x_to_points();

@@ -20,6 +20,9 @@ use crate::kernel::{Kernel, Stored};
 /// Scalings whose sums are below this leave nothing behind that underflows and counts.
 const LARGEST_SUM: f64 = 1e250;
 
+/// A change of log w between two checks beyond which the iteration is on its way: rounding moves it by far less.
+const RISING: f64 = 1e-4;
+
 /// Vectors of one solve, made once; masses are over the mass that moves.
 #[derive(Debug)]
 pub(super) struct Scalings {
@@ -141,6 +144,7 @@ impl Scalings {
     ) -> Result<Ended, OutOfRange> {
         let stop_at_once = context.interrupted();
         let (mut best, mut idle, mut history) = (f64::INFINITY, 0, Vec::new());
+        let mut checked_at = self.log_w;
         let mut iteration = 0;
         loop {
             iteration += 1;
@@ -179,8 +183,11 @@ impl Scalings {
                 if !done && told.is_some() {
                     end = told;
                 }
-                (best, idle) = if error < best {
-                    (error, 0)
+                // Where cheap pairs are full and others wait for a larger multiplier, that rises while the error stands.
+                let rises = (self.log_w - checked_at).abs() > RISING;
+                checked_at = self.log_w;
+                (best, idle) = if error < best || rises {
+                    (best.min(error), 0)
                 } else {
                     (best, idle + 1)
                 };
