@@ -268,7 +268,10 @@ fn panel(area: &Area<'_>, title: &str, x: &str, y: &str, lines: &[Line]) -> Resu
 fn main() -> Result<()> {
     let file = std::env::args()
         .nth(1)
-        .unwrap_or_else(|| "figure_003_3.svg".to_owned());
+        .unwrap_or_else(|| "target/figures/figure_003_3.svg".to_owned());
+    if let Some(folder) = std::path::Path::new(&file).parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let registry = Registry::new();
     let [a, b] = against_gamma(&registry)?;
     let c = against_dimension(&registry)?;

@@ -28,7 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = args
         .get(2)
         .cloned()
-        .unwrap_or_else(|| "grid_transport.svg".into());
+        .unwrap_or_else(|| "target/figures/grid_transport.svg".to_owned());
+    if let Some(folder) = std::path::Path::new(&out).parent() {
+        std::fs::create_dir_all(folder)?;
+    }
 
     let cost = Arc::new(GridCost::new(&dims, GridGround::SqEuclidean)?);
     let problem = Problem::new(a.clone(), b.clone(), cost)?;

@@ -1,7 +1,7 @@
 //! Sinkhorn divergences between optimal transport and the energy distance: value against ε, for two clouds in the plane.
 //!
 //! ```text
-//! cargo run --release -p ot-gradients --example interpolation -- interpolation.svg
+//! cargo run --release -p ot-gradients --example interpolation [-- FILE.svg]
 //! ```
 
 use std::error::Error;
@@ -20,7 +20,10 @@ const POINTS: usize = 25;
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args()
         .nth(1)
-        .unwrap_or_else(|| "interpolation.svg".to_owned());
+        .unwrap_or_else(|| "target/figures/interpolation.svg".to_owned());
+    if let Some(folder) = std::path::Path::new(&path).parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let mut rng = Pcg64::seed_from_u64(1);
     let mut numbers = |count: usize, from: f64, to: f64| -> Vec<f64> {
         (0..count).map(|_| rng.random_range(from..to)).collect()

@@ -4,7 +4,7 @@
 //! falls like 1/n whatever d is.
 //!
 //! ```text
-//! cargo run --release -p ot-gradients --example sample_complexity -- sample_complexity.svg [largest n] [seeds]
+//! cargo run --release -p ot-gradients --example sample_complexity [-- FILE.svg [largest n] [seeds]]
 //! ```
 
 use std::error::Error;
@@ -74,7 +74,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let path = args
         .next()
-        .unwrap_or_else(|| "sample_complexity.svg".to_owned());
+        .unwrap_or_else(|| "target/figures/sample_complexity.svg".to_owned());
+    if let Some(folder) = std::path::Path::new(&path).parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let largest: usize = args.next().map_or(Ok(2048), |v| v.parse())?;
     let seeds: u64 = args.next().map_or(Ok(8), |v| v.parse())?;
     let sizes: Vec<usize> = (4..)

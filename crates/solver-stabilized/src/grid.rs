@@ -53,7 +53,7 @@ impl SinkhornStabilized {
         );
         let noise = f64::EPSILON * grid.range().max / reg;
         let Settings { max_iter, .. } = *self.settings();
-        let tol = self.settings().tol_beside(8.0 * noise);
+        let tol = self.settings().tol_beside(4.0 * noise);
         let start = match &context.warm_start {
             Some(warm) => {
                 warm.check(a.len(), b.len())?;

@@ -70,7 +70,7 @@ pub(crate) fn solve(
     let range = problem.cost().range();
     let unit = posed.masses.plan / problem.mass();
     let noise = f64::EPSILON * range.max_abs() / posed.reg;
-    let mut tol = settings.tol_beside(8.0 * noise);
+    let mut tol = settings.tol_beside(4.0 * noise);
     if settings.arithmetic == Arithmetic::F32 && tol < NARROW_REACHES {
         if settings.tol.is_some() {
             return Err(Error::UnreachableTolerance {

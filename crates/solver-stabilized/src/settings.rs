@@ -62,6 +62,9 @@ const fn by(acceleration: Acceleration, by_stages: bool) -> Method {
     }
 }
 
+/// No marginal error is that small.
+const SMALLEST_TOL: f64 = 1e-15;
+
 /// The default of `tol`: tighter than the 1e-8 to which values are compared.
 pub const DEFAULT_TOL: f64 = 1e-9;
 /// No default is larger than this.
@@ -111,10 +114,15 @@ impl Settings {
     /// An error that names the first setting outside of its range.
     pub fn check(&self) -> Result<(), Error> {
         self.reg.check()?;
-        if let Some(tol) = self.tol
-            && !(tol > 0.0 && tol.is_finite())
-        {
-            return Err(Error::setting("tol", tol, "must be positive and finite"));
+        if let Some(tol) = self.tol {
+            if !(tol > 0.0 && tol.is_finite()) {
+                return Err(Error::setting("tol", tol, "must be positive and finite"));
+            }
+            if tol < SMALLEST_TOL {
+                let rule =
+                    "must be at least 1e-15: sums of weights in f64 are not exact beyond that";
+                return Err(Error::setting("tol", tol, rule));
+            }
         }
         if self.max_iter == 0 {
             return Err(Error::setting("max_iter", 0, "must be at least 1"));
@@ -136,6 +144,10 @@ mod tests {
     fn every_setting_is_checked() {
         assert!(Settings::default().check().is_ok());
         let bad = [
+            Settings {
+                tol: Some(1e-17),
+                ..Settings::default()
+            },
             Settings {
                 tol: Some(f64::NAN),
                 ..Settings::default()

@@ -123,7 +123,7 @@ impl SinkhornStabilized {
         // Errors of the image are relative to its own mass, 1.
         let unit = posed.masses.plan / problem.mass();
         let noise = f64::EPSILON * range.max_abs() / posed.reg;
-        let tol = self.settings.tol_beside(8.0 * noise);
+        let tol = self.settings.tol_beside(4.0 * noise);
         let warm = match &context.warm_start {
             Some(warm) => Some(posed.take_in(warm)?),
             None => None,
