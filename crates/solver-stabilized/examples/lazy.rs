@@ -38,7 +38,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         {
             *last = progress.iteration;
             let seconds = progress.elapsed.as_secs_f64();
-            println!("{seconds:7.2} s, pass {}: {:.2e}", progress.iteration, progress.error);
+            println!(
+                "{seconds:7.2} s, pass {}: {:.2e}",
+                progress.iteration, progress.error
+            );
         }
         ControlFlow::Continue(())
     });

@@ -197,7 +197,7 @@ fn on_a_grid(
         cols: &cols,
     };
     let near = Near::new(dual, &cells, Preconditioner::Factor, pairs(&rows));
-    let mut run = Run::new(near, point);
+    let mut run = Run::new(near, WAY, point);
     let ended = run.follow(to, tol, &mut |point| way.goes_on(point));
     for (&cell, p) in cols.iter().zip(&run.point.g) {
         g[cell as usize] = *p;

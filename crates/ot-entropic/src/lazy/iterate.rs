@@ -3,13 +3,13 @@
 use ot_kernels::Elem;
 
 use super::coarse::{Clusters, Coarse};
-use super::near::{FEW_AXES, ROOM, Tiled};
+use super::near::{FEW_AXES, ROOM, Tiled, WAYS};
 use super::pass::{Between, Pairs, Passes, Sums, Tick};
 use super::{Posed, wanted};
 use crate::anderson::Anderson;
 use crate::dual::{Dual, Point};
-use crate::near::follow::{self, Stop};
 use crate::near::Near;
+use crate::near::follow::{self, Stop};
 use crate::newton::Preconditioner;
 
 /// Single precision is used for tolerances from here on, and refused below.
@@ -25,12 +25,17 @@ const FIRST_RATE: f64 = 0.1;
 /// The longest step, in units of ε.
 const LONGEST: f64 = 8.0;
 /// The coarse problem says too little of this ε where so many passes leave the error above this one.
-const PATIENCE: u64 = 5;
+const PATIENCE: u64 = 4;
 const POOR: f64 = 0.5;
-/// An ε on the way is left at this error.
-const ROUGH: f64 = 2e-2;
+/// And does not fall by this factor any more.
+const FALLING: f64 = 0.8;
+/// Passes that an ε on the way may take, and the one asked for while its error is above the second number.
+const LONG: u64 = 6;
+const STILL_POOR: f64 = 0.05;
+/// An ε on the way is left at this error: Newton steps on a list see to the rest.
+const ROUGH: f64 = 0.2;
 /// What ε is multiplied by in search of one of which the coarse problem says enough, up to this part of the spread.
-const UP: f64 = 4.0;
+const UP: f64 = 2.0;
 const WIDEST: f64 = 0.1;
 /// What ε is divided by while lists are too long.
 const DOWN: f64 = 2.0;
@@ -58,6 +63,8 @@ pub struct Settings {
     pub most_clusters: usize,
     /// Threads of the current pool that passes may use.
     pub threads: usize,
+    /// Whether every pass gives a bracket: two fifths more time for those in f32.
+    pub brackets: bool,
 }
 
 /// Where the iteration stands.
@@ -69,6 +76,8 @@ pub struct Stage {
     pub part: f64,
     /// The L1 error of the last whole pass; +∞ before the first.
     pub error: f64,
+    /// At the end of a pass, where [`Settings::brackets`] asks for it: [`Lazily::bracket`] of its potentials.
+    pub bracket: Option<(f64, f64)>,
 }
 
 /// Sees every pass and much in between, from any thread; `false` stops the solve.
@@ -124,6 +133,8 @@ struct Run<'a, 'w> {
     passes: (u64, u64),
     pairs: u64,
     error: f64,
+    /// The least error of the iteration that stalled last.
+    least: f64,
     /// Whether the sums are those of a pass in f64.
     is_wide: bool,
     coarse_steps: u64,
@@ -165,13 +176,15 @@ pub fn solve(
         passes: (0, 0),
         pairs: 0,
         error: f64::INFINITY,
+        least: f64::INFINITY,
         is_wide: false,
         coarse_steps: 0,
         asked: posed.eps,
         watch,
     };
     let mut end = run.at(posed.eps, start.is_some(), Until::Tolerance)?;
-    if end.is_none() {
+    let lost = end.is_none() || end == Some(End::Stalled) && run.least > 1e2 * settings.tol;
+    if lost && posed.is_balanced() {
         end = run.by_lists()?;
     }
     Ok(run.finished(end.unwrap_or(End::Stalled)))
@@ -241,6 +254,7 @@ impl<'a> Run<'a, '_> {
             match self.at(now, false, Until::Rough)? {
                 Some(End::Converged) => break,
                 Some(End::Stopped) => return Ok(Some(End::Stopped)),
+                _ if self.error <= POOR => break,
                 _ if now >= most => return Ok(None),
                 _ => {}
             }
@@ -295,31 +309,33 @@ impl<'a> Run<'a, '_> {
         } else {
             Preconditioner::Diagonal
         };
-        let near = Near::new(dual, &pairs, by, ROOM);
-        let mut way = follow::Run::new(near, point);
         let stage = self.stage(0.0);
         let watch = self.watch;
-        let ended = way.follow(to, Some(0.5 * self.settings.tol), &mut |_| watch(&stage));
+        let mut ended = Err(Stop::Lost);
+        for reach in WAYS {
+            let near = Near::new(dual, &pairs, by, ROOM);
+            let mut way = follow::Run::new(near, reach, point.clone());
+            ended = way.follow(to, Some(0.5 * self.settings.tol), &mut |_| watch(&stage));
+            if ended != Err(Stop::Lost) {
+                point = way.point;
+                break;
+            }
+        }
         let is_finite = |p: &[f64]| p.iter().all(|p| p.is_finite());
         Ok(match ended {
             Err(stop) => Err(stop),
-            Ok(()) if !(is_finite(&way.point.f) && is_finite(&way.point.g)) => Err(Stop::Lost),
+            Ok(()) if !(is_finite(&point.f) && is_finite(&point.g)) => Err(Stop::Lost),
             Ok(()) => {
-                self.f.clone_from(&way.point.f);
-                self.g.clone_from(&way.point.g);
-                Ok(way.point.eps)
+                self.f.clone_from(&point.f);
+                self.g.clone_from(&point.g);
+                Ok(point.eps)
             }
         })
     }
 }
 
 impl Run<'_, '_> {
-    fn iterate(
-        &mut self,
-        coarse: &mut Coarse<'_, '_>,
-        warm: bool,
-        until: Until,
-    ) -> Option<End> {
+    fn iterate(&mut self, coarse: &mut Coarse<'_, '_>, warm: bool, until: Until) -> Option<End> {
         let (n, m) = (self.f.len(), self.g.len());
         let Settings {
             tol, arithmetic, ..
@@ -377,7 +393,10 @@ impl Run<'_, '_> {
             }
             passes += 1;
             let may_be_left = until != Until::End && self.posed.is_balanced();
-            if may_be_left && passes >= PATIENCE && error.min(best) > POOR {
+            let least = error.min(best);
+            let is_poor = least > POOR && error > FALLING * best;
+            let is_slow = is_rough || least > STILL_POOR;
+            if may_be_left && (passes >= PATIENCE && is_poor || passes >= LONG && is_slow) {
                 return None;
             }
             let eps = self.posed.eps;
@@ -417,6 +436,7 @@ impl Run<'_, '_> {
                 }
             }
             if idle > IDLE || length < SHORTEST || best.is_infinite() {
+                self.least = best;
                 self.back_to(&best_z, best);
                 return Some(End::Stalled);
             }
@@ -454,6 +474,11 @@ impl Run<'_, '_> {
             } else {
                 self.error
             },
+            bracket: if part >= 1.0 && self.settings.brackets {
+                self.bracket(self.is_wide)
+            } else {
+                None
+            },
         }
     }
 
@@ -461,7 +486,9 @@ impl Run<'_, '_> {
     fn pass(&mut self, wide: bool) -> bool {
         let stage = self.stage(0.0);
         let watch = self.watch;
-        self.pass_told(wide, wide, &|part| watch(&Stage { part, ..stage }))
+        self.pass_told(wide, wide || self.settings.brackets, &|part| {
+            watch(&Stage { part, ..stage })
+        })
     }
 
     fn pass_told(&mut self, wide: bool, priced: bool, tick: &Tick<'_>) -> bool {
@@ -538,7 +565,7 @@ impl Run<'_, '_> {
             self.is_wide = end == End::Stalled;
             self.pass_told(self.is_wide, true, &|_| true);
         }
-        let Posed { x, y, eps, .. } = self.posed;
+        let Posed { x, y, .. } = self.posed;
         let masses = |ratios: &[f64], w: &[f64]| -> Vec<f64> {
             ratios.iter().zip(w).map(|(r, w)| r * w).collect()
         };
@@ -546,10 +573,8 @@ impl Run<'_, '_> {
             masses(&self.sums.rows, x.weights()),
             masses(&self.sums.cols, y.weights()),
         );
-        let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
-        let logs = dot(&self.sums.prices, x.weights());
-        let paid = dot(&sent, &self.f) + dot(&received, &self.g) - eps * logs;
-        let bracket = self.bracket(self.is_wide, paid);
+        let paid = self.paid();
+        let bracket = self.bracket(self.is_wide);
         Lazily {
             paid,
             f: x.restored(&self.f),
@@ -565,13 +590,30 @@ impl Run<'_, '_> {
         }
     }
 
+    /// ⟨P, C⟩ from the last pass, which was priced.
+    fn paid(&self) -> f64 {
+        let Posed { x, y, eps, .. } = self.posed;
+        let dot = |ratios: &[f64], w: &[f64], p: &[f64]| -> f64 {
+            let terms = ratios.iter().zip(w).zip(p);
+            terms.map(|((r, w), p)| r * w * p).sum()
+        };
+        let logs: f64 = (self.sums.prices.iter().zip(x.weights()))
+            .map(|(p, w)| p * w)
+            .sum();
+        dot(&self.sums.rows, x.weights(), &self.f) + dot(&self.sums.cols, y.weights(), &self.g)
+            - eps * logs
+    }
+
     /// Both ends from the last pass. Below: f with what the largest exponent of each column leaves to g, or the other
     /// way round, satisfies f + g ≤ C. Above: the plan P with x_i = min(1, a_i/r_i) and y_j = min(1, b_j/c_j) on both
     /// sides stays within a and b and costs no more than P; what it leaves is at most 1 − Σ x_i r_i + Σ (1 − y_j) c_j,
     /// and no unit of that costs more than the largest cost.
-    fn bracket(&self, wide: bool, paid: f64) -> Option<(f64, f64)> {
+    fn bracket(&self, wide: bool) -> Option<(f64, f64)> {
         let Posed { x, y, eps, .. } = self.posed;
-        if !self.posed.is_balanced() || (self.posed.least < 0.0 || self.posed.least.is_nan()) {
+        if self.sums.prices.is_empty()
+            || !self.posed.is_balanced()
+            || (self.posed.least < 0.0 || self.posed.least.is_nan())
+        {
             return None;
         }
         let Sums {
@@ -603,6 +645,7 @@ impl Run<'_, '_> {
             .map(|(c, b)| b * (c * (1.0 + off) - 1.0).max(0.0))
             .sum();
         let most = self.posed.least + self.posed.spread;
+        let paid = self.paid();
         let upper = paid + off * (paid.abs() + eps) + (1.0 - kept + cut).max(0.0) * most;
         (lower <= upper).then_some((lower, upper))
     }

@@ -7,10 +7,27 @@ use ot_kernels::pricing::row_collect;
 
 use super::cloud::Cloud;
 use super::pass::Pairs;
+use crate::list::Reach;
 use crate::near::{Aimed, Finder, Found};
 
 /// Pairs that a list has room for: 20 bytes each, and as much again for the linear system.
 pub(super) const ROOM: usize = 1 << 22;
+/// Reaches of lists on the way, of which the first that there is room for is taken. All that is left out of a plan is at
+/// most e^{−silent} of its mass.
+pub(super) const WAYS: [Reach; 3] = [
+    Reach {
+        silent: 14.0,
+        drift: 10.0,
+    },
+    Reach {
+        silent: 9.0,
+        drift: 6.0,
+    },
+    Reach {
+        silent: 6.0,
+        drift: 3.0,
+    },
+];
 /// Clouds in more dimensions have no long waves that a diagonal preconditioner would be slow with.
 pub(super) const FEW_AXES: usize = 3;
 
@@ -63,12 +80,16 @@ impl Tiled<'_> {
             let cols = c * SIDE..m.min((c + 1) * SIDE);
             let width = cols.len();
             let costs = &mut costs[..bounds.len() * width];
-            self.cost.block(from..from + bounds.len(), cols.clone(), costs);
+            self.cost
+                .block(from..from + bounds.len(), cols.clone(), costs);
             let rows = costs.chunks_exact(width).zip(bounds).zip(&mut of_row);
             for ((row, bound), near) in rows {
                 hits.clear();
                 row_collect(row, &negated[cols.clone()], *bound, 0.0, 0.0, &mut hits);
-                near.extend(hits.iter().map(|&(_, j)| (cols.start as u32 + j, row[j as usize])));
+                near.extend(
+                    hits.iter()
+                        .map(|&(_, j)| (cols.start as u32 + j, row[j as usize])),
+                );
             }
         }
         counts.extend(of_row.iter().map(|near| near.len() as u32));

@@ -54,6 +54,8 @@ pub(crate) enum Stop {
 /// A list and the point on its path.
 pub(crate) struct Run<'a> {
     near: Near<'a>,
+    /// Reach of lists on the way.
+    way: Reach,
     steps: Steps,
     tangent: Tangent,
     pub(crate) point: Point,
@@ -62,10 +64,11 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// From `point` on, whose f belongs to its g.
-    pub(crate) fn new(near: Near<'a>, point: Point) -> Self {
+    pub(crate) fn new(near: Near<'a>, way: Reach, point: Point) -> Self {
         Self {
             steps: Steps::new(&near.dual),
             near,
+            way,
             tangent: Tangent::default(),
             point,
             back: Point::default(),
@@ -73,11 +76,16 @@ impl<'a> Run<'a> {
     }
 
     /// Down to `to`, and to the tolerance if there is one.
-    pub(crate) fn follow(&mut self, to: f64, tol: Option<f64>, goes_on: &mut GoesOn<'_>) -> Result<(), Stop> {
+    pub(crate) fn follow(
+        &mut self,
+        to: f64,
+        tol: Option<f64>,
+        goes_on: &mut GoesOn<'_>,
+    ) -> Result<(), Stop> {
         if let (Some(tol), true) = (tol, self.point.eps <= to) {
             return self.finish(tol, goes_on);
         }
-        self.build(WAY)?;
+        self.build(self.way)?;
         self.correct(LEAVE_ERROR, f64::INFINITY, goes_on)?;
         let mut factor: f64 = 0.5;
         while self.point.eps > to {
@@ -92,7 +100,7 @@ impl<'a> Run<'a> {
             loop {
                 let eps = goal(self.back.eps, factor);
                 predict(&mut self.point, &self.tangent, eps);
-                self.renew(WAY)?;
+                self.renew(self.way)?;
                 self.settle();
                 let limit = if factor < 0.9 {
                     TOO_LONG
@@ -175,7 +183,7 @@ impl<'a> Run<'a> {
             }
             self.settle();
             if !self.near.is_valid(&self.point) {
-                self.build(WAY)?;
+                self.build(self.way)?;
             }
             if !goes_on(&self.point) {
                 return Err(Stop::Told);

@@ -97,7 +97,8 @@ impl<'a> Near<'a> {
                 .into_par_iter()
                 .map(|from| {
                     let rows = from..all.min(from + ROWS);
-                    let bounds: Vec<f64> = point.f[rows.clone()].iter().map(|f| f + limit).collect();
+                    let bounds: Vec<f64> =
+                        point.f[rows.clone()].iter().map(|f| f + limit).collect();
                     aimed(rows, &bounds, MOST_IN_A_TASK)
                 })
                 .collect();
@@ -121,6 +122,11 @@ impl<'a> Near<'a> {
                 }
                 self.targets.extend(found.iter().map(|(j, _)| *j));
                 self.costs.extend(found.iter().map(|(_, c)| *c));
+            }
+            // Twice as many as there is room for, if all rows are like those so far.
+            let rows = self.start.len() - 1;
+            if self.targets.len() as f64 * all as f64 > 2.0 * self.most as f64 * rows as f64 {
+                return false;
             }
         }
         self.plan.clear();

@@ -150,7 +150,10 @@ mod tests {
                 }
                 // It may give up in many dimensions only.
                 let found = of(&cost);
-                assert!(found == Some(all) || dim == 5 && found.is_none(), "{name} {dim}");
+                assert!(
+                    found == Some(all) || dim == 5 && found.is_none(),
+                    "{name} {dim}"
+                );
             }
         }
         let cost = PointCost::new(x_of(4), x_of(4), 1, Ground::Arc).unwrap();
