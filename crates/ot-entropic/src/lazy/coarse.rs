@@ -27,8 +27,9 @@ pub(super) struct Clusters<'a> {
     size_y: usize,
     x: Cloud,
     y: Cloud,
-    /// Between clusters, row-major.
+    /// Between clusters, row-major, in units that keep it within the range of f32.
     cost: Vec<f32>,
+    unit: f64,
     points_to_y: Box<dyn Pairs + 'a>,
     x_to_points: Box<dyn Pairs + 'a>,
 }
@@ -45,12 +46,19 @@ impl<'a> Clusters<'a> {
         );
         let (n, m) = (x.len(), y.len());
         let mut cost = Vec::with_capacity(n * m);
+        let largest = posed.spread.max(posed.least.abs());
+        // A power of two, which costs no digits.
+        let unit = if largest > 0.0 && largest.is_finite() {
+            largest.log2().round().clamp(-1000.0, 1000.0).exp2()
+        } else {
+            1.0
+        };
         {
             let pairs = posed.geometry.pairs(&x, &y)?;
             let mut row = vec![0.0; m];
             for i in 0..n {
                 pairs.block(i..i + 1, 0..m, &mut row);
-                cost.extend(row.iter().map(|&c| c as f32));
+                cost.extend(row.iter().map(|&c| (c / unit) as f32));
             }
         }
         let points_to_y = posed.geometry.pairs(posed.x, &y)?;
@@ -62,6 +70,7 @@ impl<'a> Clusters<'a> {
             x,
             y,
             cost,
+            unit,
             points_to_y,
             x_to_points,
         })
@@ -72,8 +81,8 @@ impl<'a> Clusters<'a> {
             cost: &self.cost,
             a: self.x.weights(),
             b: self.y.weights(),
-            gamma_a: self.posed.gamma_a,
-            gamma_b: self.posed.gamma_b,
+            gamma_a: self.posed.gamma_a / self.unit,
+            gamma_b: self.posed.gamma_b / self.unit,
         }
     }
 
@@ -98,7 +107,7 @@ impl<'a> Clusters<'a> {
     }
 
     /// Follows the path of the coarse problem down to ε. `g` are potentials of all targets to start from. The point
-    /// reached, or `None` where `watch` stopped it.
+    /// reached, in units of `unit`, or `None` where `watch` stopped it.
     pub(super) fn follow(
         &self,
         tol: f64,
@@ -107,12 +116,16 @@ impl<'a> Clusters<'a> {
         watch: &mut Watch<'_>,
     ) -> Option<Point> {
         let path = Path {
-            reg: self.posed.eps,
+            reg: self.posed.eps / self.unit,
             tol,
-            spread: self.posed.spread,
+            spread: self.posed.spread / self.unit,
             threads,
         };
-        let start = g.map(|g| self.means(g, self.posed.y, self.size_y));
+        let start = g.map(|g| {
+            let mut g = self.means(g, self.posed.y, self.size_y);
+            g.iter_mut().for_each(|g| *g /= self.unit);
+            g
+        });
         let mut stopped = false;
         let followed = follow(self.dual(), path, start.as_deref(), &mut |stage, point| {
             let goes_on = watch(stage, point);
@@ -138,6 +151,8 @@ impl<'a> Clusters<'a> {
 pub(super) struct Coarse<'c, 'a> {
     clusters: &'c Clusters<'a>,
     store: Dense<'c, f32>,
+    /// In units of the clusters' costs, and in those of the caller.
+    scaled: Point,
     point: Point,
     /// The extensions of the coarse potentials: the best for g on the coarse targets, and for f on the coarse sources.
     pub(super) f: Vec<f64>,
@@ -154,13 +169,18 @@ impl<'c, 'a> Coarse<'c, 'a> {
     /// Extends the potentials of `point`. `None` where `tick` stopped it.
     pub(super) fn new(
         clusters: &'c Clusters<'a>,
-        mut point: Point,
+        mut scaled: Point,
         threads: usize,
         tick: &Tick<'_>,
     ) -> Option<Self> {
         let mut store = Dense::new(clusters.dual(), threads);
         store.most_products = MOST_PRODUCTS;
-        store.pass(&mut point);
+        store.pass(&mut scaled);
+        let mut point = scaled.clone();
+        point.eps *= clusters.unit;
+        for p in point.f.iter_mut().chain(&mut point.g) {
+            *p *= clusters.unit;
+        }
         let spread_out = |v: &[f64], size: usize, n: usize| -> Vec<f64> {
             (0..n).map(|i| v[i / size]).collect()
         };
@@ -176,6 +196,7 @@ impl<'c, 'a> Coarse<'c, 'a> {
             cols: vec![0.0; clusters.y.len()],
             y: vec![0.0; clusters.y.len()],
             moved: Vec::new(),
+            scaled,
             point,
         };
         coarse.extend(tick).then_some(coarse)
@@ -253,7 +274,7 @@ impl<'c, 'a> Coarse<'c, 'a> {
             &mut self.cols,
         );
         self.store.solve(
-            &self.point,
+            &self.scaled,
             Some(&self.rows),
             &self.cols,
             &mut self.y,

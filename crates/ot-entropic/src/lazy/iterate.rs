@@ -144,7 +144,7 @@ struct Run<'a, 'w> {
 }
 
 /// Solves `posed`. `start` holds potentials of both sides, in the clouds' orders. O(n + m) memory and
-/// 8·`most_clusters`² bytes.
+/// 8·`most_clusters`² bytes; where lists are needed, 40 bytes for each of at most `ROOM` pairs.
 ///
 /// # Errors
 /// Where the cost refuses points of a cluster.
@@ -450,7 +450,7 @@ impl Run<'_, '_> {
 
     /// Whether the pass after a correction at this error may be the last one: that is made in f64.
     fn is_last(&self, error: f64) -> bool {
-        error * FIRST_RATE <= 0.5 * self.settings.tol
+        error * FIRST_RATE <= self.settings.tol
     }
 
     fn back_to(&mut self, z: &[f64], error: f64) {
