@@ -13,6 +13,7 @@
 //! Shaded: 95 % intervals of the mean over the repetitions.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 
 use kantorovich::{
@@ -269,7 +270,7 @@ fn main() -> Result<()> {
     let file = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "target/figures/figure_003_3.svg".to_owned());
-    if let Some(folder) = std::path::Path::new(&file).parent() {
+    if let Some(folder) = Path::new(&file).parent() {
         std::fs::create_dir_all(folder)?;
     }
     let registry = Registry::new();

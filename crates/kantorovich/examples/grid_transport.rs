@@ -28,8 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = args
         .get(2)
         .cloned()
-        .unwrap_or_else(|| "target/figures/grid_transport.svg".to_owned());
-    if let Some(folder) = std::path::Path::new(&out).parent() {
+        .unwrap_or_else(|| "target/figures/grid_transport.svg".into());
+    if let Some(folder) = out.parent() {
         std::fs::create_dir_all(folder)?;
     }
 

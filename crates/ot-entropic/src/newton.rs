@@ -46,6 +46,15 @@ const JACOBI_FROM: usize = 40;
 const MOST_JACOBI: usize = 150;
 const MOST_CHOLESKY: usize = 300;
 
+/// The preconditioner of a system on a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Preconditioner {
+    /// The factorization, however long rows are: long waves over a plane take a diagonal hundreds of products.
+    Factor,
+    /// The diagonal alone. In many dimensions there are no long waves, and a factor would fill up.
+    Diagonal,
+}
+
 /// Solves the system on a graph, by the preconditioner that fits.
 #[derive(Debug, Default)]
 pub struct SparseSystem {
@@ -59,6 +68,8 @@ pub struct SparseSystem {
     /// Whether there is one, of a graph before it at least.
     has_factor: bool,
     pub(crate) jacobi: bool,
+    /// Whether it stays so, whatever the residual is.
+    diagonal: bool,
     /// Whether the diagonal was not enough for a graph of long rows.
     is_hard: bool,
     seed: u64,
@@ -90,6 +101,12 @@ impl SparseSystem {
         self.jacobi = false;
     }
 
+    /// Takes this preconditioner until the next graph.
+    pub(crate) fn precondition(&mut self, by: Preconditioner) {
+        self.diagonal = by == Preconditioner::Diagonal;
+        self.jacobi = self.diagonal;
+    }
+
     /// [`Store::solve`].
     pub fn solve(&mut self, rows: Option<&[f64]>, cols: &[f64], y: &mut [f64], tol: f64) -> usize {
         let mut products = 0;
@@ -105,7 +122,7 @@ impl SparseSystem {
             let solved = (self.pcg).solve_reduced(&self.graph, &self.rhs, y, tol, MOST_JACOBI);
             products += solved.iterations;
             // The graph is harder than its rows are long.
-            self.jacobi = solved.residual <= tol;
+            self.jacobi = self.diagonal || solved.residual <= tol;
             self.is_hard = !self.jacobi;
         }
         if !self.jacobi {

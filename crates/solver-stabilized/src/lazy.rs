@@ -9,8 +9,8 @@ use ot_entropic::lazy::cloud::Cloud;
 use ot_entropic::lazy::pass::Pairs;
 use ot_entropic::lazy::{self, Arithmetic, End, Geometry, NARROW_REACHES};
 use solver_api::{
-    Certificate, Check, Context, Cost, Error, Ground, Outcome, PointCost, Progress, Solution,
-    Termination,
+    Certificate, Certify, Check, Context, Cost, Error, Ground, Outcome, PointCost, Progress,
+    Solution, Termination,
 };
 
 use crate::NAME;
@@ -134,7 +134,10 @@ pub(crate) fn solve(
             iteration: stage.passes,
             error: stage.error * unit,
             tol,
-            certificate: None,
+            certificate: (stage.bracket).map(|(lower, upper)| Certificate {
+                lower: lower * problem.mass(),
+                upper: upper * problem.mass(),
+            }),
             elapsed: started.elapsed(),
         };
         told.last = Some(Instant::now());
@@ -159,6 +162,7 @@ pub(crate) fn solve(
         arithmetic: settings.arithmetic,
         most_clusters: MOST_CLUSTERS,
         threads: context.threads(),
+        brackets: context.certify == Certify::EveryCheck && context.is_observed(),
     };
     let start = start.as_ref().map(|(f, g)| (f.as_slice(), g.as_slice()));
     let found = lazy::solve(asked, how, start, &watch)

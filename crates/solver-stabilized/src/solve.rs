@@ -23,7 +23,8 @@ use crate::{NAME, lazy};
 /// Entropic transport at any regularization. See the [crate](crate) for when to choose it.
 ///
 /// Balanced and KL-relaxed problems. Memory 4·n·m bytes beyond the cost while many pairs carry mass, and 8·n·m more where
-/// the cost is not a dense matrix of which all rows and columns take part; for points without a matrix O(n + m) and 80 MB.
+/// the cost is not a dense matrix of which all rows and columns take part; for points without a matrix
+/// O(n + m) and 80 MB, and 160 MB more where clusters say little and lists of near pairs lead to the answer.
 #[derive(Debug, Clone, Default)]
 pub struct SinkhornStabilized {
     settings: Settings,

@@ -222,3 +222,120 @@ fn costs_of_any_size() {
         }
     }
 }
+
+#[test]
+fn real_points_agree_with_their_matrix() {
+    let root = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut seen = 0;
+    for fixture in ot_data::fixtures::load_all(root).unwrap() {
+        let ot_data::fixtures::FixtureCost::Points { x, y, metric } = &fixture.cost else {
+            continue;
+        };
+        let flat = |p: &ndarray::Array2<f64>| p.iter().copied().collect::<Vec<_>>();
+        let problem = Problem::from_points(
+            &fixture.a.to_vec(),
+            &fixture.b.to_vec(),
+            &flat(x),
+            &flat(y),
+            x.ncols(),
+            Ground::parse(metric).unwrap(),
+        );
+        agree(&problem.unwrap(), 1e-2, &fixture.entry.name);
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen}");
+}
+
+#[test]
+fn brackets_at_every_check_hold() {
+    let n = 3000;
+    let w = vec![2.0 / n as f64; n];
+    let (x, y) = (points(n, 2, 0.5), points(n, 2, 7.25));
+    let problem = Problem::from_points(&w, &w, &x, &y, 2, Ground::SqEuclidean).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&seen);
+    let mut context = Context::new()
+        .observed(move |progress: &Progress| {
+            kept.lock().unwrap().extend(progress.certificate);
+            ControlFlow::Continue(())
+        })
+        .certified(solver_api::Certify::EveryCheck);
+    let lazily = solver(CostMode::Lazy, 1e-2, 1e-6, Arithmetic::Auto);
+    let last = lazily.solve_with(&problem, &mut context).unwrap();
+    let last = last.certificate.unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(!seen.is_empty());
+    for bracket in seen.iter() {
+        assert!(bracket.lower <= last.upper && last.lower <= bracket.upper);
+    }
+}
+
+#[test]
+fn bad_points_are_refused_by_name() {
+    let good = points(50, 2, 0.5);
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut x = good.clone();
+        x[7] = bad;
+        let error = PointCost::new(x.clone(), good.clone(), 2, Ground::SqEuclidean).unwrap_err();
+        assert!(error.to_string().contains('x'), "{error}");
+        assert!(error.to_string().contains(&bad.to_string()), "{error}");
+        assert!(PointCost::new(good.clone(), x, 2, Ground::Euclidean).is_err());
+    }
+    assert!(PointCost::new(good.clone(), good.clone(), 0, Ground::Euclidean).is_err());
+    assert!(PointCost::new(good[..99].to_vec(), good.clone(), 2, Ground::Euclidean).is_err());
+    assert!(PointCost::new(Vec::new(), good.clone(), 2, Ground::Euclidean).is_err());
+    let w = vec![0.02; 50];
+    let of = |a: &[f64]| Problem::from_points(a, &w, &good, &good, 2, Ground::SqEuclidean);
+    assert!(of(&w[..49]).is_err());
+    assert!(of(&vec![0.0; 50]).is_err());
+}
+
+#[test]
+fn degenerate_clouds_are_solved() {
+    let n = 70;
+    let w: Vec<f64> = vec![1.0 / n as f64; n];
+    let spread = points(n, 2, 0.5);
+    let scaled = |s: f64| -> Vec<f64> { spread.iter().map(|x| x * s).collect() };
+    let same = vec![0.3; 2 * n];
+    let far: Vec<f64> = spread.iter().map(|x| x + 1e6).collect();
+    let clouds = [
+        ("one value", same.clone(), same.clone()),
+        ("one value of two", same, spread.clone()),
+        ("huge", scaled(1e150), scaled(-1e150)),
+        ("tiny", scaled(1e-150), scaled(-1e-150)),
+        ("far from the origin", far.clone(), far),
+    ];
+    for (name, x, y) in clouds {
+        let problem = Problem::from_points(&w, &w, &x, &y, 2, Ground::SqEuclidean);
+        // Where a cost leaves the range of numbers, that is said.
+        let problem = match problem {
+            Ok(problem) => problem,
+            Err(error) => {
+                assert!(
+                    name == "huge" && !error.to_string().is_empty(),
+                    "{name}: {error}"
+                );
+                continue;
+            }
+        };
+        match solver(CostMode::Lazy, 1e-2, 1e-6, Arithmetic::Auto).solve(&problem) {
+            Ok(solution) => {
+                assert!(solution.convergence.converged(), "{name}");
+                let p = &solution.potentials;
+                assert!(p.f.iter().chain(&p.g).all(|p| p.is_finite()), "{name}");
+                assert!(solution.transport_cost.is_finite(), "{name}");
+            }
+            Err(error) => assert!(error.to_string().contains("reg"), "{name}: {error}"),
+        }
+    }
+    let one = Problem::from_points(
+        &[2.0],
+        &w.iter().map(|w| 2.0 * w).collect::<Vec<_>>(),
+        &[0.1, 0.2],
+        &spread,
+        2,
+        Ground::SqEuclidean,
+    );
+    let solution = solver(CostMode::Lazy, 1e-2, 1e-6, Arithmetic::Auto).solve(&one.unwrap());
+    assert!(solution.unwrap().convergence.converged());
+}

@@ -4,7 +4,7 @@
 //! log-sum-exp axis by axis ([`ot_kernels::separable::log`]). What makes it fast at small ε:
 //!
 //! - for squared distances, two grids (`sparse.rs`): on a coarser grid of the pyramid the plan is a list of near pairs
-//!   (`near.rs`, found by `tree.rs`), Newton steps follow the path down to ε there, and the same linear system corrects the
+//!   (`crate::near`, found by `tree.rs`), Newton steps follow the path down to ε there, and the same linear system corrects the
 //!   long modes of the given grid between iterations. Where cells are not small beside ε, the given grid has the list;
 //! - for other costs, and where that loses its way, ε-scaling on a pyramid of grids (`pyramid.rs`): a large ε needs no small cells, so that the slow, long modes of the
 //!   potentials are found where an iteration costs next to nothing;
@@ -14,7 +14,6 @@
 //! Sambale and Uschmajew, *A note on overrelaxation in the Sinkhorn algorithm* (2022), for ω; Young's relation between
 //! the rates with and without it.
 
-mod near;
 mod pyramid;
 mod relaxation;
 mod sparse;

@@ -6,13 +6,13 @@
 
 use solver_api::{GridCost, GridGround};
 
-use super::near::Near;
 use super::pyramid::{Stage, pooled, refined, stages, step as step_of};
+use super::tree::Cells;
 use super::{AtCheck, GridPair, Level, Limits, Seen};
 use crate::dual::{Dual, Point};
-use crate::list::Reach;
-use crate::newton::{Steps, Store, log_ratio, step};
-use crate::predict::{Tangent, predict};
+use crate::near::Near;
+use crate::near::follow::{RESIDUAL, Run, Stop, WAY, at_end};
+use crate::newton::{Preconditioner, Store};
 
 /// Where ε begins, relative to the range of the cost.
 const BEGIN: f64 = 0.1;
@@ -24,14 +24,6 @@ const CORRECTED: f64 = 4.0;
 const LEAST_CELLS: usize = 256;
 /// The longest step of a correction, in units of ε.
 const LONGEST: f64 = 4.0;
-/// Reach of a list on the way, and how far potentials may rise at the end.
-const WAY: Reach = Reach {
-    silent: 18.0,
-    drift: 8.0,
-};
-const END_DRIFT: f64 = 1.5;
-/// At the end, what is left out is this part of the tolerance in each pair.
-const END_PART: f64 = 2e-3;
 /// Pairs a cell up to which lists are the faster way, as expected where nothing is stretched; and in any case.
 const EXPECTED: f64 = 200.0;
 /// Up to so many, two grids gain nothing over the list of the given one.
@@ -39,24 +31,8 @@ const SHORT_LIST: f64 = 40.0;
 const MOST: usize = 600;
 /// And pairs in all: 20 bytes each, and as much again for the linear system.
 const ROOM: usize = 1 << 25;
-/// Errors and steps (in units of ε) at which a level on the way is left.
-const LEAVE_ERROR: f64 = 1e-5;
-/// Errors above this after all steps of a level: the way is lost, and a smaller change of ε may find it.
-const LOST: f64 = 0.05;
-/// Changes of ε smaller than by this factor are not worth it.
-const LEAST_CHANGE: f64 = 0.95;
-const LEAVE_STEP: f64 = 2.0;
-/// The first step of a level above which it is taken again with a smaller change of ε, and below which the next change is
-/// larger.
-const TOO_LONG: f64 = 12.0;
-const SHORT: f64 = 4.0;
-/// Relative residuals of linear systems.
-const RESIDUAL: f64 = 1e-2;
 /// Iterations that are left for the one that measures.
 pub(super) const LEFT: u64 = 2;
-/// Steps on one level, and without progress.
-const MOST_STEPS: usize = 40;
-const IDLE: u32 = 5;
 /// Iterations on two grids in which the error does not fall by a third: over-relaxation is as fast.
 const SLOW: u32 = 16;
 
@@ -90,14 +66,6 @@ fn expected(grid: &GridCost, eps: f64) -> f64 {
     pairs
 }
 
-/// The reach of a list that is good for this tolerance.
-fn at_end(tol: f64) -> Reach {
-    Reach {
-        silent: -(END_PART * tol).ln(),
-        drift: END_DRIFT,
-    }
-}
-
 /// What goes on over all stages.
 struct Way<'w, 'c> {
     done: &'w mut u64,
@@ -117,14 +85,6 @@ impl Way<'_, '_> {
         };
         (self.at_check)(&seen, &[], &[]) && *self.done < self.most
     }
-}
-
-/// How a stage ended.
-enum Stop {
-    /// A check said so, or no step is left.
-    Told,
-    /// Too many pairs, or no progress: another way is needed.
-    Lost,
 }
 
 /// Potentials at `eps` on the given grid, near `limits.stop` where it can be had. `Ok(None)`: another way is needed.
@@ -231,14 +191,14 @@ fn on_a_grid(
     };
     let mut point = Point::new(rows.len(), on(g, &cols), from);
     point.f = on(f, &rows);
-    let mut run = Run {
-        near: Near::new(dual, &stage.grid, &rows, &cols, pairs(&rows)),
-        steps: Steps::new(&dual),
-        tangent: Tangent::default(),
-        point,
-        back: Point::default(),
+    let cells = Cells {
+        grid: &stage.grid,
+        rows: &rows,
+        cols: &cols,
     };
-    let ended = run.follow(to, tol, way);
+    let near = Near::new(dual, &cells, Preconditioner::Factor, pairs(&rows));
+    let mut run = Run::new(near, WAY, point);
+    let ended = run.follow(to, tol, &mut |point| way.goes_on(point));
     for (&cell, p) in cols.iter().zip(&run.point.g) {
         g[cell as usize] = *p;
     }
@@ -286,7 +246,12 @@ fn cycles(
     };
     let mut point = Point::new(rows.len(), on(g, &cols), eps);
     point.f = on(f, &rows);
-    let mut near = Near::new(dual, &coarse.grid, &rows, &cols, pairs(&rows));
+    let cells = Cells {
+        grid: &coarse.grid,
+        rows: &rows,
+        cols: &cols,
+    };
+    let mut near = Near::new(dual, &cells, Preconditioner::Factor, pairs(&rows));
     if !near.build(&point, WAY) {
         return Ok(None);
     }
@@ -378,166 +343,5 @@ fn exactly(pair: GridPair<'_>, eps: f64, f: &mut [f64], g: &mut [f64], count: us
         level.relax(f, pair.a, 1.0);
         level.transform(f, true);
         level.relax(g, pair.b, 1.0);
-    }
-}
-
-struct Run<'a> {
-    near: Near<'a>,
-    steps: Steps,
-    tangent: Tangent,
-    point: Point,
-    back: Point,
-}
-
-impl Run<'_> {
-    /// Down to `to`, and to the tolerance if there is one.
-    fn follow(&mut self, to: f64, tol: Option<f64>, way: &mut Way<'_, '_>) -> Result<(), Stop> {
-        if let (Some(tol), true) = (tol, self.point.eps <= to) {
-            return self.finish(tol, way);
-        }
-        self.build(WAY)?;
-        self.correct(LEAVE_ERROR, f64::INFINITY, way)?;
-        let mut factor: f64 = 0.5;
-        while self.point.eps > to {
-            let goal = |from: f64, factor: f64| {
-                let eps = from * factor;
-                if eps < 1.2 * to { to } else { eps }
-            };
-            let eps = goal(self.point.eps, factor);
-            let dual = self.near.dual;
-            (self.tangent).find(&dual, &mut self.near, &self.point, eps, RESIDUAL);
-            self.back.copy_from(&self.point);
-            loop {
-                let eps = goal(self.back.eps, factor);
-                predict(&mut self.point, &self.tangent, eps);
-                self.renew(WAY)?;
-                self.settle();
-                let limit = if factor < 0.9 {
-                    TOO_LONG
-                } else {
-                    f64::INFINITY
-                };
-                let first = self.correct(LEAVE_ERROR, limit, way)?;
-                let is_lost = self.point.error() > LOST || self.point.error().is_nan();
-                if is_lost && factor > LEAST_CHANGE {
-                    // The iteration goes on from the level before.
-                    self.point.copy_from(&self.back);
-                    return Ok(());
-                }
-                if first > limit || is_lost {
-                    factor = factor.sqrt();
-                    self.point.copy_from(&self.back);
-                    continue;
-                }
-                if first < SHORT {
-                    factor = factor.powf(1.5).max(0.1);
-                }
-                break;
-            }
-        }
-        match tol {
-            Some(tol) => self.finish(tol, way),
-            None => Ok(()),
-        }
-    }
-
-    fn build(&mut self, reach: Reach) -> Result<(), Stop> {
-        if !self.near.build(&self.point, reach) {
-            return Err(Stop::Lost);
-        }
-        self.near.pass(&mut self.point);
-        if self.point.error().is_nan() {
-            return Err(Stop::Lost);
-        }
-        Ok(())
-    }
-
-    /// A pass with a list that holds.
-    fn renew(&mut self, reach: Reach) -> Result<(), Stop> {
-        self.near.pass(&mut self.point);
-        if !self.near.is_valid(&self.point)
-            || reach.limit() * self.point.eps < 0.6 * self.near.width()
-        {
-            self.build(reach)?;
-        }
-        Ok(())
-    }
-
-    /// Targets that get less than a quarter or more than four times of what they should, moved by that.
-    fn settle(&mut self) {
-        for _ in 0..4 {
-            let point = &mut self.point;
-            let pairs = || point.wanted.iter().zip(&point.received);
-            if !pairs().any(|(t, c)| *c < 0.25 * t || *c > 4.0 * t) {
-                return;
-            }
-            for ((g, t), c) in point.g.iter_mut().zip(&point.wanted).zip(&point.received) {
-                *g += point.eps * log_ratio(*t, *c);
-            }
-            self.near.pass(point);
-        }
-    }
-
-    /// Newton steps until the level may be left; the first full step in units of ε, after which it returns if it is above
-    /// `limit`.
-    fn correct(&mut self, leave: f64, limit: f64, way: &mut Way<'_, '_>) -> Result<f64, Stop> {
-        let mut first = None;
-        for _ in 0..MOST_STEPS {
-            if self.point.error() <= leave {
-                break;
-            }
-            let stepped = step(&mut self.near, &mut self.point, &mut self.steps, RESIDUAL);
-            let first = *first.get_or_insert(stepped.full);
-            if first > limit {
-                return Ok(first);
-            }
-            self.settle();
-            if !self.near.is_valid(&self.point) {
-                self.build(WAY)?;
-            }
-            if !way.goes_on(&self.point) {
-                return Err(Stop::Told);
-            }
-            if stepped.full <= LEAVE_STEP || stepped.taken == 0.0 {
-                break;
-            }
-        }
-        Ok(first.unwrap_or(0.0))
-    }
-
-    /// The last steps, on a list that leaves out nothing that counts.
-    fn finish(&mut self, tol: f64, way: &mut Way<'_, '_>) -> Result<(), Stop> {
-        let reach = at_end(tol);
-        self.build(reach)?;
-        let (mut best, mut idle) = (f64::INFINITY, 0);
-        for _ in 0..2 * MOST_STEPS {
-            let error = self.point.error();
-            // Beside what the list leaves out.
-            if error <= 0.5 * tol {
-                break;
-            }
-            if error < 0.5 * best {
-                (best, idle) = (error, 0);
-            } else {
-                idle += 1;
-                if idle > IDLE {
-                    break;
-                }
-            }
-            let residual = (0.1 * tol / error).max(0.3 * error).clamp(1e-6, RESIDUAL);
-            let stepped = step(&mut self.near, &mut self.point, &mut self.steps, residual);
-            if stepped.is_cut && stepped.taken > 0.0 {
-                // On its way over many ε.
-                idle = 0;
-            }
-            self.settle();
-            if !self.near.is_valid(&self.point) {
-                self.build(reach)?;
-            }
-            if !way.goes_on(&self.point) {
-                return Err(Stop::Told);
-            }
-        }
-        Ok(())
     }
 }

@@ -4,7 +4,11 @@
 //! C_ij − g_j is then at least a sum of minima along the axes, each of a convex function on an interval. Potentials of
 //! squared distances bend by about one cell's cost a cell, so that the bound is off by the square of a block's side.
 
+use std::ops::Range;
+
 use solver_api::GridCost;
+
+use crate::near::{Aimed, Finder};
 
 /// Blocks of a block along each axis.
 const SIDE: usize = 4;
@@ -28,6 +32,40 @@ pub(super) struct Tree {
     /// From blocks of 4 cells a side up to one block of all.
     sizes: Vec<Blocks>,
     g: Vec<f64>,
+}
+
+/// Cells that take part, as sources and as targets.
+pub(super) struct Cells<'a> {
+    pub(super) grid: &'a GridCost,
+    pub(super) rows: &'a [u32],
+    pub(super) cols: &'a [u32],
+}
+
+/// About as many pairs per cell as there are cells in a ball of radius √(limit·ε).
+impl Finder for Cells<'_> {
+    fn aimed(&self, potentials: &[f64]) -> Aimed<'_> {
+        let cells = self.grid.dims().iter().product();
+        let mut g = vec![f64::NEG_INFINITY; cells];
+        let mut number = vec![u32::MAX; cells];
+        for (j, (&cell, &potential)) in self.cols.iter().zip(potentials).enumerate() {
+            g[cell as usize] = potential;
+            number[cell as usize] = j as u32;
+        }
+        let tree = Tree::new(self.grid, g);
+        Box::new(move |rows: Range<usize>, bounds: &[f64], most: usize| {
+            let (mut counts, mut found) = (Vec::new(), Vec::new());
+            for (&cell, &bound) in self.rows[rows].iter().zip(bounds) {
+                let before = found.len();
+                if before > most {
+                    break;
+                }
+                let visit = |j: usize, c: f64| found.push((number[j], c));
+                tree.near(cell as usize, bound, visit);
+                counts.push((found.len() - before) as u32);
+            }
+            (counts, found)
+        })
+    }
 }
 
 /// Dimensions with ones before them.

@@ -27,9 +27,8 @@ pub(super) struct Clusters<'a> {
     size_y: usize,
     x: Cloud,
     y: Cloud,
-    /// Between clusters, row-major, in units of `unit`.
+    /// Between clusters, row-major, in units that keep it within the range of f32.
     cost: Vec<f32>,
-    /// A power of two: 1 unless costs would leave the range of f32.
     unit: f64,
     points_to_y: Box<dyn Pairs + 'a>,
     x_to_points: Box<dyn Pairs + 'a>,
@@ -46,8 +45,14 @@ impl<'a> Clusters<'a> {
             posed.y.grouped(size_y, means),
         );
         let (n, m) = (x.len(), y.len());
-        let unit = unit(&posed);
         let mut cost = Vec::with_capacity(n * m);
+        let largest = posed.spread.max(posed.least.abs());
+        // A power of two, which costs no digits.
+        let unit = if largest > 0.0 && largest.is_finite() {
+            largest.log2().round().clamp(-1000.0, 1000.0).exp2()
+        } else {
+            1.0
+        };
         {
             let pairs = posed.geometry.pairs(&x, &y)?;
             let mut row = vec![0.0; m];
@@ -117,9 +122,9 @@ impl<'a> Clusters<'a> {
             threads,
         };
         let start = g.map(|g| {
-            let mut start = self.means(g, self.posed.y, self.size_y);
-            start.iter_mut().for_each(|g| *g /= self.unit);
-            start
+            let mut g = self.means(g, self.posed.y, self.size_y);
+            g.iter_mut().for_each(|g| *g /= self.unit);
+            g
         });
         let mut stopped = false;
         let followed = follow(self.dual(), path, start.as_deref(), &mut |stage, point| {
@@ -142,24 +147,13 @@ impl<'a> Clusters<'a> {
     }
 }
 
-/// The unit of the coarse problem.
-fn unit(posed: &Posed<'_>) -> f64 {
-    let most = posed.least.abs().max((posed.least + posed.spread).abs());
-    if most == 0.0 || (1e-15..1e15).contains(&most) {
-        return 1.0;
-    }
-    2.0_f64.powi(most.log2().floor().clamp(-1000.0, 1000.0) as i32)
-}
-
 /// The coarse plan at its solution, and the extension of its potentials to all points.
 pub(super) struct Coarse<'c, 'a> {
     clusters: &'c Clusters<'a>,
     store: Dense<'c, f32>,
-    /// In units of the coarse problem.
+    /// In units of the clusters' costs, and in those of the caller.
+    scaled: Point,
     point: Point,
-    /// Its potentials, in those of the costs.
-    cluster_f: Vec<f64>,
-    cluster_g: Vec<f64>,
     /// The extensions of the coarse potentials: the best for g on the coarse targets, and for f on the coarse sources.
     pub(super) f: Vec<f64>,
     pub(super) g: Vec<f64>,
@@ -175,24 +169,25 @@ impl<'c, 'a> Coarse<'c, 'a> {
     /// Extends the potentials of `point`. `None` where `tick` stopped it.
     pub(super) fn new(
         clusters: &'c Clusters<'a>,
-        mut point: Point,
+        mut scaled: Point,
         threads: usize,
         tick: &Tick<'_>,
     ) -> Option<Self> {
         let mut store = Dense::new(clusters.dual(), threads);
         store.most_products = MOST_PRODUCTS;
-        store.pass(&mut point);
+        store.pass(&mut scaled);
+        let mut point = scaled.clone();
+        point.eps *= clusters.unit;
+        for p in point.f.iter_mut().chain(&mut point.g) {
+            *p *= clusters.unit;
+        }
         let spread_out = |v: &[f64], size: usize, n: usize| -> Vec<f64> {
             (0..n).map(|i| v[i / size]).collect()
         };
         let (n, m) = (clusters.posed.x.len(), clusters.posed.y.len());
-        let in_costs = |p: &[f64]| -> Vec<f64> { p.iter().map(|p| p * clusters.unit).collect() };
-        let (cluster_f, cluster_g) = (in_costs(&point.f), in_costs(&point.g));
         let mut coarse = Self {
-            f: spread_out(&cluster_f, clusters.size_x, n),
-            g: spread_out(&cluster_g, clusters.size_y, m),
-            cluster_f,
-            cluster_g,
+            f: spread_out(&point.f, clusters.size_x, n),
+            g: spread_out(&point.g, clusters.size_y, m),
             clusters,
             store,
             passes: Passes::new(clusters.x.dim()),
@@ -201,6 +196,7 @@ impl<'c, 'a> Coarse<'c, 'a> {
             cols: vec![0.0; clusters.y.len()],
             y: vec![0.0; clusters.y.len()],
             moved: Vec::new(),
+            scaled,
             point,
         };
         coarse.extend(tick).then_some(coarse)
@@ -214,9 +210,9 @@ impl<'c, 'a> Coarse<'c, 'a> {
         for side in [0, 1] {
             for _ in 0..MOST_GUESSES {
                 let (between, f, g) = if side == 0 {
-                    (self.clusters.points_to_y(), &self.f, &self.cluster_g)
+                    (self.clusters.points_to_y(), &self.f, &self.point.g)
                 } else {
-                    (self.clusters.x_to_points(), &self.cluster_f, &self.g)
+                    (self.clusters.x_to_points(), &self.point.f, &self.g)
                 };
                 let sums = &mut self.sums;
                 // Guesses may be far off: nothing is left out.
@@ -278,7 +274,7 @@ impl<'c, 'a> Coarse<'c, 'a> {
             &mut self.cols,
         );
         self.store.solve(
-            &self.point,
+            &self.scaled,
             Some(&self.rows),
             &self.cols,
             &mut self.y,
@@ -290,7 +286,7 @@ impl<'c, 'a> Coarse<'c, 'a> {
             self.y.fill(0.0);
         }
         self.moved.clear();
-        let moves = self.cluster_g.iter().zip(&self.y);
+        let moves = self.point.g.iter().zip(&self.y);
         self.moved
             .extend(moves.map(|(g, y)| g + eps * y.clamp(-LONGEST, LONGEST)));
         let between = self.clusters.points_to_y();
@@ -306,7 +302,7 @@ impl<'c, 'a> Coarse<'c, 'a> {
         // What sources have moved by, as their clusters see it.
         let mean = self.clusters.means(df, posed.x, size_x);
         self.moved.clear();
-        let moves = self.cluster_f.iter().zip(&mean);
+        let moves = self.point.f.iter().zip(&mean);
         self.moved
             .extend(moves.map(|(f, d)| f + eps * d.clamp(-LONGEST, LONGEST)));
         let between = self.clusters.x_to_points();

@@ -3,9 +3,14 @@
 use ot_kernels::Elem;
 
 use super::coarse::{Clusters, Coarse};
+use super::near::{FEW_AXES, ROOM, Tiled, WAYS};
 use super::pass::{Between, Pairs, Passes, Sums, Tick};
 use super::{Posed, wanted};
 use crate::anderson::Anderson;
+use crate::dual::{Dual, Point};
+use crate::near::Near;
+use crate::near::follow::{self, Stop};
+use crate::newton::Preconditioner;
 
 /// Single precision is used for tolerances from here on, and refused below.
 pub const NARROW_REACHES: f64 = 1e-5;
@@ -19,6 +24,21 @@ const SHORTEST: f64 = 1e-2;
 const FIRST_RATE: f64 = 0.1;
 /// The longest step, in units of ε.
 const LONGEST: f64 = 8.0;
+/// The coarse problem says too little of this ε where so many passes leave the error above this one.
+const PATIENCE: u64 = 4;
+const POOR: f64 = 0.5;
+/// And does not fall by this factor any more.
+const FALLING: f64 = 0.8;
+/// Passes that an ε on the way may take, and the one asked for while its error is above the second number.
+const LONG: u64 = 6;
+const STILL_POOR: f64 = 0.05;
+/// An ε on the way is left at this error: Newton steps on a list see to the rest.
+const ROUGH: f64 = 0.2;
+/// What ε is multiplied by in search of one of which the coarse problem says enough, up to this part of the spread.
+const UP: f64 = 2.0;
+const WIDEST: f64 = 0.1;
+/// What ε is divided by while lists are too long.
+const DOWN: f64 = 2.0;
 
 /// The number type of the exponentials. Potentials and sums are in f64 throughout, and so is the last pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +63,8 @@ pub struct Settings {
     pub most_clusters: usize,
     /// Threads of the current pool that passes may use.
     pub threads: usize,
+    /// Whether every pass gives a bracket: two fifths more time for those in f32.
+    pub brackets: bool,
 }
 
 /// Where the iteration stands.
@@ -54,6 +76,8 @@ pub struct Stage {
     pub part: f64,
     /// The L1 error of the last whole pass; +∞ before the first.
     pub error: f64,
+    /// At the end of a pass, where [`Settings::brackets`] asks for it: [`Lazily::bracket`] of its potentials.
+    pub bracket: Option<(f64, f64)>,
 }
 
 /// Sees every pass and much in between, from any thread; `false` stops the solve.
@@ -109,13 +133,18 @@ struct Run<'a, 'w> {
     passes: (u64, u64),
     pairs: u64,
     error: f64,
+    /// The least error of the iteration that stalled last.
+    least: f64,
     /// Whether the sums are those of a pass in f64.
     is_wide: bool,
+    coarse_steps: u64,
+    /// The ε asked for: that of `posed` may be one on the way.
+    asked: f64,
     watch: &'w Watch<'w>,
 }
 
 /// Solves `posed`. `start` holds potentials of both sides, in the clouds' orders. O(n + m) memory and
-/// 8·`most_clusters`² bytes.
+/// 8·`most_clusters`² bytes; where lists are needed, 40 bytes for each of at most `ROOM` pairs.
 ///
 /// # Errors
 /// Where the cost refuses points of a cluster.
@@ -147,38 +176,173 @@ pub fn solve(
         passes: (0, 0),
         pairs: 0,
         error: f64::INFINITY,
+        least: f64::INFINITY,
         is_wide: false,
+        coarse_steps: 0,
+        asked: posed.eps,
         watch,
     };
-    let clusters = Clusters::new(posed, settings.most_clusters)?;
-    let coarse_tol = (1e-2 * settings.tol).clamp(1e-10, 1e-6);
-    let mut coarse_steps = 0;
-    let begun = Stage {
-        passes: 0,
-        part: 0.0,
-        error: f64::INFINITY,
-    };
-    let warm = start.map(|(_, g)| g);
-    let point = clusters.follow(coarse_tol, warm, settings.threads, &mut |stage, _| {
-        coarse_steps = stage.steps;
-        watch(&begun)
-    });
-    let coarse =
-        point.and_then(|point| Coarse::new(&clusters, point, settings.threads, &|_| watch(&begun)));
-    let end = match coarse {
-        Some(mut coarse) => run.iterate(&mut coarse, start.is_some()),
-        None => End::Stopped,
-    };
-    Ok(run.finished(end, coarse_steps))
+    let mut end = run.at(posed.eps, start.is_some(), Until::Tolerance)?;
+    let lost = end.is_none() || end == Some(End::Stalled) && run.least > 1e2 * settings.tol;
+    if lost && posed.is_balanced() {
+        end = run.by_lists()?;
+    }
+    Ok(run.finished(end.unwrap_or(End::Stalled)))
+}
+
+/// Until when the iteration goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// The tolerance, as long as there is hope.
+    Tolerance,
+    /// The tolerance, or the end of all means.
+    End,
+    /// Roughly right: an ε on the way.
+    Rough,
+}
+
+impl<'a> Run<'a, '_> {
+    /// Iterates at `eps`, driven by its coarse problem, from the present potentials where these are `warm`. `None` where
+    /// that leads nowhere.
+    fn at(&mut self, eps: f64, warm: bool, until: Until) -> Result<Option<End>, String> {
+        self.posed.eps = eps;
+        self.error = f64::INFINITY;
+        let Settings {
+            tol,
+            most_clusters,
+            threads,
+            ..
+        } = self.settings;
+        let clusters = Clusters::new(self.posed, most_clusters)?;
+        let coarse_tol = (1e-2 * tol).clamp(1e-10, 1e-6);
+        let begun = self.stage(0.0);
+        let watch = self.watch;
+        let mut steps = 0;
+        let start = warm.then_some(self.g.as_slice());
+        let point = clusters.follow(coarse_tol, start, threads, &mut |stage, _| {
+            steps = stage.steps;
+            watch(&begun)
+        });
+        self.coarse_steps += steps;
+        let coarse =
+            point.and_then(|point| Coarse::new(&clusters, point, threads, &|_| watch(&begun)));
+        Ok(match coarse {
+            Some(mut coarse) => self.iterate(&mut coarse, warm, until),
+            None => Some(End::Stopped),
+        })
+    }
+
+    /// Where ε is so small beside the clusters that their problem says little of the given one, few pairs carry mass: from
+    /// an ε at which it says enough, Newton steps on lists of near pairs lead down. `None` never comes out.
+    fn by_lists(&mut self) -> Result<Option<End>, String> {
+        let eps = self.posed.eps;
+        let result = self.down_to(eps);
+        self.posed.eps = eps;
+        if result? == Some(End::Stopped) {
+            // The potentials are those of another ε, and the last pass was.
+            self.sums.prices.clear();
+            return Ok(Some(End::Stopped));
+        }
+        self.at(eps, true, Until::End)
+    }
+
+    fn down_to(&mut self, eps: f64) -> Result<Option<End>, String> {
+        let most = (WIDEST * self.posed.spread).max(eps);
+        let mut now = eps;
+        loop {
+            now = (UP * now).min(most);
+            match self.at(now, false, Until::Rough)? {
+                Some(End::Converged) => break,
+                Some(End::Stopped) => return Ok(Some(End::Stopped)),
+                _ if self.error <= POOR => break,
+                _ if now >= most => return Ok(None),
+                _ => {}
+            }
+        }
+        while now > eps {
+            let reached = match self.on_lists(now, eps)? {
+                Ok(reached) => reached,
+                Err(Stop::Told) => return Ok(Some(End::Stopped)),
+                Err(Stop::Lost) => now,
+            };
+            if reached <= eps {
+                break;
+            }
+            now = (reached / DOWN).max(eps);
+            if now > eps && self.at(now, true, Until::Rough)? == Some(End::Stopped) {
+                return Ok(Some(End::Stopped));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Newton steps on lists from `from` to `to`. The ε that was reached.
+    fn on_lists(&mut self, from: f64, to: f64) -> Result<Result<f64, Stop>, String> {
+        let Posed { x, y, geometry, .. } = self.posed;
+        let made;
+        let cost = match &self.cost {
+            Some(cost) => &**cost,
+            None => {
+                made = geometry.pairs(x, y)?;
+                &*made
+            }
+        };
+        let pairs = Tiled {
+            x,
+            y,
+            cost,
+            is_squared: geometry.is_squared(),
+        };
+        let dual = Dual {
+            cost: &[],
+            a: x.weights(),
+            b: y.weights(),
+            gamma_a: f64::INFINITY,
+            gamma_b: f64::INFINITY,
+        };
+        let mut point = Point::new(x.len(), self.g.clone(), from);
+        // The f that belongs to g.
+        let parts = self.f.iter().zip(&self.sums.rows);
+        point.f = parts.map(|(f, r)| f - from * r.ln()).collect();
+        let by = if x.dim() <= FEW_AXES {
+            Preconditioner::Factor
+        } else {
+            Preconditioner::Diagonal
+        };
+        let stage = self.stage(0.0);
+        let watch = self.watch;
+        let mut ended = Err(Stop::Lost);
+        for reach in WAYS {
+            let near = Near::new(dual, &pairs, by, ROOM);
+            let mut way = follow::Run::new(near, reach, point.clone());
+            ended = way.follow(to, Some(0.5 * self.settings.tol), &mut |_| watch(&stage));
+            if ended != Err(Stop::Lost) {
+                point = way.point;
+                break;
+            }
+        }
+        let is_finite = |p: &[f64]| p.iter().all(|p| p.is_finite());
+        Ok(match ended {
+            Err(stop) => Err(stop),
+            Ok(()) if !(is_finite(&point.f) && is_finite(&point.g)) => Err(Stop::Lost),
+            Ok(()) => {
+                self.f.clone_from(&point.f);
+                self.g.clone_from(&point.g);
+                Ok(point.eps)
+            }
+        })
+    }
 }
 
 impl Run<'_, '_> {
-    fn iterate(&mut self, coarse: &mut Coarse<'_, '_>, warm: bool) -> End {
+    fn iterate(&mut self, coarse: &mut Coarse<'_, '_>, warm: bool, until: Until) -> Option<End> {
         let (n, m) = (self.f.len(), self.g.len());
         let Settings {
             tol, arithmetic, ..
         } = self.settings;
+        let is_rough = until == Until::Rough;
         let always_wide = match arithmetic {
+            _ if is_rough => false,
             Arithmetic::Auto => tol < 2.0 * NARROW_REACHES,
             Arithmetic::F32 => false,
             Arithmetic::F64 => true,
@@ -195,20 +359,26 @@ impl Run<'_, '_> {
         let mut d = vec![0.0; n + m];
         let (mut df, mut dg) = (Vec::with_capacity(n), Vec::with_capacity(m));
         let (mut best, mut idle, mut length) = (f64::INFINITY, 0, 1.0);
-        let mut wide = always_wide;
+        let mut passes = 0;
+        let mut wide = always_wide || until == Until::End;
         loop {
             if !self.pass(wide) {
                 // Half a pass is none.
                 self.sums.prices.clear();
                 self.back_to(&best_z, best);
-                return End::Stopped;
+                return Some(End::Stopped);
             }
             let error = self.error;
-            if wide && error <= tol {
-                return End::Converged;
+            let is_done = if until == Until::Rough {
+                error <= ROUGH
+            } else {
+                wide && error <= tol
+            };
+            if is_done {
+                return Some(End::Converged);
             }
             if !(self.watch)(&self.stage(1.0)) {
-                return End::Stopped;
+                return Some(End::Stopped);
             }
             if warm && best.is_infinite() && (error > 0.5 || error.is_nan()) && self.f != coarse.f {
                 // Potentials of another problem: the coarse solution is the better start.
@@ -221,6 +391,14 @@ impl Run<'_, '_> {
             } else {
                 idle += 1;
             }
+            passes += 1;
+            let may_be_left = until != Until::End && self.posed.is_balanced();
+            let least = error.min(best);
+            let is_poor = least > POOR && error > FALLING * best;
+            let is_slow = is_rough || least > STILL_POOR;
+            if may_be_left && (passes >= PATIENCE && is_poor || passes >= LONG && is_slow) {
+                return None;
+            }
             let eps = self.posed.eps;
             // NaN is not better either.
             if error <= WORSE * best {
@@ -231,7 +409,7 @@ impl Run<'_, '_> {
                 let at = (self.f.as_slice(), self.g.as_slice());
                 let marginals = (self.sums.rows.as_slice(), self.sums.cols.as_slice());
                 if !coarse.correct(at, marginals, (&mut df, &mut dg), &tick) {
-                    return End::Stopped;
+                    return Some(End::Stopped);
                 }
                 z[..n].copy_from_slice(&self.f);
                 z[n..].copy_from_slice(&self.g);
@@ -258,20 +436,21 @@ impl Run<'_, '_> {
                 }
             }
             if idle > IDLE || length < SHORTEST || best.is_infinite() {
+                self.least = best;
                 self.back_to(&best_z, best);
-                return End::Stalled;
+                return Some(End::Stalled);
             }
             let step = z.iter().zip(&d).map(|(z, d)| z + d);
             for (to, p) in self.f.iter_mut().chain(&mut self.g).zip(step) {
                 *to = p;
             }
-            wide = always_wide || self.is_last(error);
+            wide = always_wide || !is_rough && self.is_last(error);
         }
     }
 
     /// Whether the pass after a correction at this error may be the last one: that is made in f64.
     fn is_last(&self, error: f64) -> bool {
-        error * FIRST_RATE <= 0.5 * self.settings.tol
+        error * FIRST_RATE <= self.settings.tol
     }
 
     fn back_to(&mut self, z: &[f64], error: f64) {
@@ -289,7 +468,17 @@ impl Run<'_, '_> {
         Stage {
             passes: self.passes.0 + self.passes.1,
             part,
-            error: self.error,
+            // That of another ε says nothing.
+            error: if self.posed.eps > self.asked {
+                f64::INFINITY
+            } else {
+                self.error
+            },
+            bracket: if part >= 1.0 && self.settings.brackets {
+                self.bracket(self.is_wide)
+            } else {
+                None
+            },
         }
     }
 
@@ -297,7 +486,9 @@ impl Run<'_, '_> {
     fn pass(&mut self, wide: bool) -> bool {
         let stage = self.stage(0.0);
         let watch = self.watch;
-        self.pass_told(wide, wide, &|part| watch(&Stage { part, ..stage }))
+        self.pass_told(wide, wide || self.settings.brackets, &|part| {
+            watch(&Stage { part, ..stage })
+        })
     }
 
     fn pass_told(&mut self, wide: bool, priced: bool, tick: &Tick<'_>) -> bool {
@@ -369,12 +560,12 @@ impl Run<'_, '_> {
     }
 
     /// The answer at the present potentials; a pass is made where it is not known what they pay.
-    fn finished(mut self, end: End, coarse_steps: u64) -> Lazily {
+    fn finished(mut self, end: End) -> Lazily {
         if self.sums.prices.is_empty() {
             self.is_wide = end == End::Stalled;
             self.pass_told(self.is_wide, true, &|_| true);
         }
-        let Posed { x, y, eps, .. } = self.posed;
+        let Posed { x, y, .. } = self.posed;
         let masses = |ratios: &[f64], w: &[f64]| -> Vec<f64> {
             ratios.iter().zip(w).map(|(r, w)| r * w).collect()
         };
@@ -382,10 +573,8 @@ impl Run<'_, '_> {
             masses(&self.sums.rows, x.weights()),
             masses(&self.sums.cols, y.weights()),
         );
-        let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
-        let logs = dot(&self.sums.prices, x.weights());
-        let paid = dot(&sent, &self.f) + dot(&received, &self.g) - eps * logs;
-        let bracket = self.bracket(self.is_wide, paid);
+        let paid = self.paid();
+        let bracket = self.bracket(self.is_wide);
         Lazily {
             paid,
             f: x.restored(&self.f),
@@ -396,18 +585,35 @@ impl Run<'_, '_> {
             end,
             passes: self.passes,
             pairs: self.pairs,
-            coarse_steps,
+            coarse_steps: self.coarse_steps,
             bracket,
         }
+    }
+
+    /// ⟨P, C⟩ from the last pass, which was priced.
+    fn paid(&self) -> f64 {
+        let Posed { x, y, eps, .. } = self.posed;
+        let dot = |ratios: &[f64], w: &[f64], p: &[f64]| -> f64 {
+            let terms = ratios.iter().zip(w).zip(p);
+            terms.map(|((r, w), p)| r * w * p).sum()
+        };
+        let logs: f64 = (self.sums.prices.iter().zip(x.weights()))
+            .map(|(p, w)| p * w)
+            .sum();
+        dot(&self.sums.rows, x.weights(), &self.f) + dot(&self.sums.cols, y.weights(), &self.g)
+            - eps * logs
     }
 
     /// Both ends from the last pass. Below: f with what the largest exponent of each column leaves to g, or the other
     /// way round, satisfies f + g ≤ C. Above: the plan P with x_i = min(1, a_i/r_i) and y_j = min(1, b_j/c_j) on both
     /// sides stays within a and b and costs no more than P; what it leaves is at most 1 − Σ x_i r_i + Σ (1 − y_j) c_j,
     /// and no unit of that costs more than the largest cost.
-    fn bracket(&self, wide: bool, paid: f64) -> Option<(f64, f64)> {
+    fn bracket(&self, wide: bool) -> Option<(f64, f64)> {
         let Posed { x, y, eps, .. } = self.posed;
-        if !self.posed.is_balanced() || (self.posed.least < 0.0 || self.posed.least.is_nan()) {
+        if self.sums.prices.is_empty()
+            || !self.posed.is_balanced()
+            || (self.posed.least < 0.0 || self.posed.least.is_nan())
+        {
             return None;
         }
         let Sums {
@@ -439,6 +645,7 @@ impl Run<'_, '_> {
             .map(|(c, b)| b * (c * (1.0 + off) - 1.0).max(0.0))
             .sum();
         let most = self.posed.least + self.posed.spread;
+        let paid = self.paid();
         let upper = paid + off * (paid.abs() + eps) + (1.0 - kept + cut).max(0.0) * most;
         (lower <= upper).then_some((lower, upper))
     }

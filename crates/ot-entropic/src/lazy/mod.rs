@@ -7,17 +7,21 @@
 //! and Kᵀ df are averages over neighbourhoods of radius √ε: the coarse plan has them too, as long as clusters are small
 //! beside √ε. So one pass leaves a small part of the error, and three to five of them do what scaling takes hundreds for.
 //! Where clusters are not that small, [Anderson mixing](crate::anderson) takes care of what the coarse plan does not see.
+//! Where ε is so small that they say little, in many dimensions above all, few pairs carry mass: there
+//! Newton steps on lists of them (`crate::near`) lead from a larger ε down.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `cloud.rs` | points in kd-order, tiles, clusters |
 //! | `pass.rs` | one pass over all pairs that count |
 //! | `coarse.rs` | the coarse problem, extensions of its potentials, and Newton corrections by it |
+//! | `near.rs` | which pairs carry mass, where they are few |
 //! | `iterate.rs` | the iteration, its precision and its ends |
 
 pub mod cloud;
 mod coarse;
 mod iterate;
+mod near;
 pub mod pass;
 
 pub use iterate::{

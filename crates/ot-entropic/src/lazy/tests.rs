@@ -194,6 +194,7 @@ const WIDE: Settings = Settings {
     arithmetic: Arithmetic::F64,
     most_clusters: 200,
     threads: 1,
+    brackets: false,
 };
 
 #[test]
@@ -273,4 +274,22 @@ fn it_stops_when_told_and_still_answers() {
         let sent: f64 = found.sent.iter().sum();
         assert!((sent - 1.0).abs() < 1e-3 || after == 0, "{sent}");
     }
+}
+
+#[test]
+fn lists_lead_down_where_clusters_say_little() {
+    let made = made(3000, 2500, 8, |d| d);
+    let settings = Settings {
+        tol: 1e-6,
+        most_clusters: 100,
+        brackets: true,
+        ..WIDE
+    };
+    agrees(
+        &made,
+        &Squared,
+        1e-3,
+        (f64::INFINITY, f64::INFINITY),
+        settings,
+    );
 }

@@ -1,17 +1,17 @@
-//! The plan on a grid as a list of near pairs: few cells of each one's targets carry mass once ε is small beside the
-//! cost of some cells' distance.
+//! The plan as a list of near pairs: few targets of each source carry mass once ε is small.
 //!
-//! The twin of [`crate::list`] without a matrix: pairs are found by a tree of blocks ([`Tree`]), about as many per cell as
-//! there are cells in a ball of radius √(limit·ε).
+//! The twin of [`crate::list`] without a matrix: what finds the pairs is the grid's or the clouds' own ([`Finder`]).
+
+pub(crate) mod follow;
+
+use std::ops::Range;
 
 use ot_kernels::exp::exp_in_place;
 use rayon::prelude::*;
-use solver_api::GridCost;
 
-use super::tree::Tree;
 use crate::dual::{Dual, Point};
 use crate::list::Reach;
-use crate::newton::{EDGE, SparseSystem, Store};
+use crate::newton::{EDGE, Preconditioner, SparseSystem, Store};
 
 /// Sources of one task, and tasks at a time: what they find is not kept twice.
 const ROWS: usize = 512;
@@ -19,16 +19,23 @@ const TASKS: usize = 8;
 /// Pairs that a task may find: more of them are those of potentials that are far off.
 const MOST_IN_A_TASK: usize = 2400 * ROWS;
 
-/// What a task finds: pairs of each source, their targets and costs.
-type Found = (Vec<u32>, Vec<(u32, f64)>);
+/// What a task finds: the number of pairs of each source, their targets and costs.
+pub(crate) type Found = (Vec<u32>, Vec<(u32, f64)>);
 
-/// Near pairs of cells with their costs and the plan on them: 20 bytes a pair.
-pub(super) struct Near<'a> {
-    pub(super) dual: Dual<'a, f64>,
-    grid: &'a GridCost,
-    /// Cells of the sources and targets.
-    rows: &'a [u32],
-    cols: &'a [u32],
+/// Finds the pairs of these sources with C_ij − g_j below the bound of each; may break off after `most` of them.
+pub(crate) type Aimed<'a> = Box<dyn Fn(Range<usize>, &[f64], usize) -> Found + Sync + 'a>;
+
+/// What knows which pairs are near.
+pub(crate) trait Finder: Sync {
+    /// For these potentials of the targets.
+    fn aimed(&self, g: &[f64]) -> Aimed<'_>;
+}
+
+/// Near pairs with their costs and the plan on them: 20 bytes a pair.
+pub(crate) struct Near<'a> {
+    pub(crate) dual: Dual<'a, f64>,
+    finder: &'a dyn Finder,
+    preconditioner: Preconditioner,
     start: Vec<u32>,
     targets: Vec<u32>,
     costs: Vec<f64>,
@@ -46,18 +53,16 @@ pub(super) struct Near<'a> {
 }
 
 impl<'a> Near<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         dual: Dual<'a, f64>,
-        grid: &'a GridCost,
-        rows: &'a [u32],
-        cols: &'a [u32],
+        finder: &'a dyn Finder,
+        preconditioner: Preconditioner,
         most: usize,
     ) -> Self {
         Self {
             dual,
-            grid,
-            rows,
-            cols,
+            finder,
+            preconditioner,
             start: Vec::new(),
             targets: Vec::new(),
             costs: Vec::new(),
@@ -66,7 +71,7 @@ impl<'a> Near<'a> {
             built_g: Vec::new(),
             beyond: 0.0,
             silent: 0.0,
-            tilted: vec![0.0; cols.len()],
+            tilted: vec![0.0; dual.b.len()],
             system: SparseSystem::default(),
             fresh: false,
             most,
@@ -74,39 +79,27 @@ impl<'a> Near<'a> {
     }
 
     /// Finds the pairs at `point`, whose f belongs to its g. `false` where there are too many.
-    pub(super) fn build(&mut self, point: &Point, reach: Reach) -> bool {
+    pub(crate) fn build(&mut self, point: &Point, reach: Reach) -> bool {
         if !point.f.iter().all(|f| f.is_finite()) {
             return false;
         }
         let limit = reach.limit() * point.eps;
-        let cells = self.grid.dims().iter().product();
-        let mut g = vec![f64::NEG_INFINITY; cells];
-        let mut number = vec![u32::MAX; cells];
-        for (j, (&cell, &potential)) in self.cols.iter().zip(&point.g).enumerate() {
-            g[cell as usize] = potential;
-            number[cell as usize] = j as u32;
-        }
-        let tree = Tree::new(self.grid, g);
+        let aimed = self.finder.aimed(&point.g);
         self.start.clear();
         self.start.push(0);
         self.targets.clear();
         self.costs.clear();
-        let chunks: Vec<_> = self.rows.chunks(ROWS).zip(point.f.chunks(ROWS)).collect();
-        for tasks in chunks.chunks(TASKS) {
-            let parts: Vec<Found> = tasks
-                .par_iter()
-                .map(|(rows, f)| {
-                    let (mut counts, mut found) = (Vec::new(), Vec::new());
-                    for (&cell, f) in rows.iter().zip(*f) {
-                        let before = found.len();
-                        if before > MOST_IN_A_TASK {
-                            break;
-                        }
-                        let visit = |j: usize, c: f64| found.push((number[j], c));
-                        tree.near(cell as usize, f + limit, visit);
-                        counts.push((found.len() - before) as u32);
-                    }
-                    (counts, found)
+        let all = point.f.len();
+        for first in (0..all).step_by(ROWS * TASKS) {
+            let parts: Vec<Found> = (first..all.min(first + ROWS * TASKS))
+                .step_by(ROWS)
+                .collect::<Vec<_>>()
+                .into_par_iter()
+                .map(|from| {
+                    let rows = from..all.min(from + ROWS);
+                    let bounds: Vec<f64> =
+                        point.f[rows.clone()].iter().map(|f| f + limit).collect();
+                    aimed(rows, &bounds, MOST_IN_A_TASK)
                 })
                 .collect();
             for (counts, found) in parts {
@@ -117,7 +110,7 @@ impl<'a> Near<'a> {
                 let rows = self.start.len() - 1 + counts.len();
                 let seen = self.targets.len() + found.len();
                 if self.targets.capacity() < seen {
-                    let rest = (self.rows.len() - rows) as f64 * 1.1 / rows as f64;
+                    let rest = (all - rows) as f64 * 1.1 / rows as f64;
                     let more = found.len() + (rest * seen as f64) as usize;
                     self.targets.reserve_exact(more);
                     self.costs.reserve_exact(more);
@@ -129,6 +122,11 @@ impl<'a> Near<'a> {
                 }
                 self.targets.extend(found.iter().map(|(j, _)| *j));
                 self.costs.extend(found.iter().map(|(_, c)| *c));
+            }
+            // Twice as many as there is room for, if all rows are like those so far.
+            let rows = self.start.len() - 1;
+            if self.targets.len() as f64 * all as f64 > 2.0 * self.most as f64 * rows as f64 {
+                return false;
             }
         }
         self.plan.clear();
@@ -143,7 +141,7 @@ impl<'a> Near<'a> {
     }
 
     /// Whether every pair that is not listed carries less than e^{−silent}.
-    pub(super) fn is_valid(&self, point: &Point) -> bool {
+    pub(crate) fn is_valid(&self, point: &Point) -> bool {
         let most = |now: &[f64], built: &[f64]| {
             let rises = now.iter().zip(built).map(|(x, y)| x - y);
             rises.fold(f64::NEG_INFINITY, f64::max)
@@ -153,7 +151,7 @@ impl<'a> Near<'a> {
     }
 
     /// The slack up to which pairs were listed.
-    pub(super) fn width(&self) -> f64 {
+    pub(crate) fn width(&self) -> f64 {
         self.beyond
     }
 
@@ -164,7 +162,7 @@ impl<'a> Near<'a> {
 
     fn build_system(&mut self, point: &Point) {
         self.fresh = true;
-        self.system.graph.begin(self.cols.len());
+        self.system.graph.begin(self.dual.b.len());
         for (i, w) in self.start.windows(2).enumerate() {
             let (from, to) = (w[0] as usize, w[1] as usize);
             let least = EDGE * point.sent[i];
@@ -173,8 +171,7 @@ impl<'a> Near<'a> {
             self.system.graph.push_row(heavy.map(|(j, p)| (*j, *p)));
         }
         self.system.prepare(&self.dual, point);
-        // Long waves over a grid take a diagonal preconditioner hundreds of products, however many edges there are.
-        self.system.jacobi = false;
+        self.system.precondition(self.preconditioner);
     }
 }
 
