@@ -16,6 +16,7 @@
 //! | [`newton`] | the Newton system, a step along its solution, and its safeguards |
 //! | [`dense`] | the plan as a matrix in f32: the first phase |
 //! | [`list`](mod@list) | the plan as a list of candidates: the second phase |
+//! | `pairs` | what a list does with the pairs that it has chosen |
 //! | `near` | the same without a matrix, and the way down on it: for grids and for points |
 //! | [`lazy`] | point clouds without a matrix: few passes, driven by a coarse problem |
 //! | [`laplacian`] | linear systems with the Laplacian of a bipartite graph |
@@ -34,6 +35,7 @@ pub mod lazy;
 pub mod list;
 pub(crate) mod near;
 pub mod newton;
+pub(crate) mod pairs;
 pub mod path;
 pub mod predict;
 pub mod scaling;

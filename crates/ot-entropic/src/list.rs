@@ -5,12 +5,12 @@
 //! Where the source marginal is relaxed, f is here what would send all of a_i ([`Dual::hard`]), and e^{−T₀} is relative
 //! to what the row does send.
 
-use ot_kernels::exp::exp_in_place;
 use ot_kernels::pricing::{Entry, row_collect, row_min};
 use rayon::prelude::*;
 
 use crate::dual::{Dual, Point};
-use crate::newton::{EDGE, SparseSystem, Store};
+use crate::newton::Store;
+use crate::pairs::Pairs;
 
 /// How far a list reaches, in units of ε.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,18 +52,12 @@ const SHORT: usize = 10;
 #[derive(Debug)]
 pub struct List<'a, T> {
     dual: Dual<'a, T>,
-    start: Vec<u32>,
-    cols: Vec<u32>,
-    costs: Vec<f64>,
-    plan: Vec<f64>,
+    pairs: Pairs,
     /// Potentials when the list was built, and the slack that all other pairs had then.
     built_f: Vec<f64>,
     built_g: Vec<f64>,
     beyond: f64,
     reach: Reach,
-    tilted: Vec<f64>,
-    system: SparseSystem,
-    fresh: bool,
     /// How often it was built from the whole cost.
     pub builds: usize,
 }
@@ -105,17 +99,11 @@ impl<'a, T: Entry> List<'a, T> {
     pub fn build(dual: Dual<'a, T>, point: &Point, reach: Reach) -> Self {
         let mut list = Self {
             dual,
-            start: Vec::new(),
-            cols: Vec::new(),
-            costs: Vec::new(),
-            plan: Vec::new(),
+            pairs: Pairs::default(),
             built_f: Vec::new(),
             built_g: Vec::new(),
             beyond: 0.0,
             reach,
-            tilted: vec![0.0; dual.b.len()],
-            system: SparseSystem::default(),
-            fresh: false,
             builds: 0,
         };
         list.rebuild(point, reach);
@@ -164,10 +152,7 @@ impl<'a, T: Entry> List<'a, T> {
                 (counts, found, f)
             })
             .collect();
-        self.start.clear();
-        self.start.push(0);
-        self.cols.clear();
-        self.costs.clear();
+        self.pairs.clear();
         self.built_f.clear();
         let mut i = 0;
         for (counts, found, f) in parts {
@@ -176,18 +161,16 @@ impl<'a, T: Entry> List<'a, T> {
             for count in counts {
                 let row = dual.row(i);
                 for (_, j) in found.by_ref().take(count as usize) {
-                    self.cols.push(j);
-                    self.costs.push(row[j as usize].wide());
+                    self.pairs.cols.push(j);
+                    self.pairs.costs.push(row[j as usize].wide());
                 }
-                self.start.push(self.cols.len() as u32);
+                self.pairs.start.push(self.pairs.cols.len() as u32);
                 i += 1;
             }
         }
-        self.plan.clear();
-        self.plan.resize(self.cols.len(), 0.0);
+        self.pairs.seal();
         self.built_g.clone_from(&point.g);
         self.beyond = limit;
-        self.fresh = false;
         self.builds += 1;
     }
 
@@ -213,70 +196,47 @@ impl<'a, T: Entry> List<'a, T> {
         if self.beyond - self.rise(point) < limit {
             return;
         }
-        let n = self.dual.a.len();
-        let slack = |i: usize, e: usize, list: &Self| {
-            let f = list.dual.hard(point.f[i], point.eps);
-            list.costs[e] - f - point.g[list.cols[e] as usize]
+        let is_near = |i: usize, e: usize, pairs: &Pairs| {
+            let f = self.dual.hard(point.f[i], point.eps);
+            pairs.costs[e] - f - point.g[pairs.cols[e] as usize] < limit
         };
-        let near = (0..n)
+        let near = (0..self.dual.a.len())
             .map(|i| {
-                let (from, to) = self.span(i);
-                (from..to).filter(|&e| slack(i, e, self) < limit).count()
+                let (from, to) = self.pairs.span(i);
+                (from..to).filter(|&e| is_near(i, e, &self.pairs)).count()
             })
             .sum::<usize>();
-        if 2 * near > self.cols.len() {
+        if 2 * near > self.len() {
             return;
         }
-        let mut kept = 0;
-        let mut from = 0;
-        for i in 0..n {
-            let to = self.start[i + 1] as usize;
-            for e in from..to {
-                if slack(i, e, self) < limit {
-                    self.cols[kept] = self.cols[e];
-                    self.costs[kept] = self.costs[e];
-                    self.plan[kept] = self.plan[e];
-                    kept += 1;
-                }
-            }
-            from = to;
-            self.start[i + 1] = kept as u32;
-        }
-        self.cols.truncate(kept);
-        self.costs.truncate(kept);
-        self.plan.truncate(kept);
+        self.pairs.retain(is_near);
         self.built_f.clear();
         let f = point.f.iter();
         (self.built_f).extend(f.map(|f| self.dual.hard(*f, point.eps)));
         self.built_g.clone_from(&point.g);
         self.beyond = limit;
-        self.fresh = false;
-    }
-
-    fn span(&self, i: usize) -> (usize, usize) {
-        (self.start[i] as usize, self.start[i + 1] as usize)
     }
 
     /// The number of candidates.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.cols.len()
+        self.pairs.cols.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.cols.is_empty()
+        self.pairs.cols.is_empty()
     }
 
     /// Source `i` of the plan of the last pass: targets, masses and costs.
     #[must_use]
     pub fn row(&self, i: usize) -> (&[u32], &[f64], &[f64]) {
-        let (from, to) = self.span(i);
+        let (from, to) = self.pairs.span(i);
         (
-            &self.cols[from..to],
-            &self.plan[from..to],
-            &self.costs[from..to],
+            &self.pairs.cols[from..to],
+            &self.pairs.plan[from..to],
+            &self.pairs.costs[from..to],
         )
     }
 
@@ -284,9 +244,10 @@ impl<'a, T: Entry> List<'a, T> {
     #[must_use]
     pub fn paid(&self) -> f64 {
         let paid: Vec<f64> = self
+            .pairs
             .plan
             .iter()
-            .zip(&self.costs)
+            .zip(&self.pairs.costs)
             .map(|(p, c)| p * c)
             .collect();
         ot_kernels::reduce::sum(&paid)
@@ -294,80 +255,23 @@ impl<'a, T: Entry> List<'a, T> {
 
     /// The plan of the last pass. The list is empty afterwards, until it is built again.
     pub(crate) fn take(&mut self) -> Entries {
-        self.costs.clear();
+        let pairs = &mut self.pairs;
+        pairs.costs.clear();
         Entries {
-            start: std::mem::replace(&mut self.start, vec![0; self.dual.a.len() + 1]),
-            cols: std::mem::take(&mut self.cols),
-            mass: std::mem::take(&mut self.plan),
+            start: std::mem::replace(&mut pairs.start, vec![0; self.dual.a.len() + 1]),
+            cols: std::mem::take(&mut pairs.cols),
+            mass: std::mem::take(&mut pairs.plan),
         }
-    }
-
-    fn build_system(&mut self, point: &Point) {
-        self.fresh = true;
-        self.system.graph.begin(self.dual.b.len());
-        for i in 0..self.dual.a.len() {
-            let (from, to) = (self.start[i] as usize, self.start[i + 1] as usize);
-            let least = EDGE * point.sent[i];
-            let edges = self.cols[from..to].iter().zip(&self.plan[from..to]);
-            self.system
-                .graph
-                .push_row(edges.filter(|(_, p)| **p > least).map(|(j, p)| (*j, *p)));
-        }
-        self.system.prepare(&self.dual, point);
     }
 }
 
 impl<T: Entry> Store for List<'_, T> {
     fn pass(&mut self, point: &mut Point) {
-        self.fresh = false;
-        let (eps, inv_eps) = (point.eps, 1.0 / point.eps);
-        for ((t, g), b) in self.tilted.iter_mut().zip(&point.g).zip(self.dual.b) {
-            *t = g + eps * b.ln();
-        }
-        point.received.fill(0.0);
-        let mut from = 0;
-        for (i, &to) in self.start[1..].iter().enumerate() {
-            let to = to as usize;
-            let (cols, costs) = (&self.cols[from..to], &self.costs[from..to]);
-            let plan = &mut self.plan[from..to];
-            from = to;
-            let mut shift = f64::NEG_INFINITY;
-            for ((p, &j), c) in plan.iter_mut().zip(cols).zip(costs) {
-                *p = self.tilted[j as usize] - c;
-                shift = shift.max(*p);
-            }
-            for p in plan.iter_mut() {
-                *p = (*p - shift) * inv_eps;
-            }
-            exp_in_place(plan);
-            let sum: f64 = plan.iter().sum();
-            let (f, sent) = self.dual.row_update(i, shift * inv_eps + sum.ln(), eps);
-            (point.f[i], point.sent[i]) = (f, sent);
-            let scale = sent / sum;
-            for (p, &j) in plan.iter_mut().zip(cols) {
-                *p *= scale;
-                point.received[j as usize] += *p;
-            }
-        }
-        for (j, t) in point.wanted.iter_mut().enumerate() {
-            *t = self.dual.wanted(j, point.g[j]);
-        }
+        self.pairs.pass(&self.dual, point);
     }
 
     fn entropy(&mut self, point: &Point, rows: &mut [f64], cols: &mut [f64]) {
-        let inv_eps = 1.0 / point.eps;
-        cols.fill(0.0);
-        for (i, row) in rows.iter_mut().enumerate() {
-            let (from, to) = self.span(i);
-            let mut sum = 0.0;
-            for e in from..to {
-                let j = self.cols[e] as usize;
-                let h = self.plan[e] * ((point.f[i] + point.g[j] - self.costs[e]) * inv_eps);
-                sum += h;
-                cols[j] += h;
-            }
-            *row = sum;
-        }
+        self.pairs.entropy(point, rows, cols);
     }
 
     fn solve(
@@ -378,9 +282,8 @@ impl<T: Entry> Store for List<'_, T> {
         y: &mut [f64],
         tol: f64,
     ) -> usize {
-        if !self.fresh {
-            self.build_system(point);
-        }
-        self.system.solve(rows, cols, y, tol)
+        self.pairs
+            .system(&self.dual, point, None)
+            .solve(rows, cols, y, tol)
     }
 }

@@ -13,12 +13,15 @@ mod clouds;
 mod common;
 #[path = "figures/curves.rs"]
 mod curves;
+#[path = "figures/entries.rs"]
+mod entries;
 
 use std::time::Instant;
 
 use clouds::clouds;
-use common::{Outcome, carrying, optimum, target};
+use common::{Outcome, optimum, target};
 use curves::{Curve, log_log};
+use entries::carrying;
 use plotters::prelude::*;
 use solver_api::{Certify, Context, Problem, Reg, Solution, Solver};
 use solver_exact::NetworkSimplex;

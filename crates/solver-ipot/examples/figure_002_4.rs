@@ -10,11 +10,14 @@
 mod clouds;
 #[path = "figures/common.rs"]
 mod common;
+#[path = "figures/entries.rs"]
+mod entries;
 #[path = "figures/mixtures.rs"]
 mod mixtures;
 
 use clouds::clouds;
-use common::{Outcome, carrying, largest, optimum, target};
+use common::{Outcome, optimum, target};
+use entries::{carrying, largest};
 use mixtures::{BINS, mixtures, printed};
 use plotters::coord::Shift;
 use plotters::prelude::*;

@@ -1,16 +1,9 @@
 //! The iteration over all points.
 
-use ot_kernels::Elem;
-
 use super::coarse::{Clusters, Coarse};
-use super::near::{FEW_AXES, ROOM, Tiled, WAYS};
 use super::pass::{Between, Pairs, Passes, Sums, Tick};
 use super::{Posed, wanted};
 use crate::anderson::Anderson;
-use crate::dual::{Dual, Point};
-use crate::near::Near;
-use crate::near::follow::{self, Stop};
-use crate::newton::Preconditioner;
 
 /// Single precision is used for tolerances from here on, and refused below.
 pub const NARROW_REACHES: f64 = 1e-5;
@@ -26,7 +19,7 @@ const FIRST_RATE: f64 = 0.1;
 const LONGEST: f64 = 8.0;
 /// The coarse problem says too little of this ε where so many passes leave the error above this one.
 const PATIENCE: u64 = 4;
-const POOR: f64 = 0.5;
+pub(super) const POOR: f64 = 0.5;
 /// And does not fall by this factor any more.
 const FALLING: f64 = 0.8;
 /// Passes that an ε on the way may take, and the one asked for while its error is above the second number.
@@ -34,11 +27,6 @@ const LONG: u64 = 6;
 const STILL_POOR: f64 = 0.05;
 /// An ε on the way is left at this error: Newton steps on a list see to the rest.
 const ROUGH: f64 = 0.2;
-/// What ε is multiplied by in search of one of which the coarse problem says enough, up to this part of the spread.
-const UP: f64 = 2.0;
-const WIDEST: f64 = 0.1;
-/// What ε is divided by while lists are too long.
-const DOWN: f64 = 2.0;
 
 /// The number type of the exponentials. Potentials and sums are in f64 throughout, and so is the last pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,26 +109,26 @@ pub struct Lazily {
     pub bracket: Option<(f64, f64)>,
 }
 
-struct Run<'a, 'w> {
-    posed: Posed<'a>,
-    settings: Settings,
-    cost: Option<Box<dyn Pairs + 'a>>,
-    f: Vec<f64>,
-    g: Vec<f64>,
-    sums: Sums,
-    narrow: Passes<f32>,
-    wide: Passes<f64>,
-    passes: (u64, u64),
-    pairs: u64,
-    error: f64,
+pub(super) struct Run<'a, 'w> {
+    pub(super) posed: Posed<'a>,
+    pub(super) settings: Settings,
+    pub(super) cost: Option<Box<dyn Pairs + 'a>>,
+    pub(super) f: Vec<f64>,
+    pub(super) g: Vec<f64>,
+    pub(super) sums: Sums,
+    pub(super) narrow: Passes<f32>,
+    pub(super) wide: Passes<f64>,
+    pub(super) passes: (u64, u64),
+    pub(super) pairs: u64,
+    pub(super) error: f64,
     /// The least error of the iteration that stalled last.
-    least: f64,
+    pub(super) least: f64,
     /// Whether the sums are those of a pass in f64.
-    is_wide: bool,
-    coarse_steps: u64,
+    pub(super) is_wide: bool,
+    pub(super) coarse_steps: u64,
     /// The ε asked for: that of `posed` may be one on the way.
-    asked: f64,
-    watch: &'w Watch<'w>,
+    pub(super) asked: f64,
+    pub(super) watch: &'w Watch<'w>,
 }
 
 /// Solves `posed`. `start` holds potentials of both sides, in the clouds' orders. O(n + m) memory and
@@ -192,7 +180,7 @@ pub fn solve(
 
 /// Until when the iteration goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Until {
+pub(super) enum Until {
     /// The tolerance, as long as there is hope.
     Tolerance,
     /// The tolerance, or the end of all means.
@@ -204,7 +192,7 @@ enum Until {
 impl<'a> Run<'a, '_> {
     /// Iterates at `eps`, driven by its coarse problem, from the present potentials where these are `warm`. `None` where
     /// that leads nowhere.
-    fn at(&mut self, eps: f64, warm: bool, until: Until) -> Result<Option<End>, String> {
+    pub(super) fn at(&mut self, eps: f64, warm: bool, until: Until) -> Result<Option<End>, String> {
         self.posed.eps = eps;
         self.error = f64::INFINITY;
         let Settings {
@@ -229,107 +217,6 @@ impl<'a> Run<'a, '_> {
         Ok(match coarse {
             Some(mut coarse) => self.iterate(&mut coarse, warm, until),
             None => Some(End::Stopped),
-        })
-    }
-
-    /// Where ε is so small beside the clusters that their problem says little of the given one, few pairs carry mass: from
-    /// an ε at which it says enough, Newton steps on lists of near pairs lead down. `None` never comes out.
-    fn by_lists(&mut self) -> Result<Option<End>, String> {
-        let eps = self.posed.eps;
-        let result = self.down_to(eps);
-        self.posed.eps = eps;
-        if result? == Some(End::Stopped) {
-            // The potentials are those of another ε, and the last pass was.
-            self.sums.prices.clear();
-            return Ok(Some(End::Stopped));
-        }
-        self.at(eps, true, Until::End)
-    }
-
-    fn down_to(&mut self, eps: f64) -> Result<Option<End>, String> {
-        let most = (WIDEST * self.posed.spread).max(eps);
-        let mut now = eps;
-        loop {
-            now = (UP * now).min(most);
-            match self.at(now, false, Until::Rough)? {
-                Some(End::Converged) => break,
-                Some(End::Stopped) => return Ok(Some(End::Stopped)),
-                _ if self.error <= POOR => break,
-                _ if now >= most => return Ok(None),
-                _ => {}
-            }
-        }
-        while now > eps {
-            let reached = match self.on_lists(now, eps)? {
-                Ok(reached) => reached,
-                Err(Stop::Told) => return Ok(Some(End::Stopped)),
-                Err(Stop::Lost) => now,
-            };
-            if reached <= eps {
-                break;
-            }
-            now = (reached / DOWN).max(eps);
-            if now > eps && self.at(now, true, Until::Rough)? == Some(End::Stopped) {
-                return Ok(Some(End::Stopped));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Newton steps on lists from `from` to `to`. The ε that was reached.
-    fn on_lists(&mut self, from: f64, to: f64) -> Result<Result<f64, Stop>, String> {
-        let Posed { x, y, geometry, .. } = self.posed;
-        let made;
-        let cost = match &self.cost {
-            Some(cost) => &**cost,
-            None => {
-                made = geometry.pairs(x, y)?;
-                &*made
-            }
-        };
-        let pairs = Tiled {
-            x,
-            y,
-            cost,
-            is_squared: geometry.is_squared(),
-        };
-        let dual = Dual {
-            cost: &[],
-            a: x.weights(),
-            b: y.weights(),
-            gamma_a: f64::INFINITY,
-            gamma_b: f64::INFINITY,
-        };
-        let mut point = Point::new(x.len(), self.g.clone(), from);
-        // The f that belongs to g.
-        let parts = self.f.iter().zip(&self.sums.rows);
-        point.f = parts.map(|(f, r)| f - from * r.ln()).collect();
-        let by = if x.dim() <= FEW_AXES {
-            Preconditioner::Factor
-        } else {
-            Preconditioner::Diagonal
-        };
-        let stage = self.stage(0.0);
-        let watch = self.watch;
-        let mut ended = Err(Stop::Lost);
-        for reach in WAYS {
-            let near = Near::new(dual, &pairs, by, ROOM);
-            let mut way = follow::Run::new(near, reach, point.clone());
-            ended = way.follow(to, Some(0.5 * self.settings.tol), &mut |_| watch(&stage));
-            if ended != Err(Stop::Lost) {
-                point = way.point;
-                break;
-            }
-        }
-        let is_finite = |p: &[f64]| p.iter().all(|p| p.is_finite());
-        Ok(match ended {
-            Err(stop) => Err(stop),
-            Ok(()) if !(is_finite(&point.f) && is_finite(&point.g)) => Err(Stop::Lost),
-            Ok(()) => {
-                self.f.clone_from(&point.f);
-                self.g.clone_from(&point.g);
-                Ok(point.eps)
-            }
         })
     }
 }
@@ -464,7 +351,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn stage(&self, part: f64) -> Stage {
+    pub(super) fn stage(&self, part: f64) -> Stage {
         Stage {
             passes: self.passes.0 + self.passes.1,
             part,
@@ -491,7 +378,7 @@ impl Run<'_, '_> {
         })
     }
 
-    fn pass_told(&mut self, wide: bool, priced: bool, tick: &Tick<'_>) -> bool {
+    pub(super) fn pass_told(&mut self, wide: bool, priced: bool, tick: &Tick<'_>) -> bool {
         let Posed { x, y, eps, .. } = self.posed;
         let cost = self.cost.as_deref();
         let between = Between {
@@ -558,106 +445,4 @@ impl Run<'_, '_> {
             *p = *p / mass - *r * log;
         }
     }
-
-    /// The answer at the present potentials; a pass is made where it is not known what they pay.
-    fn finished(mut self, end: End) -> Lazily {
-        if self.sums.prices.is_empty() {
-            self.is_wide = end == End::Stalled;
-            self.pass_told(self.is_wide, true, &|_| true);
-        }
-        let Posed { x, y, .. } = self.posed;
-        let masses = |ratios: &[f64], w: &[f64]| -> Vec<f64> {
-            ratios.iter().zip(w).map(|(r, w)| r * w).collect()
-        };
-        let (sent, received) = (
-            masses(&self.sums.rows, x.weights()),
-            masses(&self.sums.cols, y.weights()),
-        );
-        let paid = self.paid();
-        let bracket = self.bracket(self.is_wide);
-        Lazily {
-            paid,
-            f: x.restored(&self.f),
-            g: y.restored(&self.g),
-            sent: x.restored(&sent),
-            received: y.restored(&received),
-            error: self.error,
-            end,
-            passes: self.passes,
-            pairs: self.pairs,
-            coarse_steps: self.coarse_steps,
-            bracket,
-        }
-    }
-
-    /// ⟨P, C⟩ from the last pass, which was priced.
-    fn paid(&self) -> f64 {
-        let Posed { x, y, eps, .. } = self.posed;
-        let dot = |ratios: &[f64], w: &[f64], p: &[f64]| -> f64 {
-            let terms = ratios.iter().zip(w).zip(p);
-            terms.map(|((r, w), p)| r * w * p).sum()
-        };
-        let logs: f64 = (self.sums.prices.iter().zip(x.weights()))
-            .map(|(p, w)| p * w)
-            .sum();
-        dot(&self.sums.rows, x.weights(), &self.f) + dot(&self.sums.cols, y.weights(), &self.g)
-            - eps * logs
-    }
-
-    /// Both ends from the last pass. Below: f with what the largest exponent of each column leaves to g, or the other
-    /// way round, satisfies f + g ≤ C. Above: the plan P with x_i = min(1, a_i/r_i) and y_j = min(1, b_j/c_j) on both
-    /// sides stays within a and b and costs no more than P; what it leaves is at most 1 − Σ x_i r_i + Σ (1 − y_j) c_j,
-    /// and no unit of that costs more than the largest cost.
-    fn bracket(&self, wide: bool) -> Option<(f64, f64)> {
-        let Posed { x, y, eps, .. } = self.posed;
-        if self.sums.prices.is_empty()
-            || !self.posed.is_balanced()
-            || (self.posed.least < 0.0 || self.posed.least.is_nan())
-        {
-            return None;
-        }
-        let Sums {
-            rows,
-            cols,
-            row_tops,
-            col_tops,
-            magnitude,
-            ..
-        } = &self.sums;
-        let off = if wide {
-            rounding::<f64>(*magnitude)
-        } else {
-            rounding::<f32>(*magnitude)
-        };
-        let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
-        let (a, b) = (x.weights(), y.weights());
-        let dual = dot(&self.f, a) + dot(&self.g, b);
-        let given = dot(row_tops, a).min(dot(col_tops, b));
-        let lower = dual - eps * (given + off);
-        let kept: f64 = rows
-            .iter()
-            .zip(a)
-            .map(|(r, a)| a * (r * (1.0 - off)).min((1.0 - off) / (1.0 + off)))
-            .sum();
-        let cut: f64 = cols
-            .iter()
-            .zip(b)
-            .map(|(c, b)| b * (c * (1.0 + off) - 1.0).max(0.0))
-            .sum();
-        let most = self.posed.least + self.posed.spread;
-        let paid = self.paid();
-        let upper = paid + off * (paid.abs() + eps) + (1.0 - kept + cut).max(0.0) * most;
-        (lower <= upper).then_some((lower, upper))
-    }
-}
-
-/// What a pass in T may err by, relative to its sums.
-#[must_use]
-pub fn rounding<T: Elem>(magnitude: f64) -> f64 {
-    let unit = if size_of::<T>() == size_of::<f32>() {
-        f64::from(f32::EPSILON)
-    } else {
-        f64::EPSILON
-    };
-    unit * (4.0 + 0.5 * magnitude)
 }

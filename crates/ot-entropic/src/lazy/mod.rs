@@ -17,16 +17,19 @@
 //! | `coarse.rs` | the coarse problem, extensions of its potentials, and Newton corrections by it |
 //! | `near.rs` | which pairs carry mass, where they are few |
 //! | `iterate.rs` | the iteration, its precision and its ends |
+//! | `way.rs` | the way down on lists of near pairs |
+//! | `answer.rs` | what the last pass says: cost and bracket |
 
+mod answer;
 pub mod cloud;
 mod coarse;
 mod iterate;
 mod near;
 pub mod pass;
+mod way;
 
-pub use iterate::{
-    Arithmetic, End, Lazily, NARROW_REACHES, Settings, Stage, Watch, rounding, solve,
-};
+pub use answer::rounding;
+pub use iterate::{Arithmetic, End, Lazily, NARROW_REACHES, Settings, Stage, Watch, solve};
 
 use crate::lazy::cloud::Cloud;
 use crate::lazy::pass::Pairs;

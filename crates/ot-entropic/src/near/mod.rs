@@ -6,12 +6,12 @@ pub(crate) mod follow;
 
 use std::ops::Range;
 
-use ot_kernels::exp::exp_in_place;
 use rayon::prelude::*;
 
 use crate::dual::{Dual, Point};
 use crate::list::Reach;
-use crate::newton::{EDGE, Preconditioner, SparseSystem, Store};
+use crate::newton::{Preconditioner, Store};
+use crate::pairs::Pairs;
 
 /// Sources of one task, and tasks at a time: what they find is not kept twice.
 const ROWS: usize = 512;
@@ -36,18 +36,12 @@ pub(crate) struct Near<'a> {
     pub(crate) dual: Dual<'a, f64>,
     finder: &'a dyn Finder,
     preconditioner: Preconditioner,
-    start: Vec<u32>,
-    targets: Vec<u32>,
-    costs: Vec<f64>,
-    plan: Vec<f64>,
+    pairs: Pairs,
     /// Potentials when it was built, and the slack that all other pairs had then.
     built_f: Vec<f64>,
     built_g: Vec<f64>,
     beyond: f64,
     silent: f64,
-    tilted: Vec<f64>,
-    system: SparseSystem,
-    fresh: bool,
     /// Pairs that there is room for.
     most: usize,
 }
@@ -63,17 +57,11 @@ impl<'a> Near<'a> {
             dual,
             finder,
             preconditioner,
-            start: Vec::new(),
-            targets: Vec::new(),
-            costs: Vec::new(),
-            plan: Vec::new(),
+            pairs: Pairs::default(),
             built_f: Vec::new(),
             built_g: Vec::new(),
             beyond: 0.0,
             silent: 0.0,
-            tilted: vec![0.0; dual.b.len()],
-            system: SparseSystem::default(),
-            fresh: false,
             most,
         }
     }
@@ -85,10 +73,8 @@ impl<'a> Near<'a> {
         }
         let limit = reach.limit() * point.eps;
         let aimed = self.finder.aimed(&point.g);
-        self.start.clear();
-        self.start.push(0);
-        self.targets.clear();
-        self.costs.clear();
+        let pairs = &mut self.pairs;
+        pairs.clear();
         let all = point.f.len();
         for first in (0..all).step_by(ROWS * TASKS) {
             let parts: Vec<Found> = (first..all.min(first + ROWS * TASKS))
@@ -103,41 +89,38 @@ impl<'a> Near<'a> {
                 })
                 .collect();
             for (counts, found) in parts {
-                if self.targets.len() + found.len() > self.most || found.len() > MOST_IN_A_TASK {
+                if pairs.cols.len() + found.len() > self.most || found.len() > MOST_IN_A_TASK {
                     return false;
                 }
                 // Room for what the rows so far let expect, and no more.
-                let rows = self.start.len() - 1 + counts.len();
-                let seen = self.targets.len() + found.len();
-                if self.targets.capacity() < seen {
+                let rows = pairs.start.len() - 1 + counts.len();
+                let seen = pairs.cols.len() + found.len();
+                if pairs.cols.capacity() < seen {
                     let rest = (all - rows) as f64 * 1.1 / rows as f64;
                     let more = found.len() + (rest * seen as f64) as usize;
-                    self.targets.reserve_exact(more);
-                    self.costs.reserve_exact(more);
+                    pairs.cols.reserve_exact(more);
+                    pairs.costs.reserve_exact(more);
                 }
-                let mut end = self.targets.len() as u32;
+                let mut end = pairs.cols.len() as u32;
                 for count in counts {
                     end += count;
-                    self.start.push(end);
+                    pairs.start.push(end);
                 }
-                self.targets.extend(found.iter().map(|(j, _)| *j));
-                self.costs.extend(found.iter().map(|(_, c)| *c));
+                pairs.cols.extend(found.iter().map(|(j, _)| *j));
+                pairs.costs.extend(found.iter().map(|(_, c)| *c));
             }
             // Twice as many as there is room for, if all rows are like those so far.
-            let rows = self.start.len() - 1;
-            if self.targets.len() as f64 * all as f64 > 2.0 * self.most as f64 * rows as f64 {
+            let rows = pairs.start.len() - 1;
+            if pairs.cols.len() as f64 * all as f64 > 2.0 * self.most as f64 * rows as f64 {
                 return false;
             }
         }
-        self.plan.clear();
-        self.plan.reserve_exact(self.targets.len());
-        self.plan.resize(self.targets.len(), 0.0);
+        pairs.seal();
         self.built_f.clone_from(&point.f);
         self.built_g.clone_from(&point.g);
         (self.beyond, self.silent) = (limit, reach.silent);
-        self.fresh = false;
         // A source without any pair has a potential that is far off.
-        self.start.windows(2).all(|w| w[0] < w[1])
+        self.pairs.start.windows(2).all(|w| w[0] < w[1])
     }
 
     /// Whether every pair that is not listed carries less than e^{−silent}.
@@ -154,75 +137,15 @@ impl<'a> Near<'a> {
     pub(crate) fn width(&self) -> f64 {
         self.beyond
     }
-
-    fn spans(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let spans = self.start.windows(2);
-        spans.map(|w| (w[0] as usize, w[1] as usize))
-    }
-
-    fn build_system(&mut self, point: &Point) {
-        self.fresh = true;
-        self.system.graph.begin(self.dual.b.len());
-        for (i, w) in self.start.windows(2).enumerate() {
-            let (from, to) = (w[0] as usize, w[1] as usize);
-            let least = EDGE * point.sent[i];
-            let edges = self.targets[from..to].iter().zip(&self.plan[from..to]);
-            let heavy = edges.filter(|(_, p)| **p > least);
-            self.system.graph.push_row(heavy.map(|(j, p)| (*j, *p)));
-        }
-        self.system.prepare(&self.dual, point);
-        self.system.precondition(self.preconditioner);
-    }
 }
 
 impl Store for Near<'_> {
     fn pass(&mut self, point: &mut Point) {
-        self.fresh = false;
-        let (eps, inv_eps) = (point.eps, 1.0 / point.eps);
-        for ((t, g), b) in self.tilted.iter_mut().zip(&point.g).zip(self.dual.b) {
-            *t = g + eps * b.ln();
-        }
-        point.received.fill(0.0);
-        let mut from = 0;
-        for (i, &to) in self.start[1..].iter().enumerate() {
-            let to = to as usize;
-            let (cols, costs) = (&self.targets[from..to], &self.costs[from..to]);
-            let plan = &mut self.plan[from..to];
-            from = to;
-            let mut shift = f64::NEG_INFINITY;
-            for ((p, &j), c) in plan.iter_mut().zip(cols).zip(costs) {
-                *p = self.tilted[j as usize] - c;
-                shift = shift.max(*p);
-            }
-            for p in plan.iter_mut() {
-                *p = (*p - shift) * inv_eps;
-            }
-            exp_in_place(plan);
-            let sum: f64 = plan.iter().sum();
-            let (f, sent) = self.dual.row_update(i, shift * inv_eps + sum.ln(), eps);
-            (point.f[i], point.sent[i]) = (f, sent);
-            let scale = sent / sum;
-            for (p, &j) in plan.iter_mut().zip(cols) {
-                *p *= scale;
-                point.received[j as usize] += *p;
-            }
-        }
-        point.wanted.copy_from_slice(self.dual.b);
+        self.pairs.pass(&self.dual, point);
     }
 
     fn entropy(&mut self, point: &Point, rows: &mut [f64], cols: &mut [f64]) {
-        let inv_eps = 1.0 / point.eps;
-        cols.fill(0.0);
-        for ((i, row), (from, to)) in rows.iter_mut().enumerate().zip(self.spans()) {
-            let mut sum = 0.0;
-            for e in from..to {
-                let j = self.targets[e] as usize;
-                let h = self.plan[e] * ((point.f[i] + point.g[j] - self.costs[e]) * inv_eps);
-                sum += h;
-                cols[j] += h;
-            }
-            *row = sum;
-        }
+        self.pairs.entropy(point, rows, cols);
     }
 
     fn solve(
@@ -233,9 +156,9 @@ impl Store for Near<'_> {
         y: &mut [f64],
         tol: f64,
     ) -> usize {
-        if !self.fresh {
-            self.build_system(point);
-        }
-        self.system.solve(rows, cols, y, tol)
+        let by = Some(self.preconditioner);
+        self.pairs
+            .system(&self.dual, point, by)
+            .solve(rows, cols, y, tol)
     }
 }

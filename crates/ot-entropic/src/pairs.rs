@@ -1,0 +1,146 @@
+//! Some pairs of a plan, row by row, with their costs: what a list does with the pairs that it has chosen.
+
+use ot_kernels::exp::exp_in_place;
+
+use crate::dual::{Dual, Point};
+use crate::newton::{EDGE, Preconditioner, SparseSystem};
+
+/// Pairs with their costs and the plan on them: 20 bytes each.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    /// Where each row begins; one more than there are rows.
+    pub(crate) start: Vec<u32>,
+    pub(crate) cols: Vec<u32>,
+    pub(crate) costs: Vec<f64>,
+    /// Masses of the last pass.
+    pub(crate) plan: Vec<f64>,
+    tilted: Vec<f64>,
+    system: SparseSystem,
+    /// Whether the system is that of the last pass.
+    fresh: bool,
+}
+
+impl Pairs {
+    /// Before new pairs are put in.
+    pub(crate) fn clear(&mut self) {
+        self.start.clear();
+        self.start.push(0);
+        self.cols.clear();
+        self.costs.clear();
+        self.fresh = false;
+    }
+
+    /// After that: room for the plan, and no more.
+    pub(crate) fn seal(&mut self) {
+        self.plan.clear();
+        self.plan.reserve_exact(self.cols.len());
+        self.plan.resize(self.cols.len(), 0.0);
+    }
+
+    /// The pairs of row `i`.
+    pub(crate) fn span(&self, i: usize) -> (usize, usize) {
+        (self.start[i] as usize, self.start[i + 1] as usize)
+    }
+
+    /// Keeps the pairs `(row, pair)` for which that is asked.
+    pub(crate) fn retain(&mut self, keep: impl Fn(usize, usize, &Self) -> bool) {
+        let (mut kept, mut from) = (0, 0);
+        for i in 0..self.start.len() - 1 {
+            let to = self.start[i + 1] as usize;
+            for e in from..to {
+                if keep(i, e, self) {
+                    self.cols[kept] = self.cols[e];
+                    self.costs[kept] = self.costs[e];
+                    self.plan[kept] = self.plan[e];
+                    kept += 1;
+                }
+            }
+            from = to;
+            self.start[i + 1] = kept as u32;
+        }
+        self.cols.truncate(kept);
+        self.costs.truncate(kept);
+        self.plan.truncate(kept);
+        self.fresh = false;
+    }
+
+    /// [`Store::pass`](crate::newton::Store::pass).
+    pub(crate) fn pass<T>(&mut self, dual: &Dual<'_, T>, point: &mut Point) {
+        self.fresh = false;
+        let (eps, inv_eps) = (point.eps, 1.0 / point.eps);
+        self.tilted.clear();
+        let parts = point.g.iter().zip(dual.b);
+        self.tilted.extend(parts.map(|(g, b)| g + eps * b.ln()));
+        point.received.fill(0.0);
+        let mut from = 0;
+        for (i, &to) in self.start[1..].iter().enumerate() {
+            let to = to as usize;
+            let (cols, costs) = (&self.cols[from..to], &self.costs[from..to]);
+            let plan = &mut self.plan[from..to];
+            from = to;
+            let mut shift = f64::NEG_INFINITY;
+            for ((p, &j), c) in plan.iter_mut().zip(cols).zip(costs) {
+                *p = self.tilted[j as usize] - c;
+                shift = shift.max(*p);
+            }
+            for p in plan.iter_mut() {
+                *p = (*p - shift) * inv_eps;
+            }
+            exp_in_place(plan);
+            let sum: f64 = plan.iter().sum();
+            let (f, sent) = dual.row_update(i, shift * inv_eps + sum.ln(), eps);
+            (point.f[i], point.sent[i]) = (f, sent);
+            let scale = sent / sum;
+            for (p, &j) in plan.iter_mut().zip(cols) {
+                *p *= scale;
+                point.received[j as usize] += *p;
+            }
+        }
+        for (j, t) in point.wanted.iter_mut().enumerate() {
+            *t = dual.wanted(j, point.g[j]);
+        }
+    }
+
+    /// [`Store::entropy`](crate::newton::Store::entropy).
+    pub(crate) fn entropy(&self, point: &Point, rows: &mut [f64], cols: &mut [f64]) {
+        let inv_eps = 1.0 / point.eps;
+        cols.fill(0.0);
+        for (i, row) in rows.iter_mut().enumerate() {
+            let (from, to) = self.span(i);
+            let mut sum = 0.0;
+            for e in from..to {
+                let j = self.cols[e] as usize;
+                let h = self.plan[e] * ((point.f[i] + point.g[j] - self.costs[e]) * inv_eps);
+                sum += h;
+                cols[j] += h;
+            }
+            *row = sum;
+        }
+    }
+
+    /// The linear system of the last pass, made when it is first asked for; with a preconditioner of the caller's choice,
+    /// or that which fits the length of rows.
+    pub(crate) fn system<T>(
+        &mut self,
+        dual: &Dual<'_, T>,
+        point: &Point,
+        by: Option<Preconditioner>,
+    ) -> &mut SparseSystem {
+        if !self.fresh {
+            self.fresh = true;
+            self.system.graph.begin(dual.b.len());
+            for (i, sent) in point.sent.iter().enumerate() {
+                let (from, to) = (self.start[i] as usize, self.start[i + 1] as usize);
+                let least = EDGE * sent;
+                let edges = self.cols[from..to].iter().zip(&self.plan[from..to]);
+                let heavy = edges.filter(|(_, p)| **p > least);
+                self.system.graph.push_row(heavy.map(|(j, p)| (*j, *p)));
+            }
+            self.system.prepare(dual, point);
+            if let Some(by) = by {
+                self.system.precondition(by);
+            }
+        }
+        &mut self.system
+    }
+}
