@@ -44,6 +44,8 @@ const DRAWN: f64 = 8.0;
 const JACOBI_FROM: usize = 40;
 /// Products that a solve may take with either preconditioner.
 const MOST_JACOBI: usize = 150;
+/// The next graph is preconditioned by its factor if the diagonal took more than so many.
+const MANY_JACOBI: usize = 60;
 const MOST_CHOLESKY: usize = 300;
 
 /// The preconditioner of a system on a graph.
@@ -123,7 +125,7 @@ impl SparseSystem {
             products += solved.iterations;
             // The graph is harder than its rows are long.
             self.jacobi = self.diagonal || solved.residual <= tol;
-            self.is_hard = !self.jacobi;
+            self.is_hard = !self.diagonal && (!self.jacobi || solved.iterations > MANY_JACOBI);
         }
         if !self.jacobi {
             let (n, m) = self.graph.shape();

@@ -28,8 +28,10 @@ const NEAR: f64 = 0.1;
 const LEAST_FACTOR: f64 = 1.5;
 /// The L1 error at which a level of the dense phase is left.
 const DENSE_ERROR: f64 = 2e-2;
-/// A step of the dense phase that asks for more than so many ε is followed by another one while that helps.
+/// A step of the dense phase that asks for more than so many ε is followed by another one while that helps. If it is the
+/// first of its level, parts hang together by little: ε changes by less, and the level is left at the error below.
 const FAR: f64 = 100.0;
+const FAR_ERROR: f64 = 1e-3;
 /// The factor of a careful path, whose levels are left at the tolerance only.
 const CAREFUL_FACTOR: f64 = 2.0;
 /// The relative residual of tangents, and of steps.
@@ -125,11 +127,13 @@ impl<T: Entry> Run<'_, '_, T> {
             (DENSE_ERROR, DENSE_FACTOR)
         };
         let mut factor = most;
-        loop {
+        let mut is_predicted = false;
+        'levels: loop {
             self.work.levels += 1;
             self.centre();
             let (mut best, mut goes_far) = (f64::INFINITY, false);
-            for _ in 0..MOST_STEPS {
+            let mut leave = leave;
+            for steps in 0..MOST_STEPS {
                 let error = self.point.error();
                 if error <= leave && !(goes_far && error > self.path.tol) {
                     break;
@@ -142,6 +146,15 @@ impl<T: Entry> Run<'_, '_, T> {
                 if !self.tell() {
                     return false;
                 }
+                if steps == 0 && stepped.full > FAR {
+                    if is_predicted && factor > LEAST_FACTOR {
+                        factor = factor.sqrt();
+                        self.point.copy_from(&self.back);
+                        self.predict_dense(dense, factor, stop);
+                        continue 'levels;
+                    }
+                    leave = leave.min(FAR_ERROR);
+                }
                 // Parts that hang together by little are on their way.
                 goes_far = stepped.full > FAR && self.point.error() < 0.5 * error;
                 if self.point.error() > 0.9 * best && stepped.taken == 0.0 {
@@ -149,6 +162,7 @@ impl<T: Entry> Run<'_, '_, T> {
                 }
                 best = best.min(self.point.error());
             }
+            is_predicted = true;
             if self.point.eps <= stop {
                 return true;
             }
@@ -161,10 +175,7 @@ impl<T: Entry> Run<'_, '_, T> {
             self.work.products += products as u64;
             self.back.copy_from(&self.point);
             loop {
-                let eps = (self.back.eps / factor).max(stop);
-                predict(&mut self.point, &self.tangent, eps);
-                dense.pass(&mut self.point);
-                self.work.dense_passes += 1;
+                self.predict_dense(dense, factor, stop);
                 let error = self.point.error();
                 if error > FAR_OFF && factor > LEAST_FACTOR {
                     // Too far for a straight line.
@@ -180,6 +191,17 @@ impl<T: Entry> Run<'_, '_, T> {
             let lifted = settle_far_off(&self.dual, dense, &mut self.point, 4);
             self.work.dense_passes += lifted as u64;
         }
+    }
+
+    /// To the next ε along the tangent, from the level before.
+    fn predict_dense(&mut self, dense: &mut Dense<'_, T>, factor: f64, stop: f64) {
+        predict(
+            &mut self.point,
+            &self.tangent,
+            (self.back.eps / factor).max(stop),
+        );
+        dense.pass(&mut self.point);
+        self.work.dense_passes += 1;
     }
 
     /// The first levels on a sample, down to [`SAMPLED`].
