@@ -290,12 +290,7 @@ impl Sinkhorn {
 
 /// ε in cost units; one whose reciprocal or logarithms lose digits is refused.
 pub(crate) fn resolve_reg(settings: &Settings, problem: &Problem) -> Result<f64, Error> {
-    let reg = settings.reg.resolve(problem);
-    if (f64::MIN_POSITIVE..=1e307).contains(&reg) {
-        return Ok(reg);
-    }
-    let rule = "must be a normal number up to 1e307 in the units of the cost";
-    Err(Error::setting("reg", reg, rule))
+    settings.reg.resolve_in_range(problem)
 }
 
 /// t = exp(−(g·stretch − c)/ε) from potentials, up to a factor, and kept in the middle of the range. `stretch` is 1 for

@@ -64,7 +64,7 @@ impl SinkhornStabilized {
         if reference.is_marginals() {
             return self.solve_here(problem, context);
         }
-        let reg = self.settings.reg.resolve(problem);
+        let reg = self.settings.reg.resolve_in_range(problem)?;
         let inner = Self::new(Settings {
             reg: Reg::Absolute(reg),
             reference: Reference::marginals(),
@@ -79,11 +79,7 @@ impl SinkhornStabilized {
         let started = Instant::now();
         self.capabilities().require(NAME, problem)?;
         check_feasible(problem)?;
-        let reg = self.settings.reg.resolve(problem);
-        if !(f64::MIN_POSITIVE..=1e307).contains(&reg) {
-            let rule = "must be a normal number up to 1e307 in the units of the cost";
-            return Err(Error::setting("reg", reg, rule));
-        }
+        let reg = self.settings.reg.resolve_in_range(problem)?;
         if let (Method::Auto, Some(grid)) = (self.settings.method, grid_of(problem)) {
             return self.solve_on_grid(problem, grid, reg, context, started);
         }
