@@ -24,7 +24,8 @@ use crate::{NAME, lazy};
 ///
 /// Balanced and KL-relaxed problems. Memory 4·n·m bytes beyond the cost while many pairs carry mass, and 8·n·m more where
 /// the cost is not a dense matrix of which all rows and columns take part; for points without a matrix
-/// O(n + m) and 80 MB, and 160 MB more where clusters say little and lists of near pairs lead to the answer.
+/// O(n + m) and 80 MB, and where clusters say little and lists of near pairs lead to the answer, up to 160 MB or 1.3 kB a
+/// point more, whichever is more.
 #[derive(Debug, Clone, Default)]
 pub struct SinkhornStabilized {
     settings: Settings,
