@@ -155,6 +155,7 @@ impl SinkhornStabilized {
                 let mut progress = Progress {
                     problem: context.problem_index,
                     iteration: stage.steps,
+                    part: None,
                     error,
                     tol,
                     certificate: None,
