@@ -100,3 +100,21 @@ fn a_refusal_of_the_balanced_problem_names_no_other_backend_either() {
     assert!(!error.contains("stabilized"), "{error}");
     assert!(error.contains("exact backend"), "{error}");
 }
+
+#[test]
+fn a_regularization_that_rounding_drowns_is_refused_whatever_is_to_be_moved() {
+    let (a, b, cost) = square();
+    let problems = [
+        Problem::new(a.clone(), b.clone(), cost.clone()).unwrap(),
+        Problem::relaxed(a.clone(), b.clone(), cost.clone(), 1.0, 1.0).unwrap(),
+        Problem::partial(a.clone(), b.clone(), cost.clone(), 1.0).unwrap(),
+        Problem::partial(a, b, cost, 2.0).unwrap(),
+    ];
+    for problem in problems {
+        let error = solver(1e-300).solve(&problem).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`reg` = 1e-300: is too small beside"),
+            "{error}"
+        );
+    }
+}
