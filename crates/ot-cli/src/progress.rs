@@ -24,21 +24,52 @@ impl Line {
     pub(crate) fn observer(&self) -> impl Observer + 'static {
         let bar = self.0.clone();
         move |p: &Progress| {
-            bar.set_message(if p.error.is_finite() {
-                format!(
-                    "iteration {}, error {:.1e} of {:.1e}",
-                    p.iteration, p.error, p.tol
-                )
-            } else {
-                format!("iteration {}", p.iteration)
-            });
+            bar.set_message(message(p));
             ControlFlow::Continue(())
         }
     }
 }
 
+/// How far a solve has come, in words.
+fn message(p: &Progress) -> String {
+    let mut said = format!("iteration {}", p.iteration);
+    if let Some(part) = p.part {
+        said += &format!(" and {:.0} %", 100.0 * part.clamp(0.0, 1.0));
+    }
+    if p.error.is_finite() {
+        said += &format!(", error {:.1e} of {:.1e}", p.error, p.tol);
+    }
+    said
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_iteration_tells_its_part() {
+        let mut progress = Progress {
+            problem: 0,
+            iteration: 3,
+            part: None,
+            error: f64::INFINITY,
+            tol: 1e-6,
+            certificate: None,
+            elapsed: Duration::ZERO,
+        };
+        assert_eq!(message(&progress), "iteration 3");
+        progress.part = Some(0.425);
+        assert_eq!(message(&progress), "iteration 3 and 42 %");
+        (progress.part, progress.error) = (Some(0.0), 2.5e-4);
+        assert_eq!(
+            message(&progress),
+            "iteration 3 and 0 %, error 2.5e-4 of 1.0e-6"
+        );
     }
 }

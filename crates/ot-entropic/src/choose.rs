@@ -128,3 +128,88 @@ fn plausible(g: &[f64], task: &Task) -> Option<Vec<f64>> {
 
 /// The largest plausible difference, relative to spread + ε.
 const FAR: f64 = 100.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::End;
+    use crate::testing::{Clouds, apart};
+
+    fn task_of(clouds: &Clouds, relative: f64) -> Task {
+        Task {
+            reg: relative * clouds.spread,
+            tol: 1e-10,
+            spread: clouds.spread,
+            max_iter: 10_000,
+            threads: 1,
+        }
+    }
+
+    #[test]
+    fn the_fast_method_is_taken() {
+        let mut clouds = Clouds::new(60, 50, 2, 1);
+        // A chain of parts that hang together by little: scaling is slow.
+        for (k, c) in clouds.cost.iter_mut().enumerate() {
+            let links = (k / 50 / 3).abs_diff(k % 50 * 20 / 50);
+            *c += 0.2 * clouds.spread * links as f64;
+        }
+        clouds.spread = clouds.cost.iter().fold(0.0, |t: f64, c| t.max(*c));
+        let solved = |relative: f64, method: Method| {
+            let task = task_of(&clouds, relative);
+            let found = solve(clouds.balanced(), task, method, None, &mut |_, _| true);
+            assert_eq!(found.end, End::Converged, "{relative} {method:?}");
+            found
+        };
+        // A few iterations at a large ε, and no path.
+        let easy = solved(1.0, Method::Auto);
+        assert_eq!(easy.work.products, 0);
+        // Below the threshold the path alone.
+        let (hard, path) = (solved(1e-3, Method::Auto), solved(1e-3, Method::Newton));
+        assert_eq!(hard.point.g, path.point.g);
+        // Between them scaling is given up where its contraction is slow, and the path goes on.
+        let slow = solved(6e-3, Method::Auto);
+        assert!(slow.work.products > 0, "{:?}", slow.work);
+        let path = solved(6e-3, Method::Newton);
+        let shift = slow.point.g[0] - path.point.g[0];
+        let shifted: Vec<f64> = path.point.g.iter().map(|g| g + shift).collect();
+        assert!(apart(&slow.point.g, &shifted) < 1e-7 * clouds.spread);
+    }
+
+    #[test]
+    fn a_caller_who_says_stop_is_heard() {
+        let clouds = Clouds::new(20, 20, 2, 2);
+        for relative in [0.1, 1e-4] {
+            let mut told = 0;
+            let task = task_of(&clouds, relative);
+            let found = solve(clouds.balanced(), task, Method::Auto, None, &mut |_, _| {
+                told += 1;
+                false
+            });
+            assert_eq!((found.end, told), (End::Stopped, 1));
+        }
+    }
+
+    #[test]
+    fn a_start_that_no_problem_has_is_dropped() {
+        let clouds = Clouds::new(20, 20, 2, 3);
+        let task = task_of(&clouds, 1e-2);
+        let most = FAR * (task.spread + task.reg);
+        assert_eq!(plausible(&[0.5, 1.0], &task), Some(vec![0.5, 1.0]));
+        // Too far from each other, or no numbers.
+        assert_eq!(plausible(&[0.0, 1.01 * most], &task), None);
+        assert_eq!(plausible(&[f64::INFINITY, 0.0], &task), None);
+        // A constant in common alone is taken off.
+        let found = plausible(&[1e6 * most, 1e6 * most + 1.0], &task).unwrap();
+        assert!((found[1] - found[0] - 1.0).abs() < 1e-6 && found[0].abs() < most);
+        // NaN at every place tells nothing; it must not come out as an answer.
+        let start = vec![f64::NAN; 20];
+        let found = solve(
+            clouds.balanced(),
+            task,
+            Method::Auto,
+            Some(&start),
+            &mut |_, _| true,
+        );
+        assert_eq!(found.end, End::Converged);
+    }
+}

@@ -459,3 +459,6 @@ impl<T: Entry> Store for Dense<'_, T> {
         products + self.system.solve(rows, cols, y, tol)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,3 +160,77 @@ impl Point {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Clouds;
+
+    /// g at random, with the f that belongs to it.
+    fn point_of(dual: &Dual<'_, f64>, eps: f64) -> Point {
+        let (n, m) = dual.shape();
+        let g: Vec<f64> = (0..m).map(|j| 0.3 * (j as f64).sin()).collect();
+        let mut point = Point::new(n, g, eps);
+        for i in 0..n {
+            let term = |j: usize| dual.b[j] * ((point.g[j] - dual.row(i)[j]) / eps).exp();
+            let sum: f64 = (0..m).map(term).sum();
+            (point.f[i], point.sent[i]) = dual.row_update(i, sum.ln(), eps);
+        }
+        point
+    }
+
+    #[test]
+    fn a_row_sends_what_its_potential_says() {
+        let clouds = Clouds::new(7, 9, 2, 1);
+        for gamma_a in [f64::INFINITY, 10.0, 0.3, 1e-3] {
+            let dual = clouds.dual(gamma_a, f64::INFINITY);
+            let eps = 0.1;
+            let point = point_of(&dual, eps);
+            let plan = crate::testing::plan_of(&dual, &point.f, &point.g, eps);
+            let (rows, _) = crate::testing::sums_of(&plan, 7, 9);
+            for i in 0..7 {
+                let wanted = dual.a[i] * (-point.f[i] / gamma_a).exp();
+                assert!((rows[i] - wanted).abs() < 1e-14);
+                assert!((point.sent[i] - wanted).abs() < 1e-14);
+                // The hard potential would send all.
+                let hard = dual.hard(point.f[i], eps);
+                let sent = rows[i] * ((hard - point.f[i]) / eps).exp();
+                assert!((sent - dual.a[i]).abs() < 1e-12 * dual.a[i], "{gamma_a}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_shift_makes_the_masses_equal() {
+        let clouds = Clouds::new(7, 9, 2, 2);
+        for (gamma_a, gamma_b) in [(0.3, 0.1), (f64::INFINITY, 0.2), (1e-2, f64::INFINITY)] {
+            let dual = clouds.dual(gamma_a, gamma_b);
+            let point = point_of(&dual, 0.05);
+            let shift = dual.best_shift(&point);
+            let sum = |p: &[f64], w: &[f64], by: f64, gamma: f64| -> f64 {
+                let part = |(p, w): (&f64, &f64)| w * (-(p + by) / gamma).exp();
+                p.iter().zip(w).map(part).sum()
+            };
+            let sent = sum(&point.f, dual.a, shift, gamma_a);
+            let received = sum(&point.g, dual.b, -shift, gamma_b);
+            assert!((sent / received - 1.0).abs() < 1e-12, "{sent} {received}");
+        }
+        let dual = clouds.balanced();
+        assert_eq!(dual.best_shift(&point_of(&dual, 0.05)), 0.0);
+        // Potentials beyond the range of numbers ask for nothing.
+        let dual = clouds.dual(0.1, 0.1);
+        let mut point = point_of(&dual, 0.05);
+        point.g[0] = f64::NAN;
+        assert_eq!(dual.best_shift(&point), 0.0);
+    }
+
+    #[test]
+    fn a_relaxed_target_wants_less_the_dearer_it_is() {
+        let clouds = Clouds::new(3, 4, 1, 3);
+        assert_eq!(clouds.balanced().wanted(2, 5.0), clouds.b[2]);
+        let dual = clouds.dual(f64::INFINITY, 0.5);
+        assert_eq!(dual.wanted(2, 0.0), clouds.b[2]);
+        assert!((dual.wanted(2, 1.0) / clouds.b[2] - (-2.0_f64).exp()).abs() < 1e-15);
+        assert_eq!((dual.row_softness(0.1), dual.col_softness(0.1)), (0.0, 0.2));
+    }
+}

@@ -39,3 +39,5 @@ pub(crate) mod pairs;
 pub mod path;
 pub mod predict;
 pub mod scaling;
+#[cfg(test)]
+pub(crate) mod testing;

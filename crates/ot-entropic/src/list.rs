@@ -287,3 +287,131 @@ impl<T: Entry> Store for List<'_, T> {
             .solve(rows, cols, y, tol)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Clouds, apart, plan_of, sums_of};
+
+    /// Which pairs are on the list.
+    fn listed(list: &List<'_, f64>, n: usize, m: usize) -> Vec<bool> {
+        let mut listed = vec![false; n * m];
+        for i in 0..n {
+            for &j in list.row(i).0 {
+                listed[i * m + j as usize] = true;
+            }
+        }
+        listed
+    }
+
+    #[test]
+    fn every_pair_that_carries_mass_is_listed() {
+        let (n, m) = (50, 60);
+        let clouds = Clouds::new(n, m, 2, 1);
+        for (gamma_a, gamma_b) in [(f64::INFINITY, f64::INFINITY), (0.05, 0.3)] {
+            for relative in [1e-2, 1e-3] {
+                let dual = clouds.dual(gamma_a, gamma_b);
+                let mut point = clouds.solved(dual, relative * clouds.spread, 1e-12);
+                let plan = plan_of(&dual, &point.f, &point.g, point.eps);
+                let (rows, cols) = sums_of(&plan, n, m);
+                for reach in [Reach::WAY, Reach::END] {
+                    let mut list = List::build(dual, &point, reach);
+                    let listed = listed(&list, n, m);
+                    assert!(list.len() < n * m, "nothing is left out");
+                    // Relative to what the row sends, and to the reference.
+                    let least = (-reach.limit()).exp();
+                    for (k, p) in plan.iter().enumerate() {
+                        let part = p / (rows[k / m] * dual.b[k % m]);
+                        assert!(listed[k] || part <= 1.001 * least, "{part:e}");
+                        assert!(!listed[k] || part >= 0.999 * least, "{part:e}");
+                    }
+                    list.pass(&mut point);
+                    let within = if reach == Reach::END { 1e-12 } else { 1e-7 };
+                    assert!(apart(&point.sent, &rows) < within);
+                    assert!(apart(&point.received, &cols) < within);
+                    let paid: f64 = plan.iter().zip(dual.cost).map(|(p, c)| p * c).sum();
+                    assert!((list.paid() - paid).abs() < within);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_holds_until_potentials_have_moved_too_far() {
+        let (n, m) = (40, 40);
+        let clouds = Clouds::new(n, m, 2, 2);
+        let dual = clouds.balanced();
+        let eps = 1e-2 * clouds.spread;
+        let point = clouds.solved(dual, eps, 1e-12);
+        let reach = Reach::WAY;
+        let list = List::build(dual, &point, reach);
+        let listed = listed(&list, n, m);
+        let silent = (-reach.silent).exp();
+        // One source and one target rise: the worst that may happen to a pair.
+        let risen = |by: f64| {
+            let mut moved = point.clone();
+            moved.f[3] += 0.4 * by * eps;
+            moved.g[5] += 0.6 * by * eps;
+            moved
+        };
+        assert!(list.is_valid(&point));
+        let within = risen(0.999 * reach.drift);
+        assert!(list.is_valid(&within));
+        for (k, p) in plan_of(&dual, &within.f, &within.g, eps).iter().enumerate() {
+            let part = p / (dual.a[k / m] * dual.b[k % m]);
+            assert!(listed[k] || part <= 1.001 * silent);
+        }
+        assert!(!list.is_valid(&risen(1.001 * reach.drift)));
+        // At a larger ε the same slacks carry more.
+        let mut wider = point.clone();
+        wider.eps *= 1.001 * reach.limit() / reach.silent;
+        assert!(!list.is_valid(&wider));
+    }
+
+    #[test]
+    fn a_pruned_list_is_the_one_that_would_be_built() {
+        let (n, m) = (40, 50);
+        let clouds = Clouds::new(n, m, 2, 3);
+        for gamma in [f64::INFINITY, 0.1] {
+            let dual = clouds.dual(gamma, gamma);
+            let point = clouds.solved(dual, 1e-2 * clouds.spread, 1e-12);
+            let mut list = List::build(dual, &point, Reach::WAY);
+            let (before, mut next) = (list.len(), point.clone());
+            list.pass(&mut next);
+            list.prune(&next);
+            assert_eq!(list.len(), before, "nothing has become far");
+            next.eps *= 0.1;
+            list.pass(&mut next);
+            list.prune(&next);
+            let mut built = List::build(dual, &next, Reach::WAY);
+            assert!(list.len() <= before / 2);
+            for i in 0..n {
+                assert_eq!(list.row(i).0, built.row(i).0);
+            }
+            let mut again = next.clone();
+            list.pass(&mut next);
+            built.pass(&mut again);
+            assert_eq!(next.received, again.received);
+            let taken = list.take();
+            assert!(list.is_empty());
+            for i in 0..n {
+                assert_eq!(taken.row(i), (built.row(i).0, built.row(i).1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_whose_potential_is_far_off_has_its_nearest_pairs() {
+        let clouds = Clouds::new(10, 12, 2, 4);
+        let dual = clouds.balanced();
+        let mut point = clouds.solved(dual, 1e-2, 1e-10);
+        point.f[4] = -1e3;
+        let mut list = List::build(dual, &point, Reach::WAY);
+        assert!(!list.row(4).0.is_empty());
+        list.pass(&mut point);
+        assert!(point.f[4] > -10.0 && point.error() < 1e-6);
+        // Not for it alone would a density be worth a list.
+        assert_eq!(density(&dual, &point, f64::INFINITY), 1.0);
+        assert_eq!(density(&dual, &point, -1e3), 0.0);
+    }
+}

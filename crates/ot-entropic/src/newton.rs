@@ -424,3 +424,145 @@ pub(crate) fn log_ratio(wanted: f64, received: f64) -> f64 {
     }
     (wanted / received).clamp(1e-300, 1e30).ln()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dense::Dense;
+    use crate::list::{List, Reach};
+    use crate::testing::Clouds;
+
+    #[test]
+    fn long_steps_grow_by_their_logarithm() {
+        for y in [0.0, 0.5, -3.9, 4.0] {
+            assert_eq!(shorten(y, 4.0), y);
+        }
+        assert!((shorten(4.0 * 100.0_f64.exp(), 4.0) - 104.0).abs() < 1e-12);
+        assert_eq!(shorten(-1e300, 4.0), -shorten(1e300, 4.0));
+        let steps: Vec<f64> = (0..400)
+            .map(|k| shorten(10_f64.powf(0.1 * k as f64 - 5.0), 4.0))
+            .collect();
+        assert!(steps.windows(2).all(|w| w[0] < w[1]));
+    }
+
+    #[test]
+    fn newton_converges_by_squares() {
+        let clouds = Clouds::new(50, 40, 2, 1);
+        for (gamma_a, gamma_b) in [(f64::INFINITY, f64::INFINITY), (0.2, 0.1)] {
+            let dual = clouds.dual(gamma_a, gamma_b);
+            let mut point = clouds.solved(dual, 0.02 * clouds.spread, 1e-12);
+            let mut dense = Dense::new(dual, 1);
+            (dense.exact, dense.most_products) = (true, 200);
+            let mut list = List::build(dual, &point, Reach::END);
+            let solved = point.g.clone();
+            for store in [&mut list as &mut dyn Store, &mut dense] {
+                for (j, g) in point.g.iter_mut().enumerate() {
+                    *g = solved[j] + 1e-3 * point.eps * (j as f64).sin();
+                }
+                store.pass(&mut point);
+                let mut errors = vec![point.error()];
+                let mut steps = Steps::new(&dual);
+                for _ in 0..2 {
+                    let stepped = step(store, &mut point, &mut steps, 1e-8);
+                    assert_eq!((stepped.taken, stepped.passes), (1.0, 1));
+                    errors.push(point.error());
+                }
+                // What is left after the first one is a square, or what f32 leaves of the system.
+                assert!(errors[1] < 2e-3 * errors[0], "{errors:?}");
+                assert!(
+                    errors[2] < 2e-3 * errors[1] || errors[2] < 1e-13,
+                    "{errors:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_from_afar_is_an_ascent() {
+        let clouds = Clouds::new(40, 40, 2, 2);
+        let eps = 1e-2 * clouds.spread;
+        for gamma in [f64::INFINITY, 0.1, 10.0] {
+            let dual = clouds.dual(gamma, gamma);
+            let mut point = Point::new(40, vec![0.0; 40], eps);
+            for (j, g) in point.g.iter_mut().enumerate() {
+                *g = 20.0 * eps * (3.0 * j as f64).sin();
+            }
+            let mut dense = Dense::new(dual, 1);
+            dense.exact = true;
+            dense.pass(&mut point);
+            // The semi-dual: rows are at their best.
+            let value = |point: &Point| -> f64 {
+                let side = |p: &[f64], w: &[f64]| -> f64 {
+                    let of = |(p, w): (&f64, &f64)| {
+                        if gamma.is_infinite() {
+                            p * w
+                        } else {
+                            -gamma * w * (-p / gamma).exp_m1()
+                        }
+                    };
+                    p.iter().zip(w).map(of).sum()
+                };
+                let mass: f64 = point.sent.iter().sum();
+                side(&point.f, dual.a) + side(&point.g, dual.b) - eps * mass
+            };
+            let mut steps = Steps::new(&dual);
+            for _ in 0..40 {
+                let before = value(&point);
+                let stepped = step(&mut dense, &mut point, &mut steps, 0.1);
+                if point.error() < 1e-6 {
+                    break;
+                }
+                settle_far_off(&dual, &mut dense, &mut point, 4);
+                assert!(value(&point) > before, "{gamma} {stepped:?}");
+            }
+            assert!(point.error() < 1e-6, "{gamma} {}", point.error());
+        }
+    }
+
+    #[test]
+    fn targets_that_get_nothing_are_fetched() {
+        let clouds = Clouds::new(30, 30, 2, 3);
+        for gamma in [f64::INFINITY, 0.1] {
+            let dual = clouds.dual(gamma, gamma);
+            let mut point = clouds.solved(dual, 1e-3 * clouds.spread, 1e-10);
+            // Far beyond what an exponential can hold, either way.
+            point.g[3] -= 2.0 * clouds.spread;
+            point.g[4] -= 20.0 * point.eps;
+            point.g[5] += 3.0 * point.eps;
+            let mut dense = Dense::new(dual, 1);
+            dense.exact = true;
+            dense.pass(&mut point);
+            assert!(point.received[3] == 0.0);
+            let passes = settle_far_off(&dual, &mut dense, &mut point, 10);
+            assert!((1..10).contains(&passes), "{gamma} {passes}");
+            for (c, t) in point.received.iter().zip(&point.wanted) {
+                assert!((0.25..=4.0).contains(&(c / t)), "{gamma}: {c:e} {t:e}");
+            }
+            // Nothing to do: no pass.
+            assert_eq!(settle_far_off(&dual, &mut dense, &mut point, 10), 0);
+        }
+    }
+
+    #[test]
+    fn the_shift_of_relaxed_potentials_is_found_at_once() {
+        let clouds = Clouds::new(20, 25, 2, 4);
+        let dual = clouds.dual(1e3, 1e3);
+        let mut point = clouds.solved(dual, 1e-2 * clouds.spread, 1e-9);
+        point.g.iter_mut().for_each(|g| *g += 50.0);
+        let mut dense = Dense::new(dual, 1);
+        dense.exact = true;
+        dense.pass(&mut point);
+        settle_far_off(&dual, &mut dense, &mut point, 4);
+        assert!(dual.best_shift(&point).abs() <= LEAST_SHIFT * point.eps);
+        assert!(point.error() < 1e-3, "{:e}", point.error());
+    }
+
+    #[test]
+    fn ratios_of_nothing_are_finite() {
+        assert_eq!(log_ratio(0.0, 1.0), 0.0);
+        assert_eq!(log_ratio(2.0, 1.0), 2.0_f64.ln());
+        assert!(log_ratio(1.0, 0.0).is_finite() && log_ratio(1e-300, 1e300).is_finite());
+        assert!(is_negligible(1e-21, 0.0, 1.0) && !is_negligible(1e-21, 1e-19, 1.0));
+        assert!(!is_negligible(1e-21, 0.0, 1e-10));
+    }
+}

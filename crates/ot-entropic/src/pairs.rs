@@ -144,3 +144,77 @@ impl Pairs {
         &mut self.system
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two sources, three targets, four pairs.
+    fn pairs() -> Pairs {
+        let mut pairs = Pairs::default();
+        pairs.clear();
+        pairs.cols.extend([0, 2, 1, 2]);
+        pairs.costs.extend([1.0, 2.0, -1e6, -1e6 + 0.5]);
+        pairs.start.extend([2, 4]);
+        pairs.seal();
+        pairs
+    }
+
+    fn dual() -> Dual<'static, f64> {
+        Dual {
+            cost: &[],
+            a: &[0.25, 0.75],
+            b: &[0.25, 0.25, 0.5],
+            gamma_a: f64::INFINITY,
+            gamma_b: f64::INFINITY,
+        }
+    }
+
+    #[test]
+    fn a_pass_makes_the_rows_right_whatever_the_costs_are() {
+        let (mut pairs, dual) = (pairs(), dual());
+        let eps = 0.5;
+        // Exponents of the second row are about 2e6.
+        let mut point = Point::new(2, vec![0.1, -0.2, 0.3], eps);
+        pairs.pass(&dual, &mut point);
+        assert_eq!(point.sent, [0.25, 0.75]);
+        let ratio = (2.0_f64) * ((0.3 - 2.0 - (0.1 - 1.0)) / eps).exp();
+        let first = 0.25 / (1.0 + ratio);
+        assert!((pairs.plan[0] - first).abs() < 1e-15);
+        assert!((pairs.plan[2] + pairs.plan[3] - 0.75).abs() < 1e-15);
+        assert_eq!(point.received[0], pairs.plan[0]);
+        assert_eq!(point.received[2], pairs.plan[1] + pairs.plan[3]);
+        let f = eps * (pairs.plan[0] / (0.25 * 0.25)).ln() - 0.1 + 1.0;
+        assert!((point.f[0] - f).abs() < 1e-14);
+        // P log(P / a⊗b).
+        let (mut rows, mut cols) = (vec![0.0; 2], vec![0.0; 3]);
+        pairs.entropy(&point, &mut rows, &mut cols);
+        let of = |p: f64, a: f64, b: f64| p * (p / (a * b)).ln();
+        let wanted = [
+            of(pairs.plan[0], 0.25, 0.25),
+            of(pairs.plan[1], 0.25, 0.5),
+            of(pairs.plan[2], 0.75, 0.25),
+            of(pairs.plan[3], 0.75, 0.5),
+        ];
+        assert!((rows[0] - wanted[0] - wanted[1]).abs() < 1e-14);
+        // Costs of 1e6 have ulps of 1e-10.
+        assert!((cols[2] - wanted[1] - wanted[3]).abs() < 1e-9);
+        assert!((cols[0] - wanted[0]).abs() < 1e-14);
+    }
+
+    #[test]
+    fn what_is_kept_stays_in_its_row() {
+        let mut pairs = pairs();
+        pairs.plan.copy_from_slice(&[0.1, 0.2, 0.3, 0.4]);
+        pairs.retain(|i, e, pairs| i == 1 || pairs.plan[e] > 0.15);
+        assert_eq!(pairs.start, [0, 1, 3]);
+        assert_eq!(pairs.cols, [2, 1, 2]);
+        assert_eq!(pairs.costs, [2.0, -1e6, -1e6 + 0.5]);
+        assert_eq!(pairs.plan, [0.2, 0.3, 0.4]);
+        pairs.retain(|i, _, _| i == 0);
+        assert_eq!(
+            (pairs.start.clone(), pairs.span(1)),
+            (vec![0, 1, 1], (1, 1))
+        );
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Error;
+use crate::cost::{CostRange, row_of};
 use crate::error::shown;
 use crate::problem::Problem;
 use crate::reference::Reference;
@@ -29,12 +30,17 @@ impl Default for Reg {
 }
 
 impl Reg {
-    /// Positive and finite, or an error.
-    pub fn check(self) -> Result<Self, Error> {
-        let (name, value) = match self {
+    /// The name of the setting, and the value that was given.
+    fn named(self) -> (&'static str, f64) {
+        match self {
             Self::Absolute(r) => ("reg", r),
             Self::Relative(r) => ("reg_rel", r),
-        };
+        }
+    }
+
+    /// Positive and finite, or an error.
+    pub fn check(self) -> Result<Self, Error> {
+        let (name, value) = self.named();
         if value > 0.0 && value.is_finite() {
             Ok(self)
         } else {
@@ -58,6 +64,49 @@ impl Reg {
             }
         }
     }
+
+    /// [`Reg::resolve`] for solvers that take exponentials of costs over ε: one whose reciprocal or logarithms lose digits
+    /// is refused, and one that doubles can't tell from 0 beside this cost, 3.6e-15 of its spread. Reads the cost only
+    /// where ε is that small.
+    pub fn resolve_in_range(self, problem: &Problem) -> Result<f64, Error> {
+        let reg = self.resolve(problem);
+        let (name, value) = self.named();
+        if !(f64::MIN_POSITIVE..=1e307).contains(&reg) {
+            let rule = "must be a normal number up to 1e307 in the units of the cost";
+            return Err(Error::setting(name, value, rule));
+        }
+        if reg < LEAST_REG * problem.cost().range().spread() {
+            let spread = spread_between_weights(problem);
+            if reg < LEAST_REG * spread {
+                let rule = format!(
+                    "is too small beside costs that differ by {spread:e}: an entropic backend needs {:.1e} of that, {:.1e} in \
+                     the units of the cost, or rounding decides where mass goes; an exact backend needs no `reg`",
+                    LEAST_REG,
+                    LEAST_REG * spread
+                );
+                return Err(Error::setting(name, value, rule));
+            }
+        }
+        Ok(reg)
+    }
+}
+
+/// The smallest regularization, relative to the spread of the cost, at which an exponent still says something: potentials
+/// are as large as the spread, and below this one their rounding moves (f + g − C)/ε by a sixteenth and more. Marginal errors
+/// are then beyond 1e-2 unless each source has a single target, and a solver would only go on until somebody stops it.
+const LEAST_REG: f64 = 16.0 * f64::EPSILON;
+
+/// The spread of the cost over pairs of positive weight: a point without weight may be as far as it likes.
+fn spread_between_weights(problem: &Problem) -> f64 {
+    let (a, b) = (problem.a().weights(), problem.b().weights());
+    let mut row = vec![0.0; b.len()];
+    let mut range = CostRange::EMPTY;
+    for i in (0..a.len()).filter(|&i| a[i] > 0.0) {
+        let row = row_of(problem.cost(), i, &mut row);
+        let taken = row.iter().zip(b).filter(|(_, b)| **b > 0.0);
+        taken.for_each(|(c, _)| range.include(*c));
+    }
+    range.spread()
 }
 
 /// What a caller may set on any backend; `set` holds the settings only some have. A backend refuses what it lacks.
@@ -238,6 +287,37 @@ impl OptionReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_regularization_below_the_digits_of_the_cost_is_refused() {
+        let cost = [0.0, 1.0, 3.0, 0.5];
+        let problem = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &cost).unwrap();
+        let refusal = |reg: Reg| reg.resolve_in_range(&problem).unwrap_err().to_string();
+        assert_eq!(
+            refusal(Reg::Absolute(1e-300)),
+            "`reg` = 1e-300: is too small beside costs that differ by 3e0: an entropic backend needs 3.6e-15 of that, 1.1e-14 \
+             in the units of the cost, or rounding decides where mass goes; an exact backend needs no `reg`"
+        );
+        assert!(refusal(Reg::Relative(1e-17)).starts_with("`reg_rel` = 1e-17: is too small"));
+        assert!(refusal(Reg::Absolute(1e308)).contains("normal number"));
+        // The limit itself, and whatever the unit of the cost is.
+        let least = 3.0 * LEAST_REG;
+        assert_eq!(Reg::Absolute(least).resolve_in_range(&problem), Ok(least));
+        assert!(
+            Reg::Absolute(0.99 * least)
+                .resolve_in_range(&problem)
+                .is_err()
+        );
+        let scaled = cost.map(|c| 1e-200 * c);
+        let problem = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &scaled).unwrap();
+        assert!(Reg::Absolute(1e-206).resolve_in_range(&problem).is_ok());
+        assert!(Reg::Absolute(1e-216).resolve_in_range(&problem).is_err());
+        // Nothing to tell apart: any will do. So where only points without weight are far.
+        for cost in [[7.0; 4], [1e30, 1e30, 7.0, 1e30]] {
+            let problem = Problem::from_slices(&[0.0, 1.0], &[1.0, 0.0], &cost).unwrap();
+            assert!(Reg::Absolute(1e-300).resolve_in_range(&problem).is_ok());
+        }
+    }
 
     #[test]
     fn unread_options_are_refused() {

@@ -3,7 +3,7 @@
 //! Weak duality gives the lower end from a pair that is feasible by construction (a c-transform), rounding the
 //! upper end. Neither trusts the solver. The bracket holds in floating point up to 1e-12 of Σ|f|a + Σ|g|b.
 
-use crate::cost::row_of;
+use crate::cost::{Cost, row_of};
 use crate::measure;
 use crate::partial::partial_lower;
 use crate::plan::{Plan, is_sound};
@@ -128,7 +128,19 @@ pub(crate) fn usable(potential: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// ⟨f, a⟩ + ⟨g, b⟩ of a hard-feasible pair: the better of the transforms started from f and from g.
+/// A lower bound that knows what no potentials are needed for: without negative costs no plan has a negative ⟨P, C⟩, and
+/// KL terms are not negative either, so that it holds for all three conditions on the marginals. Exactly 0: an upper end,
+/// which is a sum of terms that are not negative, can't fall below it by rounding.
+pub(crate) fn above_zero(lower: f64, cost: &dyn Cost) -> f64 {
+    if cost.range().min >= 0.0 {
+        lower.max(0.0)
+    } else {
+        lower
+    }
+}
+
+/// ⟨f, a⟩ + ⟨g, b⟩ of a hard-feasible pair: the better of the transforms started from f and from g, and 0 at least where no
+/// cost is negative.
 ///
 /// # Panics
 /// If the potentials have other lengths than the problem's weights.
@@ -145,7 +157,7 @@ pub fn balanced_lower(problem: &Problem, potentials: &Potentials) -> f64 {
     let (g, f) = both_c_transforms(cost, &f_of_g, in_a, &g_of_f, in_b);
     let from_f = paired(&f, a) + paired(&g_of_f, b);
     let from_g = paired(&f_of_g, a) + paired(&g, b);
-    from_f.max(from_g)
+    above_zero(from_f.max(from_g), cost)
 }
 
 /// γ⟨w, 1 − e^{−p/γ}⟩, the conjugate of γ·KL(· ‖ w); ⟨p, w⟩ for γ = ∞. +∞ stands for no partner: γ·w.
@@ -183,7 +195,8 @@ fn relaxed_lower(problem: &Problem, potentials: &Potentials, gamma_a: f64, gamma
         let down: Vec<f64> = g.iter().map(|g| g - shift).collect();
         conjugate(&up, a, gamma_a) + conjugate(&down, b, gamma_b)
     };
-    value(0.0).max(value(best_shift(&f, &g, problem, gamma_a, gamma_b)))
+    let lower = value(0.0).max(value(best_shift(&f, &g, problem, gamma_a, gamma_b)));
+    above_zero(lower, cost)
 }
 
 /// argmax over t of the dual at (f + t, g − t): the two marginal masses are equal there.
@@ -390,6 +403,40 @@ mod tests {
             &Potentials::new(vec![7.0, f64::NAN], vec![0.0, 9.0]),
         );
         assert!(bracket.lower <= 1.0 && bracket.upper >= 1.0, "{bracket:?}");
+    }
+
+    #[test]
+    fn without_negative_costs_no_bound_is_negative() {
+        // Potentials that pay the sources for mass that the targets don't want, and satisfy f⊕g ≤ C already.
+        let a = Measure::new(vec![0.9, 0.1]).unwrap();
+        let b = Measure::new(vec![0.1, 0.9]).unwrap();
+        let bad = Potentials::new(vec![-9.0, 0.0], vec![9.0, 0.0]);
+        let plan = Plan::from(DensePlan::new(2, 2, vec![0.1, 0.8, 0.0, 0.1]).unwrap());
+        for (low, wanted) in [(0.0, 0.0), (-1.0, f64::NEG_INFINITY)] {
+            let entries = vec![low, 9.0, 9.0, low];
+            let cost = || Arc::new(DenseCost::new(2, 2, entries.clone()).unwrap());
+            let relaxed = |gamma_a: f64, gamma_b: f64| {
+                Problem::relaxed(a.clone(), b.clone(), cost(), gamma_a, gamma_b).unwrap()
+            };
+            let problems = [
+                Problem::new(a.clone(), b.clone(), cost()).unwrap(),
+                relaxed(f64::INFINITY, 1e9),
+                relaxed(1e9, 1e9),
+            ];
+            for (k, problem) in problems.iter().enumerate() {
+                let bracket = certify(problem, &plan, &bad);
+                assert!(bracket.lower <= bracket.upper);
+                if wanted == 0.0 {
+                    assert_eq!(bracket.lower, 0.0, "{k}");
+                } else {
+                    // The same potentials prove less there: nothing is cut off.
+                    assert!(bracket.lower < -1.0, "{k} {bracket:?}");
+                }
+            }
+            // A part of the mass moves for nothing, or is paid for it.
+            let part = Problem::partial(a.clone(), b.clone(), cost(), 0.2).unwrap();
+            assert!(certify(&part, &plan, &bad).lower <= 0.2 * low);
+        }
     }
 
     #[test]

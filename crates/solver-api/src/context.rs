@@ -19,6 +19,8 @@ pub struct Progress {
     pub problem: usize,
     /// Iterations done.
     pub iteration: u64,
+    /// The part of the next iteration that is done, from solvers whose iterations are long enough to tell.
+    pub part: Option<f64>,
     /// What the tolerance is about: the larger marginal error, or the relative gap. +∞ if not known yet.
     pub error: f64,
     /// The tolerance.

@@ -5,7 +5,7 @@ use ot_kernels::aligned::Aligned;
 use ot_kernels::min_plus::{least_along_rows, least_down_columns};
 
 use crate::assert_shape;
-use crate::certificate::{balanced_lower, paired, usable};
+use crate::certificate::{above_zero, balanced_lower, paired, usable};
 use crate::cost::{Cost, row_of};
 use crate::problem::Problem;
 use crate::separable::grid_of;
@@ -60,7 +60,7 @@ pub fn balanced_lower_bounds(cost: &dyn Cost, columns: &[(&Problem, &Potentials)
             let (rows, cols) = (k * n..(k + 1) * n, k * m..(k + 1) * m);
             let from_f = paired(&f_again[rows.clone()], a) + paired(&g_of_f[cols.clone()], b);
             let from_g = paired(&f_of_g[rows], a) + paired(&g_again[cols], b);
-            bounds.push(from_f.max(from_g));
+            bounds.push(above_zero(from_f.max(from_g), cost));
         }
     }
     bounds

@@ -41,6 +41,7 @@ impl Monitor<'_> {
         self.context.check(&Progress {
             problem: self.context.problem_index,
             iteration,
+            part: None,
             error,
             tol: self.settings.tol,
             certificate: None,
@@ -80,6 +81,7 @@ impl Monitor<'_> {
         let told = self.context.check(&Progress {
             problem: self.context.problem_index,
             iteration,
+            part: None,
             error,
             tol,
             certificate: shown.then(|| self.certificate(bracket)),

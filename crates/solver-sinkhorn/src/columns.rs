@@ -91,6 +91,7 @@ impl Slot<'_> {
         self.context.check(&Progress {
             problem: self.context.problem_index,
             iteration,
+            part: None,
             error,
             tol,
             certificate: None,

@@ -212,6 +212,7 @@ pub(crate) fn iterate<T: Stored>(
             let mut progress = Progress {
                 problem: context.problem_index,
                 iteration,
+                part: None,
                 error,
                 tol: limits.tol,
                 certificate: None,

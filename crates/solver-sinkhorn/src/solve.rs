@@ -13,6 +13,7 @@ use crate::NAME;
 use crate::grid::grid_of;
 use crate::iterate::{Ended, Limits, Sofar, Vectors, iterate, lightest};
 use crate::kernel::{Kernel, Rows, Stored, Support};
+use crate::partial::moves_all;
 use crate::relaxed::Pair;
 use crate::settings::Settings;
 
@@ -56,6 +57,17 @@ fn only_here(error: Error) -> Error {
     }
 }
 
+/// Whether the balanced iteration gave up where that of partial problems, which finds a multiplier too, may go on.
+fn is_lost(solution: &Result<Solution, Error>) -> bool {
+    match solution {
+        Ok(solution) => matches!(
+            solution.convergence.termination,
+            Termination::Stalled | Termination::NumericalFailure
+        ),
+        Err(error) => matches!(error, Error::KernelUnderflow { .. }),
+    }
+}
+
 impl Sinkhorn {
     /// A solver with checked settings.
     pub fn new(settings: Settings) -> Result<Self, Error> {
@@ -82,6 +94,12 @@ impl Sinkhorn {
                 return self.solve_relaxed(problem, (gamma_a, gamma_b), context, threads, work);
             }
             Marginals::Partial { mass } => {
+                if moves_all(problem, mass) {
+                    let solution = self.solve_all(problem, mass, context, threads, work);
+                    if !is_lost(&solution) {
+                        return solution.map_err(only_here);
+                    }
+                }
                 let solution = self.solve_partial(problem, mass, context, threads, work);
                 return solution.map_err(only_here);
             }
@@ -288,14 +306,9 @@ impl Sinkhorn {
     }
 }
 
-/// ε in cost units; one whose reciprocal or logarithms lose digits is refused.
+/// ε in cost units, or why it can't be taken.
 pub(crate) fn resolve_reg(settings: &Settings, problem: &Problem) -> Result<f64, Error> {
-    let reg = settings.reg.resolve(problem);
-    if (f64::MIN_POSITIVE..=1e307).contains(&reg) {
-        return Ok(reg);
-    }
-    let rule = "must be a normal number up to 1e307 in the units of the cost";
-    Err(Error::setting("reg", reg, rule))
+    settings.reg.resolve_in_range(problem)
 }
 
 /// t = exp(−(g·stretch − c)/ε) from potentials, up to a factor, and kept in the middle of the range. `stretch` is 1 for

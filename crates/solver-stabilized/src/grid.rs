@@ -86,6 +86,7 @@ impl SinkhornStabilized {
             let mut progress = Progress {
                 problem: context.problem_index,
                 iteration: seen.iteration,
+                part: None,
                 error,
                 tol,
                 certificate: None,

@@ -132,6 +132,7 @@ pub(crate) fn solve(
         let progress = Progress {
             problem: context.problem_index,
             iteration: stage.passes,
+            part: (stage.part < 1.0).then_some(stage.part),
             error: stage.error * unit,
             tol,
             certificate: (stage.bracket).map(|(lower, upper)| Certificate {

@@ -24,7 +24,8 @@ use crate::{NAME, lazy};
 ///
 /// Balanced and KL-relaxed problems. Memory 4·n·m bytes beyond the cost while many pairs carry mass, and 8·n·m more where
 /// the cost is not a dense matrix of which all rows and columns take part; for points without a matrix
-/// O(n + m) and 80 MB, and 160 MB more where clusters say little and lists of near pairs lead to the answer.
+/// O(n + m) and 80 MB, and where clusters say little and lists of near pairs lead to the answer, up to 160 MB or 1.3 kB a
+/// point more, whichever is more.
 #[derive(Debug, Clone, Default)]
 pub struct SinkhornStabilized {
     settings: Settings,
@@ -64,7 +65,7 @@ impl SinkhornStabilized {
         if reference.is_marginals() {
             return self.solve_here(problem, context);
         }
-        let reg = self.settings.reg.resolve(problem);
+        let reg = self.settings.reg.resolve_in_range(problem)?;
         let inner = Self::new(Settings {
             reg: Reg::Absolute(reg),
             reference: Reference::marginals(),
@@ -79,11 +80,7 @@ impl SinkhornStabilized {
         let started = Instant::now();
         self.capabilities().require(NAME, problem)?;
         check_feasible(problem)?;
-        let reg = self.settings.reg.resolve(problem);
-        if !(f64::MIN_POSITIVE..=1e307).contains(&reg) {
-            let rule = "must be a normal number up to 1e307 in the units of the cost";
-            return Err(Error::setting("reg", reg, rule));
-        }
+        let reg = self.settings.reg.resolve_in_range(problem)?;
         if let (Method::Auto, Some(grid)) = (self.settings.method, grid_of(problem)) {
             return self.solve_on_grid(problem, grid, reg, context, started);
         }
@@ -158,6 +155,7 @@ impl SinkhornStabilized {
                 let mut progress = Progress {
                     problem: context.problem_index,
                     iteration: stage.steps,
+                    part: None,
                     error,
                     tol,
                     certificate: None,

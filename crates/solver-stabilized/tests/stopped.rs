@@ -49,3 +49,21 @@ fn an_early_stop_gives_a_finite_plan_with_exact_rows() {
     }
     assert!(stopped > 12, "{stopped} of 24");
 }
+
+/// It went down forever, and answered with costs that were no numbers.
+#[test]
+fn a_regularization_that_rounding_drowns_is_refused() {
+    let problem = problem(7, 9);
+    for (name, method) in METHODS {
+        let settings = Settings {
+            method,
+            ..Settings::with_reg(Reg::Absolute(1e-300))
+        };
+        let solver = SinkhornStabilized::new(settings).expect("checked");
+        let error = solver.solve(&problem).expect_err(name).to_string();
+        assert!(
+            error.starts_with("`reg` = 1e-300: is too small beside costs that differ by"),
+            "{error}"
+        );
+    }
+}

@@ -73,6 +73,7 @@ impl Solver for Configured {
             let progress = Progress {
                 problem: context.problem_index,
                 iteration: iterations,
+                part: None,
                 error: state.unsent(),
                 tol: 0.0,
                 certificate: None,

@@ -172,3 +172,79 @@ impl Bipartite {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three sources, two targets; the last source has no edge.
+    fn graph() -> Bipartite {
+        let mut graph = Bipartite::default();
+        graph.begin(2);
+        graph.push_row([(0, 1.0), (1, 2.0)].into_iter());
+        graph.push_row([(1, 4.0)].into_iter());
+        graph.push_row(std::iter::empty());
+        graph.finish([0.0, 0.5, 0.0].into_iter(), [0.25, 0.0].into_iter());
+        graph
+    }
+
+    #[test]
+    fn the_product_is_that_of_the_laplacian() {
+        let graph = graph();
+        assert_eq!((graph.shape(), graph.edges()), ((3, 2), 3));
+        assert_eq!(graph.degree(), [3.0, 4.5, 0.0, 1.25, 6.0]);
+        let matrix = [
+            [3.0, 0.0, 0.0, -1.0, -2.0],
+            [0.0, 4.5, 0.0, 0.0, -4.0],
+            [0.0, 0.0, 0.0, 0.0, 0.0],
+            [-1.0, 0.0, 0.0, 1.25, 0.0],
+            [-2.0, -4.0, 0.0, 0.0, 6.0],
+        ];
+        let x = [1.0, -2.0, 3.0, 0.5, 4.0];
+        let mut y = [f64::NAN; 5];
+        graph.apply(&x, &mut y);
+        for (y, row) in y.iter().zip(matrix) {
+            let wanted: f64 = row.iter().zip(x).map(|(w, x)| w * x).sum();
+            assert_eq!(*y, wanted);
+        }
+    }
+
+    #[test]
+    fn sources_are_eliminated() {
+        let graph = graph();
+        // Any potentials of targets, and those of sources that solve their equations for this right side.
+        let (y, rows) = ([0.5, 4.0], [2.0, -1.0]);
+        let x = [
+            (rows[0] + y[0] + 2.0 * y[1]) / 3.0,
+            (rows[1] + 4.0 * y[1]) / 4.5,
+            0.0,
+            y[0],
+            y[1],
+        ];
+        let mut all = [0.0; 5];
+        graph.apply(&x, &mut all);
+        assert!((all[0] - rows[0]).abs() < 1e-14 && (all[1] - rows[1]).abs() < 1e-14);
+        let mut left = [all[3], all[4]];
+        graph.reduce(&[rows[0], rows[1], 0.0], &mut left);
+        let mut reduced = [0.0; 2];
+        graph.apply_reduced(&y, &mut reduced);
+        for (x, y) in reduced.iter().zip(left) {
+            assert!((x - y).abs() < 1e-13);
+        }
+    }
+
+    #[test]
+    fn a_target_whose_edges_are_missing_is_tied_to_the_ground() {
+        let mut graph = graph();
+        // More than half of its mass is there.
+        graph.tie_target(1, 11.0);
+        assert_eq!(graph.ground()[4], 0.0);
+        graph.tie_target(0, 5.0);
+        assert_eq!((graph.ground()[3], graph.degree()[3]), (4.25, 5.25));
+        // Another graph in the same memory knows nothing of it.
+        graph.begin(1);
+        graph.push_row([(0, 7.0)].into_iter());
+        graph.finish([0.0].into_iter(), [0.0].into_iter());
+        assert_eq!(graph.degree(), [7.0, 7.0]);
+    }
+}

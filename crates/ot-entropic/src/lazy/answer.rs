@@ -81,7 +81,8 @@ impl Run<'_, '_> {
         let (a, b) = (x.weights(), y.weights());
         let dual = dot(&self.f, a) + dot(&self.g, b);
         let given = dot(row_tops, a).min(dot(col_tops, b));
-        let lower = dual - eps * (given + off);
+        // No cost is negative here, and no optimum.
+        let lower = (dual - eps * (given + off)).max(0.0);
         let kept: f64 = rows
             .iter()
             .zip(a)

@@ -132,7 +132,7 @@ pub(super) struct Run<'a, 'w> {
 }
 
 /// Solves `posed`. `start` holds potentials of both sides, in the clouds' orders. O(n + m) memory and
-/// 8·`most_clusters`² bytes; where lists are needed, 40 bytes for each of at most `ROOM` pairs.
+/// 8·`most_clusters`² bytes; where lists are needed, 40 bytes for each of at most 32 pairs a point, or 160 MB.
 ///
 /// # Errors
 /// Where the cost refuses points of a cluster.

@@ -10,8 +10,16 @@ use super::pass::Pairs;
 use crate::list::Reach;
 use crate::near::{Aimed, Finder, Found};
 
-/// Pairs that a list has room for: 20 bytes each, and as much again for the linear system.
-pub(super) const ROOM: usize = 1 << 22;
+/// Pairs that a list has room for, for each point and in any case: 20 bytes each, and as much again for the linear system.
+const OF_A_POINT: usize = 32;
+const AT_LEAST: usize = 1 << 22;
+
+/// Pairs that a list between n and m points has room for: memory grows with their number, and not with that of pairs.
+pub(super) fn room(n: usize, m: usize) -> usize {
+    // Rows begin at 32-bit places.
+    (OF_A_POINT.saturating_mul(n + m)).clamp(AT_LEAST, u32::MAX as usize)
+}
+
 /// Reaches of lists on the way, of which the first that there is room for is taken. All that is left out of a plan is at
 /// most e^{−silent} of its mass.
 pub(super) const WAYS: [Reach; 3] = [
@@ -94,5 +102,18 @@ impl Tiled<'_> {
         }
         counts.extend(of_row.iter().map(|near| near.len() as u32));
         found.extend(of_row.into_iter().flatten());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_grows_with_the_points() {
+        assert_eq!(room(1000, 10), AT_LEAST);
+        let (once, twice) = (room(1 << 20, 1 << 20), room(1 << 21, 1 << 21));
+        assert_eq!((once, twice), (32 << 21, 2 * once));
+        assert_eq!(room(usize::MAX / 4, usize::MAX / 4), u32::MAX as usize);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Posed;
 use super::iterate::{End, POOR, Run, Until};
-use super::near::{FEW_AXES, ROOM, Tiled, WAYS};
+use super::near::{FEW_AXES, Tiled, WAYS, room};
 use crate::dual::{Dual, Point};
 use crate::near::Near;
 use crate::near::follow::{self, Stop};
@@ -96,7 +96,7 @@ impl Run<'_, '_> {
         let watch = self.watch;
         let mut ended = Err(Stop::Lost);
         for reach in WAYS {
-            let near = Near::new(dual, &pairs, by, ROOM);
+            let near = Near::new(dual, &pairs, by, room(x.len(), y.len()));
             let mut way = follow::Run::new(near, reach, point.clone());
             ended = way.follow(to, Some(0.5 * self.settings.tol), &mut |_| watch(&stage));
             if ended != Err(Stop::Lost) {

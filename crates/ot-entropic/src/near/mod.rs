@@ -162,3 +162,122 @@ impl Store for Near<'_> {
             .solve(rows, cols, y, tol)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::follow::{Run, WAY, at_end};
+    use super::*;
+    use crate::list::List;
+    use crate::testing::{Clouds, apart, plan_of, sums_of};
+
+    /// Looks at every entry of a matrix.
+    struct Matrix<'a>(Dual<'a, f64>);
+
+    impl Finder for Matrix<'_> {
+        fn aimed(&self, g: &[f64]) -> Aimed<'_> {
+            let g = g.to_vec();
+            Box::new(move |rows, bounds, most| {
+                let mut found: Found = (Vec::new(), Vec::new());
+                for (i, bound) in rows.zip(bounds) {
+                    if found.1.len() > most {
+                        break;
+                    }
+                    let before = found.1.len();
+                    let row = self.0.row(i).iter().zip(&g).enumerate();
+                    let near = row.filter(|(_, (c, g))| *c - *g < *bound);
+                    found.1.extend(near.map(|(j, (c, _))| (j as u32, *c)));
+                    found.0.push((found.1.len() - before) as u32);
+                }
+                found
+            })
+        }
+    }
+
+    #[test]
+    fn it_is_the_list_of_a_matrix() {
+        // More rows than one task takes.
+        let (n, m) = (600, 40);
+        let clouds = Clouds::new(n, m, 2, 1);
+        let dual = clouds.balanced();
+        let mut point = clouds.solved(dual, 2e-3 * clouds.spread, 1e-11);
+        let finder = Matrix(dual);
+        let mut near = Near::new(dual, &finder, Preconditioner::Factor, n * m);
+        assert!(near.build(&point, Reach::END));
+        let list = List::build(dual, &point, Reach::END);
+        assert!(list.len() < n * m);
+        for i in 0..n {
+            let (from, to) = near.pairs.span(i);
+            assert_eq!(&near.pairs.cols[from..to], list.row(i).0);
+        }
+        let plan = plan_of(&dual, &point.f, &point.g, point.eps);
+        let (rows, cols) = sums_of(&plan, n, m);
+        near.pass(&mut point);
+        assert!(apart(&point.sent, &rows) < 1e-12 && apart(&point.received, &cols) < 1e-12);
+        // It holds until potentials have risen by the drift.
+        assert!(near.is_valid(&point));
+        let risen = |by: f64| {
+            let mut moved = point.clone();
+            moved.g[7] += by * Reach::END.drift * moved.eps;
+            moved
+        };
+        assert!(near.is_valid(&risen(0.99)) && !near.is_valid(&risen(1.01)));
+        assert_eq!(near.width(), Reach::END.limit() * point.eps);
+    }
+
+    #[test]
+    fn too_many_pairs_and_lost_potentials_are_told() {
+        let (n, m) = (60, 50);
+        let clouds = Clouds::new(n, m, 2, 2);
+        let dual = clouds.balanced();
+        let point = clouds.solved(dual, 2e-3 * clouds.spread, 1e-11);
+        let finder = Matrix(dual);
+        let built = |point: &Point, most: usize| {
+            let mut near = Near::new(dual, &finder, Preconditioner::Diagonal, most);
+            let is_built = near.build(point, WAY);
+            (is_built, near.pairs.cols.len())
+        };
+        let (is_built, count) = built(&point, n * m);
+        assert!(is_built && count < n * m);
+        assert!(built(&point, count).0);
+        assert!(!built(&point, count - 1).0);
+        // A source that no target is near, and one that is no number.
+        for f in [-1e3, f64::NAN, f64::INFINITY] {
+            let mut lost = point.clone();
+            lost.f[9] = f;
+            assert!(!built(&lost, n * m).0, "{f}");
+        }
+    }
+
+    #[test]
+    fn the_way_down_ends_at_its_tolerance() {
+        let (n, m) = (70, 60);
+        let clouds = Clouds::new(n, m, 2, 3);
+        let dual = clouds.balanced();
+        let start = clouds.solved(dual, 5e-2 * clouds.spread, 1e-6);
+        let finder = Matrix(dual);
+        for (to, tol) in [(1e-3, 1e-9), (1e-5, 1e-9), (5e-2, 1e-11)] {
+            for by in [Preconditioner::Factor, Preconditioner::Diagonal] {
+                let near = Near::new(dual, &finder, by, n * m);
+                let mut run = Run::new(near, WAY, start.clone());
+                let eps = to * clouds.spread;
+                let ended = run.follow(eps, Some(tol), &mut |_| true);
+                assert_eq!((ended, run.point.eps), (Ok(()), eps));
+                let point = &run.point;
+                let plan = plan_of(&dual, &point.f, &point.g, eps);
+                let (rows, cols) = sums_of(&plan, n, m);
+                let error = apart(&rows, dual.a).max(apart(&cols, dual.b));
+                assert!(error <= tol, "{to:e} {by:?}: {error:e}");
+            }
+        }
+        assert_eq!(at_end(1e-9).silent, -(2e-3 * 1e-9_f64).ln());
+        // Told to stop, and without room.
+        let near = Near::new(dual, &finder, Preconditioner::Factor, n * m);
+        let mut run = Run::new(near, WAY, start.clone());
+        let ended = run.follow(1e-4 * clouds.spread, Some(1e-9), &mut |_| false);
+        assert_eq!(ended, Err(follow::Stop::Told));
+        let near = Near::new(dual, &finder, Preconditioner::Factor, n);
+        let mut run = Run::new(near, WAY, start);
+        let ended = run.follow(1e-4 * clouds.spread, Some(1e-9), &mut |_| true);
+        assert_eq!(ended, Err(follow::Stop::Lost));
+    }
+}

@@ -7,6 +7,8 @@
 mod dense_phase;
 mod finish;
 mod list_phase;
+#[cfg(test)]
+mod tests;
 
 use ot_kernels::pricing::Entry;
 

@@ -74,6 +74,7 @@ fn progress(context: &Context, iteration: u64, error: f64, tol: f64) -> Progress
     Progress {
         problem: context.problem_index,
         iteration,
+        part: None,
         error,
         tol,
         certificate: None,

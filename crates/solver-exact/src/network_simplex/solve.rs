@@ -145,6 +145,7 @@ impl NetworkSimplex {
                 context.check(&Progress {
                     problem: context.problem_index,
                     iteration: step.pivots,
+                    part: None,
                     error,
                     tol: self.settings.tol,
                     certificate,

@@ -117,6 +117,7 @@ impl Clock<'_> {
         let mut progress = Progress {
             problem: self.context.problem_index,
             iteration: self.iteration,
+            part: None,
             error,
             tol: self.limits.tol,
             certificate: None,

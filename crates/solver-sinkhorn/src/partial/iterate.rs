@@ -166,6 +166,7 @@ impl Scalings {
                 let mut progress = Progress {
                     problem: context.problem_index,
                     iteration,
+                    part: None,
                     error,
                     tol: limits.tol,
                     certificate: None,

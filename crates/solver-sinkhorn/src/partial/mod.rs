@@ -27,7 +27,61 @@ use crate::{NAME, Sinkhorn};
 /// The masses over what moves, where their product with a kernel entry is still a number.
 const LARGEST_SHARE: f64 = 1e250;
 
+/// Masses that differ by less are the same.
+const SAME: f64 = 1e-12;
+
+/// Whether all of both masses is to be moved: the problem is a balanced one.
+pub(crate) fn moves_all(problem: &Problem, mass: f64) -> bool {
+    problem.a().mass().max(problem.b().mass()) <= mass * (1.0 + SAME)
+}
+
 impl Sinkhorn {
+    /// A partial problem that moves everything, as the balanced one that it is: no multiplier has to be found.
+    pub(crate) fn solve_all<T: Stored>(
+        &self,
+        problem: &Problem,
+        mass: f64,
+        context: &Context,
+        threads: usize,
+        work: &mut Workspace<T>,
+    ) -> Result<Solution, Error> {
+        let started = Instant::now();
+        let reg = resolve_reg(&self.settings, problem)?;
+        let mut within = context.clone();
+        if context.certify == Certify::AtEnd {
+            // The one of the partial problem follows.
+            within.certify = Certify::Off;
+        }
+        if let Some(warm) = &context.warm_start {
+            warm.check(problem.shape().0, problem.shape().1)?;
+            let f = warm.f.iter().map(|f| f + warm.lambda).collect();
+            within.warm_start = Some(Arc::new(Potentials::new(f, warm.g.clone())));
+        }
+        let balanced = problem.clone().balanced()?;
+        let solution = self.solve_one(&balanced, &within, threads, work)?;
+        // No weight keeps room: f and g end at 0, and λ takes the rest. The reference is in the caller's units here.
+        let top = |p: &[f64], w: &[f64]| {
+            let weighed = p.iter().zip(w).filter(|(_, w)| **w > 0.0);
+            weighed.fold(f64::NEG_INFINITY, |t, (p, _)| t.max(*p))
+        };
+        let Potentials { f, g, .. } = &solution.potentials;
+        let (high_f, high_g) = (top(f, problem.a().weights()), top(g, problem.b().weights()));
+        let below = |p: &[f64], top: f64| p.iter().map(|p| (p - top).min(0.0)).collect();
+        let outcome = Outcome {
+            plan: solution.plan,
+            potentials: Potentials {
+                lambda: high_f + high_g - reg * mass.ln(),
+                ..Potentials::new(below(f, high_f), below(g, high_g))
+            },
+            reg,
+            termination: solution.convergence.termination,
+            iterations: solution.convergence.iterations,
+            history: solution.convergence.history,
+            certificate: None,
+        };
+        Ok(Solution::assemble(NAME, problem, outcome, started, context))
+    }
+
     /// A partial problem that moves `mass`, on `threads` threads of the current pool.
     pub(crate) fn solve_partial<T: Stored>(
         &self,

@@ -228,6 +228,7 @@ pub(super) fn iterate<T: Stored>(
             let mut progress = Progress {
                 problem: context.problem_index,
                 iteration,
+                part: None,
                 error,
                 tol: limits.tol,
                 certificate: None,
