@@ -11,6 +11,8 @@ use super::{Duel, Failure, Ring};
 const TOL: f64 = 1e-9;
 /// Iterations that POT's solvers get: 10 to 20 seconds at n = 1000.
 const ITERATIONS: u64 = 1000;
+/// Values of `reg` that its ε-scaling goes through, from 1e4 down by e each: the last ones are the one asked for.
+const SCALINGS: u64 = 20;
 
 impl Ring<'_> {
     /// Any `reg` to 1e-9 beside the exact optimum of the same problem.
@@ -75,20 +77,27 @@ impl Ring<'_> {
             tol: Some(TOL),
             ..Options::default()
         };
-        for method in ["sinkhorn_stabilized", "sinkhorn_epsilon_scaling"] {
+        for (method, rounds, said) in [
+            ("sinkhorn_stabilized", ITERATIONS, "1000 iterations"),
+            (
+                "sinkhorn_epsilon_scaling",
+                SCALINGS,
+                "20 values of reg with 100 iterations each",
+            ),
+        ] {
             let Some(solver) = self.solver("sinkhorn-stabilized", &options)? else {
                 return Ok(());
             };
             (self.tell)(&format!("sinkhorn-stabilized · n = {n} · POT {method}"));
             let job = with(
                 &both.files,
-                json!({"op": "stabilized", "method": method, "reg": reg, "iterations": ITERATIONS}),
+                json!({"op": "stabilized", "method": method, "reg": reg, "iterations": rounds}),
             );
             let duel = Duel {
                 goal: "sinkhorn-stabilized, to its end",
                 case: format!("n = {n}, d = 2, random, reg {relative:.0e}"),
                 ours: "sinkhorn-stabilized, to 1e-9".to_owned(),
-                peer: format!("POT {method}, {ITERATIONS} iterations"),
+                peer: format!("POT {method}, {said}"),
                 must: None,
                 aim: None,
             };
