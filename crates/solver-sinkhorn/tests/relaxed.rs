@@ -207,6 +207,22 @@ fn a_large_finite_gamma_comes_near_balanced() {
 }
 
 #[test]
+fn mixing_saves_half_of_the_iterations() {
+    let (a, b, cost) = fixture("random");
+    let reg = 0.01 * cost.range().max_abs();
+    let (a, b) = (with_mass(&a, 1.0), with_mass(&b, 1.0));
+    let iterations = |gammas| {
+        let problem = pose(a.clone(), b.clone(), Arc::clone(&cost), gammas);
+        let s = plain(reg, 1e-9).solve(&problem).unwrap();
+        assert!(s.convergence.converged());
+        s.convergence.iterations.unwrap()
+    };
+    // Balanced problems are iterated plainly, and contract as those of a large γ do.
+    let (soft, hard) = (iterations((1e4, 1e4)), iterations((HARD, HARD)));
+    assert!(2 * soft < hard, "{soft} {hard}");
+}
+
+#[test]
 fn masses_that_differ_don_t_slow_a_large_gamma_down() {
     let (a, b, cost) = fixture("random");
     let reg = 0.05 * cost.range().max_abs();
