@@ -115,7 +115,7 @@ pub(crate) struct SolveArgs {
     #[arg(long, value_name = "S", help_heading = "Problem", allow_negative_numbers = true, conflicts_with_all = ["gamma_a", "gamma_b"], value_parser = real)]
     pub(crate) mass: Option<f64>,
 
-    /// Reference plan of the entropy in place of a⊗b, n×m and positive
+    /// Reference plan of the entropy in place of a⊗b, n×m and not negative: 0 forbids a pair
     #[arg(long, value_name = "FILE", help_heading = "Problem")]
     pub(crate) prior: Option<PathBuf>,
 

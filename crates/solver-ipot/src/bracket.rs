@@ -9,6 +9,8 @@ use crate::rows::{List, Passes};
 
 /// Entries for each weight up to which a plan's cycles are cancelled; of a plan with more, the largest.
 const ENTRIES: usize = 24;
+/// The mass, of 1, that further entries may carry together.
+const LEFT_OUT: f64 = 1e-12;
 /// The share of the smaller weight below which an edge ties no potentials.
 const CUT: f64 = 1e-3;
 
@@ -131,7 +133,7 @@ impl Bracket {
         self.span.sort();
     }
 
-    /// The entries, no more than a multiple of the weights.
+    /// The entries, no more than a multiple of the weights where the others carry next to nothing.
     fn collect(&mut self, list: &List, n: usize, m: usize) {
         self.entries.clear();
         for i in 0..n {
@@ -144,7 +146,12 @@ impl Bracket {
             self.entries.select_nth_unstable_by(most, |x, y| {
                 y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)).then(x.2.cmp(&y.2))
             });
-            self.entries.truncate(most);
+            // Where many pairs are tied, as integer costs are, mass is spread over all of them: what is left out has to go
+            // somewhere, at any price.
+            let left_out: f64 = self.entries[most..].iter().map(|e| e.0).sum();
+            if left_out <= LEFT_OUT {
+                self.entries.truncate(most);
+            }
         }
     }
 

@@ -123,11 +123,16 @@ impl Ipot {
             Solution::assemble(NAME, problem, outcome, monitor.started, monitor.context);
         // The certificate has the last word.
         let within = |gap: f64| gap <= self.settings.tol;
-        if let Some(bracket) = &solution.certificate
-            && solution.convergence.converged()
-            && !within(bracket.relative_gap(problem))
-        {
-            solution.convergence.termination = Termination::Stalled;
+        if let Some(bracket) = &solution.certificate {
+            let is_within = within(bracket.relative_gap(problem));
+            let termination = &mut solution.convergence.termination;
+            match *termination {
+                Termination::Converged if !is_within => *termination = Termination::Stalled,
+                Termination::Stalled | Termination::IterationLimit if is_within => {
+                    *termination = Termination::Converged;
+                }
+                _ => {}
+            }
         }
         Ok(solution)
     }

@@ -251,3 +251,33 @@ proptest! {
         prop_assert!((found.transport_cost - best).abs() < 1e-8);
     }
 }
+
+/// Mass spreads over all tied pairs, far more of them than a plan needs: what is left out of its entries has a price.
+#[test]
+fn small_integers_as_costs() {
+    let mut state = 1_u64;
+    let mut next = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    for (n, m, levels) in [(200, 300, 2), (300, 250, 10)] {
+        let mut weights = |n: usize| {
+            let drawn: Vec<f64> = (0..n).map(|_| 1.0 + next(1000) as f64).collect();
+            Measure::new(drawn).unwrap().normalized()
+        };
+        let (a, b) = (weights(n), weights(m));
+        let cost: Vec<f64> = (0..n * m).map(|_| next(levels) as f64).collect();
+        let cost = Arc::new(DenseCost::new(n, m, cost).unwrap());
+        let problem = Problem::new(a, b, cost).unwrap();
+        let s = solve(&Ipot::new(Settings::default()).unwrap(), &problem);
+        assert!(s.convergence.converged(), "{:?}", s.convergence);
+        let exact = optimum(&problem).transport_cost;
+        assert!(
+            (s.transport_cost - exact).abs() < 1e-8,
+            "{} {exact}",
+            s.transport_cost
+        );
+    }
+}

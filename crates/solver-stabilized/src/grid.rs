@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use ot_entropic::grid::{End, GridPair, Limits, solve};
 use solver_api::{
-    Certify, Check, Context, Cost, CostKind, Error, GridCost, ImplicitPlan, Marginals, Outcome,
-    Plan, Potentials, Problem, Progress, Solution, Termination, certify,
+    Certify, Check, Context, Cost, CostKind, Error, GridCost, GridGround, ImplicitPlan, Marginals,
+    Outcome, Plan, Potentials, Problem, Progress, Solution, Termination, certify,
 };
 
 use crate::settings::Settings;
@@ -14,17 +14,24 @@ use crate::{NAME, SinkhornStabilized};
 
 /// Pairs of positive weight up to which Newton steps on the matrix are faster: they take 4 bytes a pair, here 16 MB.
 const PAIRS_IN_A_MATRIX: f64 = (1_u64 << 22) as f64;
+/// And the same for sums of distances at a `reg` below this part of the largest cost: without the matrix there is only the
+/// plain iteration for them, which stalls there. 0.8 GB.
+const PAIRS_OF_DISTANCES: f64 = (1_u64 << 26) as f64;
+const LEAST_OF_DISTANCES: f64 = 2e-3;
 /// Iterations between two checks.
 const CHECK_EVERY: u64 = 10;
 
 /// The grid of a balanced problem with more pairs than a matrix is good for.
-pub(crate) fn grid_of(problem: &Problem) -> Option<&GridCost> {
+pub(crate) fn grid_of(problem: &Problem, reg: f64) -> Option<&GridCost> {
     let CostKind::Grid(grid) = problem.cost().kind() else {
         return None;
     };
     let pairs = problem.a().support_len() as f64 * problem.b().support_len() as f64;
     let balanced = problem.marginals() == Marginals::Balanced;
-    (balanced && pairs > PAIRS_IN_A_MATRIX).then_some(grid)
+    let is_hard = grid.ground() != GridGround::SqEuclidean
+        && reg < LEAST_OF_DISTANCES * grid.range().max
+        && pairs <= PAIRS_OF_DISTANCES;
+    (balanced && pairs > PAIRS_IN_A_MATRIX && !is_hard).then_some(grid)
 }
 
 /// The plan of potentials at mass 1, in the caller's units.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use ot_entropic::choose::{Method, Task, solve};
 use ot_entropic::dual::{Dual, Point};
+use ot_entropic::lazy::Arithmetic;
 use ot_entropic::path::{End, Followed};
 use ot_entropic::scaling::{balance, fit_rows};
 use ot_kernels::pricing::Entry;
@@ -81,7 +82,7 @@ impl SinkhornStabilized {
         self.capabilities().require(NAME, problem)?;
         check_feasible(problem)?;
         let reg = self.settings.reg.resolve_in_range(problem)?;
-        if let (Method::Auto, Some(grid)) = (self.settings.method, grid_of(problem)) {
+        if let (Method::Auto, Some(grid)) = (self.settings.method, grid_of(problem, reg)) {
             return self.solve_on_grid(problem, grid, reg, context, started);
         }
         let posed = Posed::of(problem, reg);
@@ -94,6 +95,10 @@ impl SinkhornStabilized {
             && self.settings.is_lazy_for(posed.a.len(), posed.b.len())
         {
             return lazy::solve(&self.settings, &posed, points, context, started);
+        }
+        if self.settings.arithmetic == Arithmetic::F32 {
+            let rule = "is for points without a matrix (`cost` = lazy): plans in memory are made in both, and end in f64";
+            return Err(Error::setting("precision", "f32", rule));
         }
         match Matrix::of(cost, &posed.support)? {
             Matrix::F64(data) => self.run(&posed, data, context, started),
@@ -201,7 +206,13 @@ impl SinkhornStabilized {
         // What a list leaves out may be anything where its potentials are far off.
         let has_ended = end == End::Stalled && paid.is_some() && point.error() < 1e-3;
         let measured = if end == End::Converged || has_ended {
-            posed.measured(&point, paid)
+            // Potentials far beyond the cost, where pairs are forbidden or forced, round their sums: the plan is summed then.
+            let top = (point.f.iter().chain(&point.g)).fold(0.0_f64, |t, p| t.max(p.abs()));
+            if 4.0 * f64::EPSILON * top / posed.reg <= tol {
+                posed.measured(&point, paid)
+            } else {
+                None
+            }
         } else {
             point.eps = posed.reg;
             for g in &mut point.g {
@@ -320,14 +331,22 @@ impl<'a> Posed<'a> {
             }
         }
         for (k, &i) in self.support.rows.iter().enumerate() {
-            f[i as usize] = point.f[k] - self.masses.shift_a;
+            f[i as usize] = point.f[k];
         }
         for (k, &j) in self.support.cols.iter().enumerate() {
-            g[j as usize] = point.g[k] - self.masses.shift_b;
+            g[j as usize] = point.g[k];
         }
-        let balanced = self.masses.gamma_a.is_infinite() && self.masses.gamma_b.is_infinite();
-        let unit = if balanced { self.problem.mass() } else { 1.0 };
-        let s: Arc<[f64]> = b.weights().iter().map(|b| b / unit).collect();
+        // The image's potentials: the caller's, shifted by multiples of γ, would cost the plan its digits.
+        let Masses {
+            a: mass_a,
+            b: mass_b,
+            plan: mass,
+            shift_a,
+            shift_b,
+            ..
+        } = self.masses;
+        let unit = mass / mass_a;
+        let s: Arc<[f64]> = b.weights().iter().map(|b| b / mass_b * unit).collect();
         let plan = ImplicitPlan::new(
             self.problem.shared_cost(),
             f.as_slice().into(),
@@ -336,6 +355,12 @@ impl<'a> Posed<'a> {
             s,
             self.reg,
         )?;
+        for &i in &self.support.rows {
+            f[i as usize] -= shift_a;
+        }
+        for &j in &self.support.cols {
+            g[j as usize] -= shift_b;
+        }
         Ok((plan.into(), Potentials::new(f, g)))
     }
 

@@ -96,3 +96,24 @@ fn a_grid_and_its_matrix_agree() {
         assert!((x - y).abs() < 1e-7 * range, "{x} {y}");
     }
 }
+
+/// Axis by axis it stalled: sums of distances have ties along whole axes.
+#[test]
+fn sums_of_distances_at_a_small_regularization() {
+    for dims in [vec![48, 50], vec![13, 13, 13]] {
+        let n: usize = dims.iter().product();
+        let number = |k: usize| (k as f64 * 0.618_033_988_749_895).fract();
+        let weights = |salt| {
+            let drawn: Vec<f64> = (0..n).map(|k| 1e-3 + number(3 * k + salt)).collect();
+            Measure::new(drawn).unwrap().normalized()
+        };
+        let cost = Arc::new(GridCost::new(&dims, GridGround::Cityblock).unwrap());
+        let problem = Problem::new(weights(1), weights(2000), cost).unwrap();
+        let solution = solver(Reg::Relative(1e-5), 1e-9).solve(&problem).unwrap();
+        assert!(
+            solution.convergence.converged(),
+            "{:?}",
+            solution.convergence
+        );
+    }
+}

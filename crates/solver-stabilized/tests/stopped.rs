@@ -67,3 +67,34 @@ fn a_regularization_that_rounding_drowns_is_refused() {
         );
     }
 }
+
+/// Potentials are γ·log of a ratio of masses apart; the plan had no digits left of sums of them, and was not the one measured.
+#[test]
+fn a_large_gamma_leaves_the_plan_its_digits() {
+    let balanced = problem(50, 70);
+    let heavier: Vec<f64> = balanced.b().weights().iter().map(|b| 10.0 * b).collect();
+    for gamma in [1e3, 1e9] {
+        let problem = Problem::relaxed(
+            balanced.a().clone(),
+            Measure::new(heavier.clone()).expect("positive"),
+            balanced.shared_cost(),
+            gamma,
+            gamma,
+        )
+        .expect("a problem");
+        let settings = Settings::with_reg(Reg::Relative(1e-6));
+        let solver = SinkhornStabilized::new(settings).expect("checked");
+        let solution = solver.solve(&problem).expect("an answer");
+        assert!(solution.convergence.converged());
+        let mass: f64 = solution.plan.marginals().0.iter().sum();
+        assert!(
+            (mass / 10_f64.sqrt() - 1.0).abs() < 2.0 / gamma + 1e-9,
+            "{mass}"
+        );
+        let paid = solution.plan.transport_cost(problem.cost());
+        assert!(
+            (paid - solution.transport_cost).abs() < 1e-9 * paid,
+            "{paid}"
+        );
+    }
+}
