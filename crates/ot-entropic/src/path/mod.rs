@@ -1,6 +1,6 @@
 //! The path: from a large ε, where a few passes suffice, down to the one that was asked for.
 //!
-//! Each level starts from the tangent of the path at the level before ([`predict`]) and is corrected by Newton steps.
+//! Each level starts from the tangent of the path at the level before ([`predict`](crate::predict::predict)) and is corrected by Newton steps.
 //! While many pairs carry mass the plan is a matrix in f32 (`dense_phase.rs`); afterwards it is a list of candidates in f64
 //! (`list_phase.rs`); the last steps are in `finish.rs`.
 
