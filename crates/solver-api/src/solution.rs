@@ -74,7 +74,7 @@ pub struct Convergence {
     pub iterations: Option<u64>,
     /// Balanced: ‖P1 − a‖₁ over the mass. Partial: the part of P1 above a, or what the plan's mass is off by, whichever
     /// is larger, over the mass. Relaxed: as `source_error` was set by
-    /// the solver, ‖P1 − a·e^{−f/γa}‖₁ over the mass.
+    /// the solver, ‖P1 − a·e^{−f/γa}‖₁ over the mass of the problem ([`Problem::mass`]), which may be far more than what moves.
     pub source_error: f64,
     /// The same for the targets.
     pub target_error: f64,
