@@ -29,7 +29,7 @@ const LEAST_FACTOR: f64 = 1.5;
 /// The L1 error at which a level of the dense phase is left.
 const DENSE_ERROR: f64 = 2e-2;
 /// A step of the dense phase that asks for more than so many ε is followed by another one while that helps. If it is the
-/// first of its level, parts hang together by little: ε changes by less, and the level is left at the error below.
+/// first after a change of ε, parts hang together by little: ε changes by less, or the level is left at the error below.
 const FAR: f64 = 100.0;
 const FAR_ERROR: f64 = 1e-3;
 /// The factor of a careful path, whose levels are left at the tolerance only.
@@ -146,8 +146,8 @@ impl<T: Entry> Run<'_, '_, T> {
                 if !self.tell() {
                     return false;
                 }
-                if steps == 0 && stepped.full > FAR {
-                    if is_predicted && factor > LEAST_FACTOR {
+                if is_predicted && steps == 0 && stepped.full > FAR {
+                    if factor > LEAST_FACTOR {
                         factor = factor.sqrt();
                         self.point.copy_from(&self.back);
                         self.predict_dense(dense, factor, stop);
