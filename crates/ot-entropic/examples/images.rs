@@ -1,10 +1,9 @@
 //! Times of paths between two photographs as histograms, with the distance or its square as the cost:
 //! `cargo run --release -p ot-entropic --example images -- [1 or 2] [v]`.
-use std::time::Instant;
+mod timed;
 
 use ot_data::{DataError, npy};
-use ot_entropic::dual::Dual;
-use ot_entropic::path::{Path, follow};
+use timed::{balanced, timed};
 
 fn main() -> Result<(), DataError> {
     let power: i32 = (std::env::args().nth(1)).map_or(1, |p| p.parse().expect("1 or 2"));
@@ -24,40 +23,14 @@ fn main() -> Result<(), DataError> {
                 cost.push((x - u).hypot(y - v).powi(power));
             }
         }
-        let max = cost.iter().fold(0.0_f64, |t, c| t.max(*c));
-        let dual = Dual {
-            cost: &cost,
-            a: &a,
-            b: &b,
-            gamma_a: f64::INFINITY,
-            gamma_b: f64::INFINITY,
-        };
         for rel in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6] {
             if only.is_some_and(|only| only != rel) {
                 continue;
             }
-            let path = Path {
-                reg: rel * max,
-                tol: 1e-9,
-                spread: max,
-                threads: 1,
-            };
-            let t = Instant::now();
-            let found = follow(dual, path, None, &mut |s, _| {
-                if verbose {
-                    println!(
-                        "   eps {:.2e} err {:.2e} step {} t {:.4}",
-                        s.eps / max,
-                        s.error,
-                        s.steps,
-                        t.elapsed().as_secs_f64()
-                    );
-                }
-                true
-            });
+            let (found, seconds) = timed(balanced(&cost, &a, &b), rel, verbose);
             println!(
                 "{name} reg {rel:e}: {:.3} s err {:.1e} {:?} {:?}",
-                t.elapsed().as_secs_f64(),
+                seconds,
                 found.point.error(),
                 found.end,
                 found.work

@@ -1,10 +1,11 @@
 //! Times and work of paths: `cargo run --release -p ot-entropic --example path -- N`.
-use ot_entropic::dual::Dual;
-use ot_entropic::path::{Path, follow};
+mod timed;
+
 use ot_entropic::scaling::{Acceleration, Scaling, scale};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use std::time::Instant;
+use timed::{balanced, timed};
 
 fn main() {
     let n: usize = std::env::args()
@@ -49,13 +50,7 @@ fn main() {
             } else {
                 vec![]
             } {
-                let dual = Dual {
-                    cost: &cost,
-                    a: &a,
-                    b: &b,
-                    gamma_a: f64::INFINITY,
-                    gamma_b: f64::INFINITY,
-                };
+                let dual = balanced(&cost, &a, &b);
                 for acceleration in [Acceleration::Anderson, Acceleration::OverRelaxation] {
                     for by_stages in [false, true] {
                         let scaling = Scaling {
@@ -80,38 +75,13 @@ fn main() {
                 }
             }
             for rel in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6] {
-                let dual = Dual {
-                    cost: &cost,
-                    a: &a,
-                    b: &b,
-                    gamma_a: f64::INFINITY,
-                    gamma_b: f64::INFINITY,
-                };
-                let path = Path {
-                    reg: rel * max,
-                    tol: 1e-9,
-                    spread: max - min,
-                    threads: 1,
-                };
-                let t = Instant::now();
-                let ot_entropic::path::Followed {
-                    point, end, work, ..
-                } = follow(dual, path, None, &mut |s, _| {
-                    if verbose {
-                        println!(
-                            "   eps {:.2e} err {:.2e} step {} t {:.4}",
-                            s.eps / max,
-                            s.error,
-                            s.steps,
-                            t.elapsed().as_secs_f64()
-                        );
-                    }
-                    true
-                });
+                let (found, seconds) = timed(balanced(&cost, &a, &b), rel, verbose);
                 println!(
-                    "d {d} random {random} reg {rel:e}: {:.3} s err {:.1e} {end:?} {work:?}",
-                    t.elapsed().as_secs_f64(),
-                    point.error()
+                    "d {d} random {random} reg {rel:e}: {:.3} s err {:.1e} {:?} {:?}",
+                    seconds,
+                    found.point.error(),
+                    found.end,
+                    found.work
                 );
             }
         }

@@ -2,11 +2,12 @@
 //!
 //! Points in a cube, in clusters or on a line, squared or plain distances, weights from equal to spread over decades.
 //! Each line is a problem whose path took more than 150 Newton steps or 2 s, or did not reach the tolerance; the last one sums up.
-use ot_entropic::dual::Dual;
-use ot_entropic::path::{End, Path, follow};
+mod timed;
+
+use ot_entropic::path::End;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use std::time::Instant;
+use timed::{balanced, timed};
 
 fn main() {
     let argument = |k: usize, otherwise: usize| {
@@ -54,36 +55,8 @@ fn main() {
                 cost[i * m + j] = if is_squared { s } else { s.sqrt() };
             }
         }
-        let max = cost.iter().fold(0.0_f64, |t, c| t.max(*c));
-        let min = cost.iter().fold(f64::INFINITY, |t, c| t.min(*c));
         let reg = [1e-2, 1e-3, 1e-4, 1e-5, 1e-6][rng.random_range(0..5)];
-        let dual = Dual {
-            cost: &cost,
-            a: &a,
-            b: &b,
-            gamma_a: f64::INFINITY,
-            gamma_b: f64::INFINITY,
-        };
-        let path = Path {
-            reg: reg * max,
-            tol: 1e-9,
-            spread: max - min,
-            threads: 1,
-        };
-        let t = Instant::now();
-        let found = follow(dual, path, None, &mut |s, _| {
-            if is_verbose {
-                println!(
-                    "   {:8.4} s, step {}: eps {:.2e}, error {:.2e}",
-                    t.elapsed().as_secs_f64(),
-                    s.steps,
-                    s.eps / max,
-                    s.error
-                );
-            }
-            true
-        });
-        let seconds = t.elapsed().as_secs_f64();
+        let (found, seconds) = timed(balanced(&cost, &a, &b), reg, is_verbose);
         slowest = slowest.max(seconds);
         steps.push(found.work.steps);
         let has_failed = found.end != End::Converged;

@@ -2,13 +2,13 @@
 
 use ot_kernels::pricing::Entry;
 
-use super::{Care, End, LISTED, LISTED_AT_END, MOST_STEPS, Run, Work};
+use super::{Care, End, LISTED, LISTED_AT_END, MOST_STEPS, Run};
 use crate::coarse::Sample;
 use crate::dense::Dense;
 use crate::dual::Point;
 use crate::list::{List, Reach, density};
-use crate::newton::{Steps, Store, log_ratio, settle_far_off, step};
-use crate::predict::{Tangent, predict};
+use crate::newton::{Store, log_ratio, settle_far_off, step};
+use crate::predict::predict;
 use crate::scaling::balance;
 
 /// Given potentials fit an ε if its error is below this one; otherwise ε is multiplied.
@@ -214,21 +214,9 @@ impl<T: Entry> Run<'_, '_, T> {
             return;
         };
         let (n, m) = sample.shape();
-        let mut coarse = Run {
-            dual: sample.dual(&self.dual),
-            path: self.path,
-            point: Point::new(n, vec![0.0; m], self.point.eps),
-            warm: false,
-            goes_on: false,
-            care: Care::Bold,
-            back: Point::default(),
-            steps: Steps::new(&self.dual),
-            tangent: Tangent::default(),
-            work: Work::default(),
-            paid: None,
-            plan: None,
-            watch: &mut |_, _| true,
-        };
+        let point = Point::new(n, vec![0.0; m], self.point.eps);
+        let mut unwatched = |_: &_, _: &_| true;
+        let mut coarse = Run::new(sample.dual(&self.dual), self.path, point, &mut unwatched);
         let mut dense = Dense::new(coarse.dual, self.path.threads);
         coarse.begin(&mut dense);
         coarse.levels(&mut dense, stop, true);

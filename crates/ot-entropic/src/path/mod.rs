@@ -197,9 +197,6 @@ fn walk<T: Entry>(
 ) -> Followed {
     let (n, m) = dual.shape();
     let mut run = Run {
-        dual,
-        path,
-        point,
         warm: how == How::Warm,
         goes_on: how == How::On,
         care: if how == How::Careful {
@@ -207,13 +204,7 @@ fn walk<T: Entry>(
         } else {
             Care::Bold
         },
-        back: Point::default(),
-        steps: Steps::new(&dual),
-        tangent: Tangent::default(),
-        work: Work::default(),
-        paid: None,
-        plan: None,
-        watch,
+        ..Run::new(dual, path, point, watch)
     };
     let mut end = run.whole();
     let error = run.point.error();
@@ -235,6 +226,27 @@ fn walk<T: Entry>(
         work: run.work,
         paid: run.paid,
         plan: run.plan,
+    }
+}
+
+impl<'a, 'w, T: Entry> Run<'a, 'w, T> {
+    /// A cold and bold one, at `point`.
+    fn new(dual: Dual<'a, T>, path: Path, point: Point, watch: &'w mut Watch<'w>) -> Self {
+        Self {
+            dual,
+            path,
+            point,
+            warm: false,
+            goes_on: false,
+            care: Care::Bold,
+            back: Point::default(),
+            steps: Steps::new(&dual),
+            tangent: Tangent::default(),
+            work: Work::default(),
+            paid: None,
+            plan: None,
+            watch,
+        }
     }
 }
 

@@ -12,20 +12,10 @@ fn run_of<'a, 'w>(
     watch: &'w mut Watch<'w>,
 ) -> Run<'a, 'w, f64> {
     let (n, m) = dual.shape();
+    let point = Point::new(n, vec![0.0; m], begin(&path));
     Run {
-        dual,
-        path,
-        point: Point::new(n, vec![0.0; m], begin(&path)),
-        warm: false,
-        goes_on: false,
         care,
-        back: Point::default(),
-        steps: Steps::new(&dual),
-        tangent: Tangent::default(),
-        work: Work::default(),
-        paid: None,
-        plan: None,
-        watch,
+        ..Run::new(dual, path, point, watch)
     }
 }
 
@@ -178,5 +168,10 @@ fn a_phase_stops_when_told() {
     let mut list = List::build(dual, &run.point, Reach::WAY);
     assert_eq!(run.list_phase(&mut list), Some(End::Stopped));
     list.pass(&mut run.point);
-    assert!(run.point.error().is_finite());
+    // The point is whole: what it says of its plan is so.
+    let error = error_of(&dual, &run.point);
+    assert!(
+        (run.point.error() - error).abs() < 1e-6 * error,
+        "{error:e}"
+    );
 }
