@@ -28,10 +28,12 @@ const NEAR: f64 = 0.1;
 const LEAST_FACTOR: f64 = 1.5;
 /// The L1 error at which a level of the dense phase is left.
 const DENSE_ERROR: f64 = 2e-2;
-/// A step of the dense phase that asks for more than so many ε is followed by another one while that helps. If it is the
-/// first after a change of ε, parts hang together by little: ε changes by less, or the level is left at the error below.
+/// A step of the dense phase that asks for more than so many ε is followed by another one while that helps.
 const FAR: f64 = 100.0;
-const FAR_ERROR: f64 = 1e-3;
+/// Where the first step after a change of ε asks for so many and does not halve the error, parts that hang together by little
+/// are on a wrong way: ε changes by less, and levels are left at the error below from then on.
+const TOO_FAR: f64 = 1e3;
+const TOO_FAR_ERROR: f64 = 1e-3;
 /// The factor of a careful path, whose levels are left at the tolerance only.
 const CAREFUL_FACTOR: f64 = 2.0;
 /// The relative residual of tangents, and of steps.
@@ -121,7 +123,7 @@ impl<T: Entry> Run<'_, '_, T> {
     /// Levels of the dense phase, down to `stop`, or to where a list pays unless it is `to_the_end`. `false`: told to
     /// stop.
     fn levels(&mut self, dense: &mut Dense<'_, T>, stop: f64, to_the_end: bool) -> bool {
-        let (leave, most) = if self.care > Care::Bold {
+        let (mut leave, most) = if self.care > Care::Bold {
             (self.path.tol, CAREFUL_FACTOR)
         } else {
             (DENSE_ERROR, DENSE_FACTOR)
@@ -132,7 +134,6 @@ impl<T: Entry> Run<'_, '_, T> {
             self.work.levels += 1;
             self.centre();
             let (mut best, mut goes_far) = (f64::INFINITY, false);
-            let mut leave = leave;
             for steps in 0..MOST_STEPS {
                 let error = self.point.error();
                 if error <= leave && !(goes_far && error > self.path.tol) {
@@ -146,17 +147,18 @@ impl<T: Entry> Run<'_, '_, T> {
                 if !self.tell() {
                     return false;
                 }
-                if is_predicted && steps == 0 && stepped.full > FAR {
+                let is_of_use = self.point.error() < 0.5 * error;
+                if is_predicted && steps == 0 && stepped.full > TOO_FAR && !is_of_use {
+                    leave = leave.min(TOO_FAR_ERROR);
                     if factor > LEAST_FACTOR {
                         factor = factor.sqrt();
                         self.point.copy_from(&self.back);
                         self.predict_dense(dense, factor, stop);
                         continue 'levels;
                     }
-                    leave = leave.min(FAR_ERROR);
                 }
                 // Parts that hang together by little are on their way.
-                goes_far = stepped.full > FAR && self.point.error() < 0.5 * error;
+                goes_far = stepped.full > FAR && is_of_use;
                 if self.point.error() > 0.9 * best && stepped.taken == 0.0 {
                     break;
                 }
