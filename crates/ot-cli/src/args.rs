@@ -72,7 +72,7 @@ pub(crate) struct SolveArgs {
     #[arg(long, value_name = "FILE", help_heading = "Problem", requires = "x")]
     pub(crate) y: Option<PathBuf>,
 
-    /// Both sides are the cells of this grid, a unit apart; weights may have its shape
+    /// Both sides are the cells of this grid, a unit apart (N: of a line); weights may have its shape
     #[arg(
         long,
         value_name = "HxW[xD]",

@@ -191,17 +191,17 @@ fn shared<T: Copy>(entries: &ArrayD<T>) -> Arc<[T]> {
     }
 }
 
-/// `HxW` or `HxWxD`.
+/// `HxW` or `HxWxD`, or `N` cells on a line.
 fn grid_dims(text: &str) -> Result<Vec<usize>, Failure> {
     let axes: Option<Vec<usize>> = text
         .split(['x', 'X', '×'])
         .map(|axis| axis.trim().parse().ok().filter(|&cells| cells > 0))
         .collect();
-    let dims = axes.filter(|dims| matches!(dims.len(), 2 | 3));
+    let dims = axes.filter(|dims| (1..=3).contains(&dims.len()));
     let wrong = || {
         Failure::option(
             "grid",
-            format!("`{text}` must be HxW or HxWxD, as in 28x28"),
+            format!("`{text}` must be HxW or HxWxD, as in 28x28, or N for a line"),
         )
     };
     let dims = dims.ok_or_else(wrong)?;
@@ -251,9 +251,10 @@ mod tests {
     fn grids_are_read_and_bounded() {
         assert_eq!(grid_dims("28x30").unwrap(), [28, 30]);
         assert_eq!(grid_dims("2x3x4").unwrap(), [2, 3, 4]);
+        assert_eq!(grid_dims("28").unwrap(), [28]);
         for bad in [
             "",
-            "28",
+            "0",
             "2x",
             "0x3",
             "-1x2",

@@ -301,7 +301,7 @@ fn options_that_nobody_can_honour_are_usage_errors() {
         ("solve --x @x.npy --metric euclidean", "--y"),
         ("solve --x @x.npy --y @y.npy", "--metric"),
         ("solve --grid 3x3 --metric", "--metric"),
-        ("solve --grid 3 --metric euclidean", "--grid"),
+        ("solve --grid 0 --metric euclidean", "--grid"),
         ("solve --grid 0x3 --metric euclidean", "--grid"),
         ("solve --grid -1x2 --metric euclidean", "--grid: `-1x2`"),
         (
