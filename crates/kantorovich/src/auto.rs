@@ -11,7 +11,10 @@ use crate::Registry;
 const EXACT_PAIRS: u64 = 1 << 28;
 
 /// Backends of this project, best first within their group. Any other is a stranger's and picked last.
-const RANKING: [&str; 7] = [
+const RANKING: [&str; 10] = [
+    "line",
+    "circle",
+    "tree",
     "network-simplex",
     "sinkhorn",
     "sinkhorn-stabilized",
@@ -20,6 +23,9 @@ const RANKING: [&str; 7] = [
     "lp-minilp",
     "ipot",
 ];
+
+/// The closed form between Gaussians bounds what samples cost from below, and is never picked.
+const APPROXIMATE_FOR_SAMPLES: &str = "gaussian";
 
 /// Iterates on a kernel: iterations grow as 1/reg, until the kernel underflows.
 const KERNEL_DOMAIN: &str = "sinkhorn";
@@ -43,7 +49,7 @@ const SMALL_REG: f64 = 1e-3;
 /// | no `reg`, up to 2²⁸ pairs of positive weight (or allowed ones, for sparse costs) | an exact one |
 /// | no `reg`, more pairs | one that computes point costs on the fly, or uses the product structure of a grid, if that is the cost; exact before entropic. Then entropic ones, then exact ones |
 /// | `reg` of 1e-3 of the largest cost or less | any other before `sinkhorn`, which needs 1/reg iterations or refuses |
-/// | rank | `network-simplex`, `sinkhorn`, `sinkhorn-stabilized`, `lp-highs`, `lp-microlp`, `lp-minilp`, `ipot` |
+/// | rank | the closed forms `line`, `circle`, `tree` for the costs they are exact for, `network-simplex`, `sinkhorn`, `sinkhorn-stabilized`, `lp-highs`, `lp-microlp`, `lp-minilp`, `ipot` |
 ///
 /// When the one picked refuses (the kernel underflows, memory would not suffice, a tolerance is out of its reach, a
 /// library underneath fails), the next eligible one is asked; when all refuse, the first refusal is the error. So
@@ -73,6 +79,14 @@ struct Candidate {
 impl Candidate {
     fn is_entropic(&self) -> bool {
         self.capabilities.has(Capability::Entropic)
+    }
+
+    fn accepts(&self, problem: &Problem) -> bool {
+        match &self.solver {
+            Ok(solver) => solver.accepts(problem).is_ok(),
+            // A value that is refused is the answer where this one would have been asked.
+            Err(_) => self.capabilities.require(&self.name, problem).is_ok(),
+        }
     }
 }
 
@@ -144,7 +158,7 @@ impl Auto {
         let mut eligible: Vec<_> = self
             .candidates
             .iter()
-            .filter(|c| c.capabilities.require(Self::NAME, problem).is_ok())
+            .filter(|c| c.name != APPROXIMATE_FOR_SAMPLES && c.accepts(problem))
             .collect();
         // What takes a `reg` for a step of its own answers another question than the one that was asked.
         if self.reg.is_some() && eligible.iter().any(|c| c.is_entropic()) {

@@ -129,6 +129,12 @@ pub trait Solver: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether it would take `problem`, in O(1) or about that: an error names what the problem asks and the solver lacks. A
+    /// solver for some costs only (a closed form) says so here, so that `auto` passes it over.
+    fn accepts(&self, problem: &Problem) -> Result<(), Error> {
+        self.capabilities().require(self.name(), problem)
+    }
+
     /// Solves under `context`. An answer that missed its tolerance is a solution whose convergence says so.
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error>;
 

@@ -1,4 +1,4 @@
-//! Exact optimal transport: the network simplex method, and linear programming as an oracle.
+//! Exact optimal transport: the network simplex method, closed forms, and linear programming as an oracle.
 //!
 //! [`NetworkSimplex`] solves balanced and partial problems with any cost to the last digit, with a plan of at most
 //! n + m − 1 entries and both potentials. Choose it whenever the optimum itself is wanted and the cost
@@ -17,6 +17,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(any(
+    feature = "line",
+    feature = "circle",
+    feature = "tree",
+    feature = "gaussian"
+))]
+pub mod closed;
 #[cfg(any(feature = "lp-highs", feature = "lp-microlp", feature = "lp-minilp"))]
 pub mod lp;
 #[cfg(feature = "network-simplex")]

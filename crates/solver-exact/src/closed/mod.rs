@@ -1,0 +1,1 @@
+//! Closed forms: optimal plans without a search.
