@@ -9,6 +9,10 @@ pub(crate) fn compiled_in() -> Vec<Arc<dyn Factory>> {
     vec![
         #[cfg(feature = "network-simplex")]
         Arc::new(solver_exact::NetworkSimplexFactory),
+        #[cfg(feature = "line")]
+        Arc::new(solver_exact::closed::LineFactory),
+        #[cfg(feature = "circle")]
+        Arc::new(solver_exact::closed::CircleFactory),
         #[cfg(feature = "sinkhorn")]
         Arc::new(solver_sinkhorn::SinkhornFactory),
         #[cfg(feature = "sinkhorn-stabilized")]

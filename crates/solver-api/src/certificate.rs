@@ -132,7 +132,16 @@ pub(crate) fn usable(potential: &[f64]) -> Vec<f64> {
 /// KL terms are not negative either, so that it holds for all three conditions on the marginals. Exactly 0: an upper end,
 /// which is a sum of terms that are not negative, can't fall below it by rounding.
 pub(crate) fn above_zero(lower: f64, cost: &dyn Cost) -> f64 {
-    if cost.range().min >= 0.0 {
+    use crate::cost::{CostKind, Ground};
+    // Distances and functions of them need no look at their pairs.
+    let is_distance = match cost.kind() {
+        CostKind::Grid(_) => true,
+        CostKind::Points(points) => {
+            !matches!(points.ground(), Ground::Cosine | Ground::OfDistance(..))
+        }
+        _ => false,
+    };
+    if is_distance || cost.range().min >= 0.0 {
         lower.max(0.0)
     } else {
         lower

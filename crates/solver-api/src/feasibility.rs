@@ -98,10 +98,12 @@ pub fn check_feasible(problem: &Problem) -> Result<(), Error> {
 
 /// Whether a cost of this kind can have forbidden pairs.
 pub(crate) fn may_forbid(cost: &dyn Cost) -> bool {
-    use crate::cost::{CostKind, Ground};
+    use crate::cost::{CostKind, Ground, Shape};
     match cost.kind() {
         CostKind::Grid(_) => false,
-        CostKind::Points(points) => matches!(points.ground(), Ground::OfDistance(..)),
+        CostKind::Points(points) => {
+            matches!(points.ground(), Ground::OfDistance(_, _, Shape::Any))
+        }
         _ => true,
     }
 }

@@ -53,8 +53,8 @@ pub use certificate::{Certificate, certify};
 pub use checkpoint::Checkpoint;
 pub use context::{CancelToken, Certify, Context, Observer, Progress};
 pub use cost::{
-    Cost, CostKind, CostRange, DenseCost, DenseData, GridCost, GridGround, Ground, PointCost,
-    SparseCost,
+    Cost, CostKind, CostRange, DenseCost, DenseData, GridCost, GridGround, Ground, LineCost,
+    PointCost, Shape, SparseCost,
 };
 pub use environment::check_environment;
 pub use error::Error;

@@ -7,7 +7,7 @@
 
 use ot_kernels::reduce::{RoundedRow, rounded_row};
 
-use crate::cost::{Cost, GridCost, row_of};
+use crate::cost::{Cost, CostKind, GridCost, row_of};
 use crate::feasibility::{UNROUTED, may_forbid};
 use crate::flow::Routing;
 use crate::lanes::{dot, paid};
@@ -136,7 +136,13 @@ pub(crate) fn round_measured(
     if let Some((plan, grid)) = on_grid {
         return round_on_grid(problem, plan, grid, row_scale, col_scale, rest_b);
     }
-    let (rounded, summed) = round_by_product(problem, plan, row_scale, col_scale, rest_b);
+    let (rounded, summed) = match plan {
+        // Long lists of points have no rows of a cost to spread a remainder by.
+        Plan::Sparse(sparse) if matches!(problem.cost().kind(), CostKind::Points(_)) => {
+            round_in_order(problem, sparse, row_scale, col_scale, &rest_b)
+        }
+        _ => round_by_product(problem, plan, row_scale, col_scale, rest_b),
+    };
     if known.is_some() {
         let off = |(x, y): (&f64, &f64)| (x - y).abs();
         let off: f64 = summed.iter().zip(&cols).map(off).sum();
@@ -316,6 +322,79 @@ fn round_by_product(
         col_scale,
         remainder,
         transport_cost: measure::sum(&priced),
+    };
+    (rounded, summed)
+}
+
+/// A sparse plan whose costs are computed one by one: what is missing goes from source to target in their order, as it
+/// comes. O(n + m + entries). Returns the column sums of diag(x) P too.
+fn round_in_order(
+    problem: &Problem,
+    plan: &SparsePlan,
+    row_scale: Vec<f64>,
+    col_scale: Vec<f64>,
+    rest_b: &[f64],
+) -> (RoundedPlan, Vec<f64>) {
+    let (a, cost) = (problem.a().weights(), problem.cost());
+    let mut summed = vec![0.0; col_scale.len()];
+    let (mut rest_a, mut prices) = (Vec::with_capacity(a.len()), Vec::with_capacity(a.len()));
+    let mut all_sent = Vec::with_capacity(a.len());
+    for (i, (&a, &x)) in a.iter().zip(&row_scale).enumerate() {
+        let (cols, values) = plan.row_entries(i);
+        let (mut sent, mut price, mut sound) = (0.0, 0.0, true);
+        for (&j, &p) in cols.iter().zip(values) {
+            let j = j as usize;
+            sound &= is_sound(p);
+            summed[j] += x * p;
+            let moved = x * p * col_scale[j];
+            sent += moved;
+            price += paid(moved, cost.entry(i, j));
+        }
+        // NaN or negative mass is no plan, and proves no upper bound.
+        if !sound || exceeds(sent, a) {
+            (sent, price) = (0.0, f64::INFINITY);
+        }
+        rest_a.push((a - sent).max(0.0));
+        all_sent.push(sent);
+        prices.push(price);
+    }
+    let total_a = measure::sum(&rest_a);
+    let missing = match problem.marginals() {
+        Marginals::Partial { mass } => missed(mass, all_sent.into_iter()).min(total_a),
+        _ => total_a,
+    };
+    let share = if total_a > 0.0 {
+        missing / total_a
+    } else {
+        0.0
+    };
+    let mut changes = Vec::new();
+    let mut targets = rest_b.iter().copied().enumerate().filter(|t| t.1 > 0.0);
+    let mut target = targets.next();
+    for (i, rest) in rest_a.iter().enumerate() {
+        let mut left = rest * share;
+        while let Some((j, room)) = target.filter(|_| left > 0.0) {
+            let moved = left.min(room);
+            changes.push((i as u32, j as u32, moved));
+            prices.push(moved * cost.entry(i, j));
+            left -= moved;
+            target = if room > moved {
+                Some((j, room - moved))
+            } else {
+                targets.next()
+            };
+        }
+    }
+    let remainder = if changes.is_empty() {
+        Remainder::None
+    } else {
+        Remainder::Changes(changes)
+    };
+    let rounded = RoundedPlan {
+        row_scale,
+        col_scale,
+        remainder,
+        transport_cost: measure::sum(&prices),
     };
     (rounded, summed)
 }

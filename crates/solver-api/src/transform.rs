@@ -4,11 +4,14 @@ use crate::{Error, assert_len};
 use ot_kernels::pricing::row_min;
 use ot_kernels::reduce::{both_minima, col_min_update};
 
-use crate::cost::{Cost, CostKind, DenseData, row_of};
+use crate::cost::{ArcCost, Cost, CostKind, DenseData, LineCost, row_of};
 use crate::feasibility::{UNROUTED, components, may_forbid};
 use crate::problem::{Marginals, Problem};
 use crate::rows::fold_rows;
 use crate::separable::{SoftGrid, grid_of, least};
+
+/// Up to so many pairs a transform on a line looks at all of them.
+const PAIRS_IN_LINE: usize = 1 << 12;
 
 /// Dual potentials in cost units: f (n entries) and g (m entries).
 ///
@@ -197,6 +200,12 @@ pub fn c_transform_to_target(
     if let Some(grid) = grid_of(cost) {
         return least(grid, f, uses);
     }
+    if let Some(line) = line_of(cost) {
+        return line.transform_to_target(f, uses);
+    }
+    if let Some(arc) = arc_of(cost) {
+        return arc.transform_to_target(f, uses);
+    }
     let parts = fold_rows(
         n,
         m,
@@ -238,6 +247,12 @@ pub fn c_transform_to_source(
     if let Some(grid) = grid_of(cost) {
         return least(grid, g, uses);
     }
+    if let Some(line) = line_of(cost) {
+        return line.transform_to_source(g, uses);
+    }
+    if let Some(arc) = arc_of(cost) {
+        return arc.transform_to_source(g, uses);
+    }
     // −g, and +∞ for a target that is not used: it loses every comparison.
     let signed: Vec<f64> = g
         .iter()
@@ -276,6 +291,14 @@ pub(crate) fn both_c_transforms(
     if let Some(grid) = grid_of(cost) {
         return (least(grid, f, uses_source), least(grid, g, uses_target));
     }
+    if let Some(line) = line_of(cost) {
+        let to_target = line.transform_to_target(f, uses_source);
+        return (to_target, line.transform_to_source(g, uses_target));
+    }
+    if let Some(arc) = arc_of(cost) {
+        let to_target = arc.transform_to_target(f, uses_source);
+        return (to_target, arc.transform_to_source(g, uses_target));
+    }
     // What takes no part gets −∞, which makes its C − f and C − g +∞.
     let part = |v: f64, uses: bool| {
         if v.is_finite() && uses {
@@ -304,6 +327,18 @@ pub(crate) fn both_c_transforms(
         pairs.for_each(|(all, part)| *all = all.min(part));
     }
     (to_target, to_source)
+}
+
+/// A cost of points on a line that are too many for a pass over all pairs to be the faster way.
+fn line_of(cost: &dyn Cost) -> Option<LineCost<'_>> {
+    let (n, m) = cost.shape();
+    LineCost::of(cost).filter(|_| n.saturating_mul(m) > PAIRS_IN_LINE)
+}
+
+/// And one of points on a circle.
+fn arc_of(cost: &dyn Cost) -> Option<ArcCost<'_>> {
+    let (n, m) = cost.shape();
+    ArcCost::of(cost).filter(|_| n.saturating_mul(m) > PAIRS_IN_LINE)
 }
 
 /// Row `i` of a cost that is stored in single precision: the kernels widen it as they read.

@@ -3,6 +3,8 @@
 //! For every ground that is an increasing function of a norm: points whose distances from a centre add up to less than a
 //! pair that was seen are no farther apart than it, and points that lie farther apart along one axis are no nearer.
 
+use ot_kernels::order;
+
 use super::{Cost, CostRange, Ground, PointCost};
 
 /// Bounds of distances are widened by this part, against rounding.
@@ -15,14 +17,14 @@ const MOST: usize = 32;
 /// The range of `cost`, with the bits that a pass over all pairs would find; `None` where its ground is not such a
 /// function, or where that pass is the faster way. O((n + m) log(n + m)) for clouds that fill a box in few dimensions.
 pub(super) fn of(cost: &PointCost) -> Option<CostRange> {
-    if matches!(
-        cost.ground(),
-        Ground::Cosine | Ground::Arc | Ground::OfDistance(..)
-    ) {
+    if !cost.ground().is_increasing() {
         return None;
     }
     let (n, m) = cost.shape();
     let dim = cost.dim();
+    if dim == 1 {
+        return Some(on_a_line(cost));
+    }
     let mut range = CostRange::EMPTY;
     range.include(cost.entry(0, 0));
     let mut left_over = (n.saturating_mul(m) / MOST).max(4 * (n + m));
@@ -77,6 +79,33 @@ pub(super) fn of(cost: &PointCost) -> Option<CostRange> {
         }
     }
     Some(range)
+}
+
+/// Neighbours in order are nearest, ends farthest apart. O(n + m) beside the order of the points.
+fn on_a_line(cost: &PointCost) -> CostRange {
+    let (x, y) = (cost.x(), cost.y());
+    let (by_x, by_y) = rayon::join(|| order::ascending(x), || order::ascending(y));
+    let mut range = CostRange::EMPTY;
+    let mut include = |i: u32, j: u32| range.include(cost.entry(i as usize, j as usize));
+    let ends = |by: &[u32]| [by[0], by[by.len() - 1]];
+    for i in ends(&by_x) {
+        ends(&by_y).into_iter().for_each(|j| include(i, j));
+    }
+    let mut nearest = (f64::INFINITY, by_x[0], by_y[0]);
+    let mut next = 0;
+    for &i in &by_x {
+        while next + 1 < by_y.len() && y[by_y[next] as usize] < x[i as usize] {
+            next += 1;
+        }
+        for &j in &by_y[next.saturating_sub(1)..=next] {
+            let distance = (x[i as usize] - y[j as usize]).abs();
+            if distance < nearest.0 {
+                nearest = (distance, i, j);
+            }
+        }
+    }
+    include(nearest.1, nearest.2);
+    range
 }
 
 /// The distance whose function the ground is.

@@ -43,8 +43,18 @@ pub enum Ground {
     Power(f64),
     /// Arc length on the circle of circumference 1; points are positions in turns (d = 1).
     Arc,
-    /// h(‖x − y‖₂) for an h of the caller's, with a name for reports.
-    OfDistance(String, DistanceFn),
+    /// h(‖x − y‖₂) for an h of the caller's, with a name for reports, and what is known of h.
+    OfDistance(String, DistanceFn, Shape),
+}
+
+/// What the caller of [`Ground::of_distance`] or [`Ground::convex`] says of h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Shape {
+    /// Nothing: it may forbid pairs, and all of them are looked at.
+    Any,
+    /// Finite, convex and nondecreasing.
+    Convex,
 }
 
 impl fmt::Debug for Ground {
@@ -68,7 +78,7 @@ impl fmt::Display for Ground {
             Self::Atanh(s) => write!(f, "atanh:{s}"),
             Self::Power(p) => write!(f, "power:{p}"),
             Self::Arc => f.write_str("arc"),
-            Self::OfDistance(name, _) => f.write_str(name),
+            Self::OfDistance(name, ..) => f.write_str(name),
         }
     }
 }
@@ -83,7 +93,65 @@ impl Ground {
         name: impl Into<String>,
         h: impl Fn(f64) -> f64 + Send + Sync + 'static,
     ) -> Self {
-        Self::OfDistance(name.into(), Arc::new(h))
+        Self::OfDistance(name.into(), Arc::new(h), Shape::Any)
+    }
+
+    /// An h of the Euclidean distance that is finite, convex and nondecreasing: on a line the sorted coupling is optimal for
+    /// it. [`PointCost::new`](crate::PointCost::new) tries the promise at some distances, and no pair has to be looked at.
+    pub fn convex(name: impl Into<String>, h: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Self {
+        Self::OfDistance(name.into(), Arc::new(h), Shape::Convex)
+    }
+
+    /// Whether the cost between points on a line is a convex function of their difference: then mass in order of position
+    /// goes to mass in order of position. Not for log(1 + d), atan, asinh, powers below 1, arcs, and functions of which
+    /// nothing is known.
+    #[must_use]
+    pub fn is_convex_on_a_line(&self) -> bool {
+        match self {
+            Self::SqEuclidean
+            | Self::Euclidean
+            | Self::Cityblock
+            | Self::Chebyshev
+            | Self::Minkowski(_)
+            | Self::Atanh(_) => true,
+            Self::Power(p) => *p >= 1.0,
+            Self::OfDistance(_, _, shape) => *shape == Shape::Convex,
+            Self::Cosine | Self::Log1p | Self::Atan | Self::Asinh | Self::Arc => false,
+        }
+    }
+
+    /// Whether the cost grows with the distance, and is finite wherever that is.
+    pub(crate) fn is_increasing(&self) -> bool {
+        !matches!(
+            self,
+            Self::Cosine | Self::Arc | Self::OfDistance(_, _, Shape::Any)
+        )
+    }
+
+    /// The promise of [`Ground::convex`], tried at distances up to `reach`.
+    pub(crate) fn check_promise(&self, reach: f64) -> Result<(), Error> {
+        const TRIED: u32 = 32;
+        let Self::OfDistance(name, h, Shape::Convex) = self else {
+            return Ok(());
+        };
+        let at = |k: u32| h(reach * f64::from(k) / f64::from(TRIED));
+        let (mut before, mut slope) = (at(0), 0.0);
+        for k in 1..=TRIED {
+            let here = at(k);
+            let rounding = 1e-9 * (here.abs() + before.abs());
+            let rise = here - before;
+            // The negation also catches NaN.
+            let holds = here.is_finite() && before.is_finite() && rise >= slope - rounding;
+            if !holds {
+                let distance = reach * f64::from(k) / f64::from(TRIED);
+                let rule = format!(
+                    "must be finite, convex and nondecreasing: near the distance {distance:e} it is not"
+                );
+                return Err(Error::setting("metric", name, rule));
+            }
+            (before, slope) = (here, rise.max(slope));
+        }
+        Ok(())
     }
 
     /// Reads a metric name as the command line takes it, and checks its parameter.
@@ -212,7 +280,7 @@ impl Ground {
                 let turn = distance.fract();
                 turn.min(1.0 - turn)
             }
-            Self::OfDistance(_, h) => h(distance),
+            Self::OfDistance(_, h, _) => h(distance),
             _ => distance,
         }
     }

@@ -4,6 +4,7 @@ mod dense;
 mod extremes;
 mod grid;
 mod ground;
+mod line;
 mod points;
 mod scale;
 mod sparse;
@@ -13,7 +14,9 @@ use std::ops::Range;
 
 pub use dense::{DenseCost, DenseData};
 pub use grid::{GridCost, GridGround};
-pub use ground::Ground;
+pub use ground::{Ground, Shape};
+pub(crate) use line::ArcCost;
+pub use line::LineCost;
 pub use points::PointCost;
 pub use sparse::SparseCost;
 

@@ -8,7 +8,7 @@ use ot_kernels::pairwise::{self, Metric, PackedPoints};
 use rayon::prelude::*;
 
 use super::scale::{Scale, extents};
-use super::{Cost, CostKind, CostRange, Ground, LARGEST, extremes};
+use super::{Cost, CostKind, CostRange, Ground, LARGEST, Shape, extremes};
 use crate::Error;
 
 /// Up to so many pairs the range is found by looking at all of them.
@@ -40,7 +40,7 @@ impl PointCost {
     /// Coordinates must be finite, the largest cost must be within 1e300, the cosine refuses the origin, `arc` wants
     /// `dim` = 1, points that differ must not all be at a cost below the normal numbers of f64 (squared distances
     /// of points 1e-170 apart are 1e-340, which is no number but 0), and `atanh:S` refuses an S that a distance reaches (a bounding box decides where it can;
-    /// otherwise, and for closures, all pairs are computed once).
+    /// otherwise, and for closures of which nothing is known, all pairs are computed once).
     pub fn new(
         x: impl Into<Arc<[f64]>>,
         y: impl Into<Arc<[f64]>>,
@@ -123,7 +123,7 @@ impl PointCost {
     /// No distance may overflow, or reach the pole of atanh, or be NaN by a closure's fault. `extents` is the
     /// corner-to-corner vector of the box around both clouds, which bounds every difference.
     fn check_reach(&self, extents: &[f64]) -> Result<(), Error> {
-        if matches!(self.ground, Ground::OfDistance(..)) {
+        if let Ground::OfDistance(_, _, Shape::Any) = self.ground {
             let range = super::validate(self)?;
             // Just made, so nobody can have set it before.
             let _ = self.range.set(range);
@@ -133,10 +133,13 @@ impl PointCost {
             return Ok(());
         }
         let zero = vec![0.0; self.dim];
+        self.ground
+            .check_promise(Ground::Euclidean.between(extents, &zero))?;
         let bound = self.ground.between(extents, &zero);
         // A cost as small as the differences themselves is a distance, and has their digits.
         let spread = Ground::Chebyshev.between(extents, &zero);
-        if bound < f64::MIN_POSITIVE && bound < spread {
+        let is_named = !matches!(self.ground, Ground::OfDistance(..));
+        if is_named && bound < f64::MIN_POSITIVE && bound < spread {
             let rule = "the ground cost underflows over this whole range; rescale the points";
             return Err(self.refused(rule));
         }

@@ -1,5 +1,7 @@
 //! Making and reading sparse plans.
 
+use rayon::prelude::*;
+
 use super::{SparsePlan, is_sound};
 use crate::Error;
 
@@ -22,6 +24,102 @@ impl SparsePlan {
             return Err(Error::shape("plan", &[n, m], expected));
         }
         Ok(Self::sum_of(n, m, triples))
+    }
+
+    /// From whole rows in any order: row `rows[k]` holds the columns and masses at `start[k]..start[k + 1]`. Rows that are
+    /// not named are empty. In parallel; faster than [`SparsePlan::from_triples`], which finds the rows first.
+    ///
+    /// # Errors
+    /// Lists of lengths that don't fit, a row or a column outside, a row named twice, a mass that is no number or negative.
+    pub fn from_rows(
+        n: usize,
+        m: usize,
+        rows: &[u32],
+        start: &[u32],
+        cols: &[u32],
+        values: &[f64],
+    ) -> Result<Self, Error> {
+        let shape = |expected: String| Error::shape("plan", &[n, m], expected);
+        let ends_right = start.last().is_some_and(|&e| e as usize == values.len());
+        let fits = start.len() == rows.len() + 1 && cols.len() == values.len() && ends_right;
+        if !fits || !start.is_sorted() || start[0] != 0 {
+            let lists = [rows.len(), start.len(), cols.len(), values.len()];
+            return Err(shape(format!(
+                "lists of {lists:?} entries are no rows of it"
+            )));
+        }
+        // Where each row stands in the lists, and then in the plan.
+        let mut place = vec![u32::MAX; n];
+        for (k, &i) in rows.iter().enumerate() {
+            match place.get_mut(i as usize) {
+                Some(place) if *place == u32::MAX => *place = k as u32,
+                Some(_) => return Err(shape(format!("row {i} is named twice"))),
+                None => return Err(shape(format!("row {i} lies outside of it"))),
+            }
+        }
+        let run = |k: u32| match start.get(k as usize..) {
+            Some([from, to, ..]) => *from as usize..*to as usize,
+            _ => 0..0,
+        };
+        let mut row_start = Vec::with_capacity(n + 1);
+        row_start.push(0);
+        let mut end = 0;
+        for &k in &place {
+            end += run(k).len();
+            row_start.push(end);
+        }
+        let mut plan = Self {
+            n,
+            m,
+            cols: vec![0; end],
+            values: vec![0.0; end],
+            row_start,
+        };
+        let chunk = n.div_ceil(rayon::current_num_threads().max(1)).max(1 << 12);
+        let mut parts = Vec::new();
+        let (mut to_cols, mut to_values) = (&mut plan.cols[..], &mut plan.values[..]);
+        for from in (0..n).step_by(chunk) {
+            let to = n.min(from + chunk);
+            let entries = plan.row_start[to] - plan.row_start[from];
+            let (part_cols, rest_cols) = to_cols.split_at_mut(entries);
+            let (part_values, rest_values) = to_values.split_at_mut(entries);
+            parts.push((&place[from..to], part_cols, part_values));
+            (to_cols, to_values) = (rest_cols, rest_values);
+        }
+        let copy = |(place, to_cols, to_values): (&[u32], &mut [u32], &mut [f64])| {
+            let (mut at, mut scratch) = (0, Vec::new());
+            for &k in place {
+                let from = run(k);
+                let to = at..at + from.len();
+                at = to.end;
+                let (to_cols, to_values) = (&mut to_cols[to.clone()], &mut to_values[to]);
+                to_cols.copy_from_slice(&cols[from.clone()]);
+                to_values.copy_from_slice(&values[from]);
+                if !to_cols.is_sorted() {
+                    sort(to_cols, to_values, &mut scratch);
+                }
+            }
+        };
+        parts.into_par_iter().for_each(copy);
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Every mass is one, and every column inside and named once a row.
+    fn check(&self) -> Result<(), Error> {
+        for row in 0..self.n {
+            let (cols, values) = self.row_entries(row);
+            if let Some((&j, &value)) = cols.iter().zip(values).find(|(_, p)| !is_sound(**p)) {
+                let col = j as usize;
+                return Err(Error::InvalidPlan { row, col, value });
+            }
+            let twice = cols.windows(2).any(|pair| pair[0] == pair[1]);
+            if twice || cols.last().is_some_and(|&j| j as usize >= self.m) {
+                let expected = format!("row {row} has a column twice, or one outside of it");
+                return Err(Error::shape("plan", &[self.n, self.m], expected));
+            }
+        }
+        Ok(())
     }
 
     /// [`SparsePlan::from_triples`] of triples that lie inside and may take mass back.

@@ -1,0 +1,74 @@
+//! What can be set on a closed form.
+
+use solver_api::{Error, OptionReader, Options, SettingSpec, Solution, Termination};
+
+use solver_api::Problem;
+
+/// The settings of every closed form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The relative gap (upper − lower)/(mass · spread) that is promised. The form is exact; a certificate that is wider all
+    /// the same ends as `Stalled`. Default: 1e-9.
+    #[doc(alias = "stopThr")]
+    pub tol: f64,
+}
+
+/// Below this relative gap double precision promises nothing.
+const SMALLEST_TOL: f64 = 1e-12;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { tol: 1e-9 }
+    }
+}
+
+impl Settings {
+    /// The settings themselves, or an error that names the one that is out of its range.
+    pub(crate) fn checked(self, solver: &str) -> Result<Self, Error> {
+        if !(self.tol.is_finite() && self.tol > 0.0) {
+            return Err(Error::setting(
+                "tol",
+                self.tol,
+                "must be positive and finite",
+            ));
+        }
+        if self.tol < SMALLEST_TOL {
+            return Err(Error::UnreachableTolerance {
+                solver: solver.to_owned(),
+                tol: self.tol,
+                reachable: SMALLEST_TOL,
+            });
+        }
+        Ok(self)
+    }
+
+    /// From options: `tol`, and nothing else.
+    pub(crate) fn read(solver: &str, options: &Options) -> Result<Self, Error> {
+        let mut reader = OptionReader::new(solver, options);
+        let mut settings = Self::default();
+        if let Some(tol) = reader.tol()? {
+            settings.tol = tol;
+        }
+        reader.finish()?;
+        Ok(settings)
+    }
+
+    pub(crate) fn specs() -> Vec<SettingSpec> {
+        vec![SettingSpec {
+            name: "tol",
+            default: format!("{:e}", Self::default().tol),
+            doc: "relative gap promised; the form is exact, so this only refuses what cannot be reached",
+        }]
+    }
+
+    /// An answer whose bracket is wider than promised says so.
+    pub(crate) fn judge(&self, problem: &Problem, solution: &mut Solution) {
+        let wide = (solution.certificate).is_some_and(|c| {
+            // Where the bracket is within rounding, nobody needs to know the spread.
+            c.gap() > 1e-15 * c.upper.abs() && !(c.relative_gap(problem) <= self.tol)
+        });
+        if wide && solution.convergence.termination == Termination::Optimal {
+            solution.convergence.termination = Termination::Stalled;
+        }
+    }
+}
