@@ -6,7 +6,7 @@
 use ot_kernels::pricing::Entry;
 
 use crate::dual::Dual;
-use crate::path::{Followed, Path, Watch, follow};
+use crate::path::{End, Followed, Path, Stage, Watch, follow};
 use crate::scaling::{Acceleration, Scaling, scale};
 
 /// How a problem is to be solved.
@@ -79,7 +79,15 @@ pub fn solve<T: Entry>(
             acceleration,
             by_stages,
         } => scale(dual, scaling(acceleration, by_stages), start, watch),
-        Method::Auto if task.reg < TRIED_FROM * task.spread => follow(dual, path, start, watch),
+        Method::Auto if task.reg < TRIED_FROM * task.spread => {
+            let followed = follow(dual, path, start, watch);
+            or_scaled(
+                dual,
+                followed,
+                scaling(Acceleration::Anderson, false),
+                watch,
+            )
+        }
         Method::Auto => {
             let mut slow = false;
             let mut before = None::<(u64, f64)>;
@@ -109,9 +117,46 @@ pub fn solve<T: Entry>(
             let mut rest = follow(dual, path, Some(&tried.point.g), watch);
             rest.work.dense_passes += tried.work.dense_passes;
             rest.work.steps += tried.work.steps;
-            rest
+            or_scaled(dual, rest, scaling(Acceleration::Anderson, false), watch)
         }
     }
+}
+
+/// A path that ended with an error of this size has lost its way, and not its last digits.
+const LOST: f64 = 1e-6;
+/// Iterations of scaling that are tried then.
+const RESCUE: u64 = 5000;
+
+/// What the path found, or scaling where a relaxed problem has led the path astray: where γ is many ε and pairs are forbidden,
+/// masses differ by hundreds of e-folds on the way, and Newton's steps stop being ascents. Coordinate ascent can't.
+fn or_scaled<T: Entry>(
+    dual: Dual<'_, T>,
+    followed: Followed,
+    scaling: Scaling,
+    watch: &mut Watch<'_>,
+) -> Followed {
+    let is_lost = followed.end == End::Stalled && !(followed.point.error() <= LOST);
+    if !is_lost || dual.is_balanced() {
+        return followed;
+    }
+    let spent = followed.work.steps;
+    let rescue = Scaling {
+        max_iter: scaling.max_iter.saturating_sub(spent).min(RESCUE),
+        ..scaling
+    };
+    let mut scaled = scale(dual, rescue, None, &mut |stage, point| {
+        let stage = Stage {
+            steps: stage.steps + spent,
+            ..*stage
+        };
+        watch(&stage, point)
+    });
+    if scaled.end == End::Converged || scaled.point.error() < followed.point.error() {
+        scaled.work.dense_passes += followed.work.dense_passes;
+        scaled.work.steps += spent;
+        return scaled;
+    }
+    followed
 }
 
 /// Potentials that could be those of a problem like this, or none: at the optimum they differ by no more than the cost
@@ -132,7 +177,6 @@ const FAR: f64 = 100.0;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::End;
     use crate::testing::{Clouds, apart};
 
     fn task_of(clouds: &Clouds, relative: f64) -> Task {

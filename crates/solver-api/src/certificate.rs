@@ -8,7 +8,7 @@ use crate::measure;
 use crate::partial::partial_lower;
 use crate::plan::{Plan, is_sound};
 use crate::problem::{Marginals, Problem};
-use crate::rounding::{harden_rows, round_measured};
+use crate::rounding::{Off, harden_rows, round_measured};
 use crate::rows::fold_rows;
 use crate::transform::{
     Potentials, both_c_transforms, c_transform_to_source, c_transform_to_target,
@@ -80,33 +80,35 @@ pub fn certify(problem: &Problem, plan: &Plan, potentials: &Potentials) -> Certi
         Marginals::Relaxed { .. } => Vec::new(),
         _ => plan.marginals().0,
     };
-    certify_measured(problem, plan, potentials, &sent, None)
+    certify_measured(problem, plan, potentials, &sent, None).0
 }
 
 /// [`certify`], given what each source of the plan sends and perhaps what each target gets: one or two passes over
-/// the plan less.
+/// the plan less. Returns too by how much these were off, where a pass over the plan has seen it.
 pub(crate) fn certify_measured(
     problem: &Problem,
     plan: &Plan,
     potentials: &Potentials,
     sent: &[f64],
     received: Option<&[f64]>,
-) -> Certificate {
-    let bracket = match problem.marginals() {
-        Marginals::Balanced => Certificate {
-            lower: balanced_lower(problem, potentials),
-            upper: round_measured(problem, plan, sent, received).transport_cost,
-        },
-        Marginals::Partial { mass } => Certificate {
-            lower: partial_lower(problem, potentials, mass),
-            upper: round_measured(problem, plan, sent, received).transport_cost,
-        },
-        Marginals::Relaxed { gamma_a, gamma_b } => Certificate {
-            lower: relaxed_lower(problem, potentials, gamma_a, gamma_b),
-            upper: relaxed_value(problem, plan, gamma_a, gamma_b),
-        },
+) -> (Certificate, Off) {
+    let (lower, (upper, off)) = match problem.marginals() {
+        Marginals::Relaxed { gamma_a, gamma_b } => {
+            let upper = relaxed_value(problem, plan, gamma_a, gamma_b);
+            let lower = relaxed_lower(problem, potentials, gamma_a, gamma_b);
+            (lower, (upper, Off::default()))
+        }
+        marginals => {
+            let (rounded, off) = round_measured(problem, plan, sent, received);
+            let lower = match marginals {
+                Marginals::Partial { mass } => partial_lower(problem, potentials, mass),
+                _ => balanced_lower(problem, potentials),
+            };
+            (lower, (rounded.transport_cost, off))
+        }
     };
-    bracket.ordered(|| potentials.terms(problem))
+    let bracket = Certificate { lower, upper };
+    (bracket.ordered(|| potentials.terms(problem)), off)
 }
 
 /// Σ potential·weight over positive weights, skipping +∞.

@@ -91,27 +91,95 @@ impl RoundedPlan {
 #[must_use]
 pub fn round(problem: &Problem, plan: &Plan) -> RoundedPlan {
     assert_shape("plan", plan.shape(), problem.shape());
-    round_measured(problem, plan, &plan.marginals().0, None)
+    round_measured(problem, plan, &plan.marginals().0, None).0
 }
 
 /// [`round`], given what each source of the plan sends and perhaps what each target gets. Neither need be right for
-/// the bound to hold: what scaling leaves is found from the plan itself, rows that send too much prove nothing, and
-/// columns that turn out otherwise are summed again.
+/// the bound to hold: what scaling leaves is found from the plan itself, and where rows or columns turn out otherwise
+/// the plan is scaled by what they are. Returns how far they were off too.
 pub(crate) fn round_measured(
     problem: &Problem,
     plan: &Plan,
     sent: &[f64],
     received: Option<&[f64]>,
-) -> RoundedPlan {
-    let (a, b) = (problem.a().weights(), problem.b().weights());
-    let mut row_scale: Vec<f64> = a.iter().zip(sent).map(|(&a, &r)| shrink(a, r)).collect();
-    let forbidden = may_forbid(problem.cost()) && problem.cost().range().forbidden > 0;
+) -> (RoundedPlan, Off) {
+    let a = problem.a().weights();
+    let row_scale: Vec<f64> = a.iter().zip(sent).map(|(&a, &r)| shrink(a, r)).collect();
     // Where no row is scaled down by more than rounding, the columns sum to what is received.
+    let known = received.filter(|_| row_scale.iter().all(|x| *x > 1.0 - 1e-14));
+    let first = round_rows(problem, plan, &row_scale, known);
+    let mut off = Off::default();
+    let Some(found) = first.found else {
+        return (first.plan, off);
+    };
+    let mass = problem.mass();
+    let apart = |x: &[f64], y: &[f64]| -> f64 {
+        x.iter().zip(y).map(|(x, y)| (x - y).abs()).sum::<f64>() / mass
+    };
+    if let Some(received) = known {
+        let lost = (found.summed.iter().zip(&found.col_scale)).map(|(c, y)| c * (1.0 - y));
+        let lost = lost.sum::<f64>() / mass;
+        off.target = apart(&found.summed, received);
+        // Scaling of columns takes from rows too. Rounding of entries shows on both sides alike.
+        let apart = apart(&found.sent, sent);
+        off.source = (apart - lost).max(if off.target > ROUNDING {
+            apart.min(off.target)
+        } else {
+            0.0
+        });
+        for off in [&mut off.source, &mut off.target] {
+            *off = if *off > ROUNDING { *off } else { 0.0 };
+        }
+    }
+    let excess = |(sent, a): (&f64, &f64)| *sent > a * (1.0 + ROUNDING);
+    if off.target <= ROUNDING && !found.sent.iter().zip(a).any(excess) {
+        return (first.plan, off);
+    }
+    // What rows send was seen behind the columns' scaling, which is undone by its least factor.
+    let least = found.col_scale.iter().fold(1.0_f64, |t, y| t.min(*y));
+    let row_scale: Vec<f64> = (row_scale.iter().zip(a).zip(&found.sent))
+        .map(|((x, &a), &sent)| x * shrink(a * least, sent))
+        .collect();
+    (round_rows(problem, plan, &row_scale, None).plan, off)
+}
+
+/// By how much what a solver says of its plan's marginals differs from their sums, L1 over the mass.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Off {
+    pub(crate) source: f64,
+    pub(crate) target: f64,
+}
+
+/// Sums in another order, and products of scalings, differ by so much relative to themselves.
+const ROUNDING: f64 = 1e-13;
+
+/// A rounded plan, and the sums that were found on the way, where it is rounded row by row.
+struct Rounded {
+    plan: RoundedPlan,
+    found: Option<Found>,
+}
+
+struct Found {
+    /// What each source sends, scaled on both sides.
+    sent: Vec<f64>,
+    /// Column sums of diag(x) P.
+    summed: Vec<f64>,
+    col_scale: Vec<f64>,
+}
+
+/// Rounds diag(`row_scale`) P, whose columns may be known to sum to `received`.
+fn round_rows(
+    problem: &Problem,
+    plan: &Plan,
+    row_scale: &[f64],
+    received: Option<&[f64]>,
+) -> Rounded {
+    let b = problem.b().weights();
+    let mut row_scale = row_scale.to_vec();
+    let forbidden = may_forbid(problem.cost()) && problem.cost().range().forbidden > 0;
     let on_grid = plan.on_grid().zip(grid_of(problem.cost()));
     let on_grid = on_grid.filter(|(plan, grid)| plan.fits(grid));
-    let known = received
-        .filter(|_| on_grid.is_none() && !forbidden && row_scale.iter().all(|x| *x > 1.0 - 1e-14));
-    let mut cols = match known {
+    let mut cols = match received.filter(|_| on_grid.is_none() && !forbidden) {
         Some(received) => received.to_vec(),
         None => plan.apply_transpose(&row_scale).unwrap_or_default(),
     };
@@ -130,28 +198,24 @@ pub(crate) fn round_measured(
         .zip(&col_scale)
         .map(|((&b, c), y)| (b - c * y).max(0.0))
         .collect();
+    let alone = |plan| Rounded { plan, found: None };
     if forbidden {
-        return round_on_allowed(problem, plan, row_scale, col_scale, rest_b);
+        return alone(round_on_allowed(
+            problem, plan, row_scale, col_scale, rest_b,
+        ));
     }
     if let Some((plan, grid)) = on_grid {
-        return round_on_grid(problem, plan, grid, row_scale, col_scale, rest_b);
+        return alone(round_on_grid(
+            problem, plan, grid, row_scale, col_scale, rest_b,
+        ));
     }
-    let (rounded, summed) = match plan {
+    match plan {
         // Long lists of points have no rows of a cost to spread a remainder by.
         Plan::Sparse(sparse) if matches!(problem.cost().kind(), CostKind::Points(_)) => {
             round_in_order(problem, sparse, row_scale, col_scale, &rest_b)
         }
         _ => round_by_product(problem, plan, row_scale, col_scale, rest_b),
-    };
-    if known.is_some() {
-        let off = |(x, y): (&f64, &f64)| (x - y).abs();
-        let off: f64 = summed.iter().zip(&cols).map(off).sum();
-        let right = off <= 1e-12 * problem.mass();
-        if !right {
-            return round_measured(problem, plan, sent, None);
-        }
     }
-    rounded
 }
 
 /// The factor that brings `have` down to `want`; 1 where there is room.
@@ -223,15 +287,14 @@ struct ProductParts {
     costs: Vec<f64>,
 }
 
-/// The product of the two remainders, priced in the same pass that finds the rows' remainder. Returns the column
-/// sums of diag(x) P too.
+/// The product of the two remainders, priced in the same pass that finds the rows' remainder.
 fn round_by_product(
     problem: &Problem,
     plan: &Plan,
     row_scale: Vec<f64>,
     col_scale: Vec<f64>,
     rest_b: Vec<f64>,
-) -> (RoundedPlan, Vec<f64>) {
+) -> Rounded {
     let (a, cost) = (problem.a().weights(), problem.cost());
     let (n, m) = plan.shape();
     let total_b = measure::sum(&rest_b);
@@ -284,9 +347,11 @@ fn round_by_product(
                 }
             };
             let (mut sent, mut paid) = (x * row.sent, x * row.paid);
-            // NaN or negative mass is no plan, and proves no upper bound.
-            if !row.sound || exceeds(sent, a[i]) {
+            // NaN or negative mass is no plan, and proves no upper bound; nor does what sends more than there is.
+            if !row.sound {
                 (sent, paid) = (0.0, f64::INFINITY);
+            } else if exceeds(sent, a[i]) {
+                paid = f64::INFINITY;
             }
             let spread = if total_b > 0.0 {
                 row.spread / total_b
@@ -317,24 +382,32 @@ fn round_by_product(
     } else {
         Remainder::None
     };
-    let rounded = RoundedPlan {
+    let found = Found {
+        sent: by_row.iter().map(|r| r[3]).collect(),
+        summed,
+        col_scale: col_scale.clone(),
+    };
+    let plan = RoundedPlan {
         row_scale,
         col_scale,
         remainder,
         transport_cost: measure::sum(&priced),
     };
-    (rounded, summed)
+    Rounded {
+        plan,
+        found: Some(found),
+    }
 }
 
 /// A sparse plan whose costs are computed one by one: what is missing goes from source to target in their order, as it
-/// comes. O(n + m + entries). Returns the column sums of diag(x) P too.
+/// comes. O(n + m + entries).
 fn round_in_order(
     problem: &Problem,
     plan: &SparsePlan,
     row_scale: Vec<f64>,
     col_scale: Vec<f64>,
     rest_b: &[f64],
-) -> (RoundedPlan, Vec<f64>) {
+) -> Rounded {
     let (a, cost) = (problem.a().weights(), problem.cost());
     let mut summed = vec![0.0; col_scale.len()];
     let (mut rest_a, mut prices) = (Vec::with_capacity(a.len()), Vec::with_capacity(a.len()));
@@ -350,9 +423,11 @@ fn round_in_order(
             sent += moved;
             price += paid(moved, cost.entry(i, j));
         }
-        // NaN or negative mass is no plan, and proves no upper bound.
-        if !sound || exceeds(sent, a) {
+        // As in `round_by_product`.
+        if !sound {
             (sent, price) = (0.0, f64::INFINITY);
+        } else if exceeds(sent, a) {
+            price = f64::INFINITY;
         }
         rest_a.push((a - sent).max(0.0));
         all_sent.push(sent);
@@ -360,7 +435,7 @@ fn round_in_order(
     }
     let total_a = measure::sum(&rest_a);
     let missing = match problem.marginals() {
-        Marginals::Partial { mass } => missed(mass, all_sent.into_iter()).min(total_a),
+        Marginals::Partial { mass } => missed(mass, all_sent.iter().copied()).min(total_a),
         _ => total_a,
     };
     let share = if total_a > 0.0 {
@@ -390,13 +465,21 @@ fn round_in_order(
     } else {
         Remainder::Changes(changes)
     };
-    let rounded = RoundedPlan {
+    let found = Found {
+        sent: all_sent,
+        summed,
+        col_scale: col_scale.clone(),
+    };
+    let plan = RoundedPlan {
         row_scale,
         col_scale,
         remainder,
         transport_cost: measure::sum(&prices),
     };
-    (rounded, summed)
+    Rounded {
+        plan,
+        found: Some(found),
+    }
 }
 
 /// The remainder goes along allowed pairs.
@@ -582,12 +665,17 @@ mod tests {
         for cost in [[0.0, 1.0, 1.0, 0.0], [0.0, 1.0, inf, 0.0]] {
             let problem = Problem::from_slices(&[0.5, 0.5], &[0.5, 0.5], &cost).unwrap();
             let plan = Plan::from(DensePlan::new(2, 2, vec![0.5, 0.5, 0.0, 0.5]).unwrap());
-            assert_eq!(
-                round_measured(&problem, &plan, &[0.5, 0.5], None).transport_cost,
-                inf
-            );
-            let right = round_measured(&problem, &plan, &[1.0, 0.5], None).transport_cost;
-            assert_eq!(right, round(&problem, &plan).transport_cost);
+            let wrong = round_measured(&problem, &plan, &[0.5, 0.5], None).0;
+            if cost[2].is_finite() {
+                // The row is scaled by what it sends.
+                assert_feasible(&problem, &plan, &wrong);
+                assert!(wrong.transport_cost.is_finite());
+            } else {
+                assert_eq!(wrong.transport_cost, inf);
+            }
+            let right = round_measured(&problem, &plan, &[1.0, 0.5], None).0;
+            let alone = round(&problem, &plan);
+            assert_eq!(right.transport_cost, alone.transport_cost);
         }
     }
 
@@ -598,7 +686,7 @@ mod tests {
         let plan = Plan::from(DensePlan::new(2, 2, vec![0.5, 0.0, 0.25, 0.25]).unwrap());
         let alone = round(&problem, &plan).transport_cost;
         for received in [[0.5, 0.5], [0.75, 0.25]] {
-            let rounded = round_measured(&problem, &plan, &[0.5, 0.5], Some(&received));
+            let rounded = round_measured(&problem, &plan, &[0.5, 0.5], Some(&received)).0;
             assert_feasible(&problem, &plan, &rounded);
             assert!((rounded.transport_cost - alone).abs() < 1e-15);
         }

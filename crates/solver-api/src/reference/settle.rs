@@ -157,7 +157,8 @@ impl Posed {
                     &solution.potentials,
                     &measured.sent,
                     Some(&measured.received),
-                );
+                )
+                .0;
                 (Some(bracket), begun.elapsed())
             }
         };

@@ -213,16 +213,6 @@ impl Pair {
         self.mixture.start(width);
     }
 
-    /// Puts 1 for what is not a normal number, so that potentials are numbers.
-    pub(super) fn repair(&mut self) {
-        let scalars = [&mut self.received, &mut self.sent];
-        for x in (self.s.iter_mut().chain(&mut self.t)).chain(scalars) {
-            if !(x.is_normal() && *x > 0.0) {
-                *x = 1.0;
-            }
-        }
-    }
-
     /// v and what the target equation wants of it, from t.
     fn update_columns(&mut self, b: &Side) {
         soften(&b.log_weights, b.power, &self.t, &mut self.v);

@@ -108,13 +108,12 @@ impl Sinkhorn {
                     return Err(refusal);
                 }
                 // No larger reg would help: it is the masses or γ that leave the range.
-                pair.repair();
-                let ended = Ended {
-                    termination: Termination::NumericalFailure,
-                    iterations: out.iterations,
-                    history: Vec::new(),
-                };
-                (ended, None)
+                return Err(Error::Unsupported {
+                    solver: NAME.to_owned(),
+                    needs: "scalings beyond the range of numbers, which these masses and γ lead to"
+                        .to_owned(),
+                    instead: vec!["sinkhorn-stabilized".to_owned()],
+                });
             }
         };
         sides.check_shift(pair.shift(&sides), problem, limits.tol)?;

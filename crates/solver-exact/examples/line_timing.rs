@@ -1,0 +1,45 @@
+//! Times of the line on random points: `cargo run --release -p solver-exact --example line_timing -- N THREADS`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use solver_api::{Context, Ground, Measure, PointCost, Problem, Solver};
+use solver_exact::closed::{Circle, Line};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let n: usize = arguments.next().map_or(Ok(1_000_000), |n| n.parse())?;
+    let threads: usize = arguments.next().map_or(Ok(2), |t| t.parse())?;
+    let mut rng = Pcg64::seed_from_u64(1);
+    let mut draw = || -> Vec<f64> { (0..n).map(|_| rng.random::<f64>()).collect() };
+    let (x, y, a, b) = (draw(), draw(), draw(), draw());
+    let normalized = |w| Measure::new(w).map(|w: Measure| w.normalized());
+    let (a, b) = (normalized(a)?, normalized(b)?);
+    for (solver, ground) in [
+        (&Line::default() as &dyn Solver, Ground::SqEuclidean),
+        (&Line::default(), Ground::Euclidean),
+        (&Line::default(), Ground::Power(1.5)),
+        (&Circle::default(), Ground::Arc),
+    ] {
+        let name = ground.to_string();
+        let cost = PointCost::new(x.clone(), y.clone(), 1, ground)?;
+        let problem = Problem::new(a.clone(), b.clone(), Arc::new(cost))?;
+        let mut context = Context::new().with_threads(threads)?;
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let found = solver.solve_with(&problem, &mut context)?;
+            println!(
+                "{} {name}: {:.1} ms, certificate {:.1} ms, in all {:.1} ms, {} in {:?}",
+                solver.name(),
+                1e3 * found.solve_time.as_secs_f64(),
+                1e3 * found.certify_time.as_secs_f64(),
+                1e3 * begun.elapsed().as_secs_f64(),
+                found.transport_cost,
+                found.certificate,
+            );
+        }
+    }
+    Ok(())
+}
