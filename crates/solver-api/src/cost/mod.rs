@@ -1,4 +1,4 @@
-//! The cost of moving a unit of mass from a source to a target: one object-safe trait, four ways to store it.
+//! The cost of moving a unit of mass from a source to a target: one object-safe trait, five ways to store it.
 
 mod dense;
 mod extremes;
@@ -7,6 +7,7 @@ mod ground;
 mod points;
 mod scale;
 mod sparse;
+mod tree;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -16,6 +17,8 @@ pub use grid::{GridCost, GridGround};
 pub use ground::Ground;
 pub use points::PointCost;
 pub use sparse::SparseCost;
+pub(crate) use tree::tree_of;
+pub use tree::{Tree, TreeCost};
 
 /// The range of a cost over its allowed (finite) pairs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,6 +92,8 @@ pub enum CostKind<'a> {
     Grid(&'a GridCost),
     /// The allowed pairs in rows; everything else is forbidden.
     Sparse(&'a SparseCost),
+    /// Paths between nodes of a tree.
+    Tree(&'a TreeCost),
     /// Nothing but the accessors.
     Opaque,
 }
