@@ -1,1 +1,4 @@
 //! Closed forms: optimal plans without a search.
+
+#[cfg(feature = "tree")]
+pub mod tree;
