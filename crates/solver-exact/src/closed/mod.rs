@@ -2,3 +2,7 @@
 
 #[cfg(feature = "tree")]
 pub mod tree;
+
+mod order;
+pub mod sliced;
+mod staircase;
