@@ -1,5 +1,7 @@
 //! Closed forms: optimal plans without a search.
 
+#[cfg(feature = "gaussian")]
+pub mod gaussian;
 #[cfg(feature = "tree")]
 pub mod tree;
 
