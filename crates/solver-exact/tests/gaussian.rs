@@ -278,6 +278,33 @@ fn barycenters_are_those_of_closed_forms() {
 }
 
 #[test]
+fn tiny_and_huge_covariances_are_scaled() {
+    let half = Measure::uniform(2).unwrap();
+    let pair = |scale: f64| {
+        let of = |c: [f64; 4]| Gaussian::new(&[0.0, 0.0], &c.map(|v| v * scale)).unwrap();
+        (of([2.0, 1.0, 1.0, 3.0]), of([1.0, -0.5, -0.5, 0.5]))
+    };
+    let (p, q) = pair(1.0);
+    let unit = p.distance_squared(&q).unwrap();
+    let middle = barycenter(&[p, q], &half, 1e-13, 100).unwrap();
+    for scale in [1e-200, 1e-100, 1e200] {
+        let (p, q) = pair(scale);
+        let found = p.distance_squared(&q).unwrap();
+        assert!((found / scale / unit - 1.0).abs() < 1e-13, "{found} {unit}");
+        let other = barycenter(&[p, q], &half, 1e-13, 100).unwrap();
+        assert!(other.converged);
+        assert_eq!(other.iterations, middle.iterations);
+        let found: Vec<f64> = other
+            .gaussian
+            .covariance()
+            .iter()
+            .map(|v| v / scale)
+            .collect();
+        close(&found, middle.gaussian.covariance(), 1e-12);
+    }
+}
+
+#[test]
 fn bad_arguments_are_named() {
     let said =
         |mean: &[f64], covariance: &[f64]| Gaussian::new(mean, covariance).unwrap_err().to_string();

@@ -279,7 +279,16 @@ fn other_costs_and_settings_are_refused() {
     let said = solver.solve(&partial).unwrap_err().to_string();
     assert!(said.contains("partial"), "{said}");
     assert!(solver.capabilities().has(Capability::Exact));
-    for (tol, part) in [(1e-13, "1e-12 at best"), (0.0, "positive and finite")] {
+    let whole = Arc::new(TreeCost::new(Tree::new(&[0], &[0.0]).unwrap(), &[0], &[0]).unwrap());
+    let whole = Problem::new(problem.a().clone(), problem.b().clone(), whole).unwrap();
+    let options = Options {
+        tol: Some(1e-13),
+        ..Options::default()
+    };
+    let tight = TreeFactory.build(&options).unwrap();
+    let said = tight.solve(&whole).unwrap_err().to_string();
+    assert!(said.contains("`tree` reaches 1e-12 at best"), "{said}");
+    for (tol, part) in [(-1.0, "positive and finite"), (0.0, "positive and finite")] {
         let options = Options {
             tol: Some(tol),
             ..Options::default()

@@ -117,6 +117,9 @@ impl Cost for TreeCost {
 
     fn block(&self, rows: Range<usize>, cols: Range<usize>, out: &mut [f64]) {
         let width = cols.len();
+        if width == 0 {
+            return;
+        }
         // A walk to the turn takes a few steps, a sweep one for each node.
         let sweep = width.saturating_mul(4) > self.tree.len();
         for (out, i) in out.chunks_exact_mut(width).zip(rows) {

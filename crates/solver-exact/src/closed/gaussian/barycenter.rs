@@ -5,7 +5,7 @@ use solver_api::{Error, Measure};
 
 use super::Gaussian;
 use super::coupling::Coupling;
-use super::matrix::squares;
+use super::matrix::{largest, squares};
 use super::moments::shape;
 
 /// A barycenter, and how the iteration ended.
@@ -77,9 +77,7 @@ pub fn barycenter(
             next = Mat::from_fn(d, d, |i, j| next[(i, j)] + share * step[(i, j)]);
         }
         let there = Gaussian::from_factor(mean.clone(), next);
-        let off = squares((there.product() - here.product()).as_ref()).sqrt();
-        let size = squares(there.product().as_ref()).sqrt();
-        change = if off == 0.0 { 0.0 } else { off / size };
+        change = apart(&there.product(), &here.product());
         here = there;
         iterations += 1;
     }
@@ -89,4 +87,19 @@ pub fn barycenter(
         change,
         converged: change <= tol,
     })
+}
+
+/// ‖S − T‖ / ‖S‖, of matrices of any size.
+fn apart(s: &Mat<f64>, t: &Mat<f64>) -> f64 {
+    let unit = largest(s.as_ref()).max(largest(t.as_ref()));
+    let of = |entry: &dyn Fn(usize, usize) -> f64| {
+        let scaled = Mat::from_fn(s.nrows(), s.ncols(), |i, j| entry(i, j) / unit);
+        squares(scaled.as_ref()).sqrt()
+    };
+    let off = of(&|i, j| s[(i, j)] - t[(i, j)]);
+    if off == 0.0 {
+        0.0
+    } else {
+        off / of(&|i, j| s[(i, j)])
+    }
 }

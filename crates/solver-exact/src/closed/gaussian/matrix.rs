@@ -23,6 +23,14 @@ pub(super) fn squares(matrix: MatRef<'_, f64>) -> f64 {
     (0..matrix.ncols()).flat_map(column).map(|v| v * v).sum()
 }
 
+/// The largest |entry|; 1 where all are 0.
+pub(super) fn largest(matrix: MatRef<'_, f64>) -> f64 {
+    let column = |j| (0..matrix.nrows()).map(move |i| matrix[(i, j)]);
+    let all = (0..matrix.ncols()).flat_map(column);
+    let most = all.fold(0.0_f64, |most, v| most.max(v.abs()));
+    if most > 0.0 { most } else { 1.0 }
+}
+
 /// W, D, V of A = W D Vᵀ, square.
 pub(super) struct Singular {
     pub(super) w: Mat<f64>,
@@ -32,11 +40,14 @@ pub(super) struct Singular {
 
 impl Singular {
     pub(super) fn of(matrix: MatRef<'_, f64>) -> Result<Self, Error> {
-        let svd = matrix.thin_svd().map_err(|_| failed("singular values"))?;
+        // Near 1, so that squares inside stay in the range of numbers.
+        let unit = largest(matrix);
+        let scaled = Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] / unit);
+        let svd = scaled.thin_svd().map_err(|_| failed("singular values"))?;
         let d = svd.S().column_vector();
         Ok(Self {
             w: svd.U().to_owned(),
-            d: (0..d.nrows()).map(|k| d[k]).collect(),
+            d: (0..d.nrows()).map(|k| d[k] * unit).collect(),
             v: svd.V().to_owned(),
         })
     }

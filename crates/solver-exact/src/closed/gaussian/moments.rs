@@ -3,7 +3,7 @@
 use faer::{Mat, Side};
 use solver_api::{Error, Measure};
 
-use super::matrix::{RANK, failed, from_rows, squares, to_rows};
+use super::matrix::{RANK, failed, from_rows, largest, squares, to_rows};
 
 /// What a symmetric matrix may miss symmetry and positivity by, relative to its largest entry: what is left of
 /// covariances that were computed or stored in single precision is refused, of double precision is taken.
@@ -66,8 +66,8 @@ impl Gaussian {
         let eigen = scaled.self_adjoint_eigen(Side::Lower);
         let eigen = eigen.map_err(|_| failed("eigenvalues"))?;
         let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-        let (least, largest) = (values[0], values[d - 1]);
-        if least < -SLACK * largest.max(0.0) {
+        let (least, most) = (values[0], values[d - 1]);
+        if least < -SLACK * most.max(0.0) {
             let rule = "is the least eigenvalue: a covariance has none below 0";
             return Err(Error::setting(
                 "covariance",
@@ -76,7 +76,7 @@ impl Gaussian {
             ));
         }
         let root = |k: usize| {
-            let is_rounding = values[k] <= RANK * d as f64 * largest;
+            let is_rounding = values[k] <= RANK * d as f64 * most;
             if is_rounding {
                 0.0
             } else {
@@ -129,9 +129,7 @@ impl Gaussian {
             Some(&i) => share[i].sqrt() * (x[i * dim + k] - mean[k]),
             None => 0.0,
         });
-        let most = (0..dim).flat_map(|k| (0..rows).map(move |r| (r, k)));
-        let most = most.fold(0.0_f64, |most, at| most.max(centred[at].abs()));
-        let unit = if most > 0.0 { most } else { 1.0 };
+        let unit = largest(centred.as_ref());
         // Zᵀ Z = Rᵀ R.
         let triangle = Mat::from_fn(rows, dim, |r, k| centred[(r, k)] / unit).qr();
         let r = triangle.thin_R();

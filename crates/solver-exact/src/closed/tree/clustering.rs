@@ -34,7 +34,7 @@ pub struct Clustering {
 ///
 /// # Errors
 /// A cost that is not square, or not symmetric to 1e-9; a distance that is negative, infinite, or not 0 from a point to
-/// itself.
+/// itself; more points than memory holds distances for.
 pub fn cluster(distances: &dyn Cost, linkage: Linkage) -> Result<Clustering, Error> {
     let (n, m) = distances.shape();
     if n != m {
@@ -119,10 +119,13 @@ struct Condensed {
 impl Condensed {
     fn read(distances: &dyn Cost) -> Result<Self, Error> {
         let n = distances.shape().0;
-        let mut found = Self {
-            n,
-            values: Vec::with_capacity(n * n.saturating_sub(1) / 2),
-        };
+        let mut values = Vec::new();
+        let pairs = n.saturating_mul(n.saturating_sub(1)) / 2;
+        if values.try_reserve_exact(pairs).is_err() {
+            let rule = format!("so many points have {pairs} distances, which memory does not hold");
+            return Err(Error::setting("distances", n, rule));
+        }
+        let mut found = Self { n, values };
         let mut row = vec![0.0; n];
         for i in 0..n {
             distances.row(i, &mut row);

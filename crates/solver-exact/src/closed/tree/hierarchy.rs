@@ -24,7 +24,7 @@ pub struct HierarchicalEmd {
 ///
 /// # Errors
 /// ρ < 1, for which the loss is not convex and its gradient is infinite wherever an edge is not crossed; ρ, or an entry,
-/// that is not finite; vectors of other lengths than the tree's.
+/// that is not finite; vectors of other lengths than the tree's; powers beyond the range of numbers.
 pub fn hierarchical_emd(
     tree: &Tree,
     p: &[f64],
@@ -32,7 +32,7 @@ pub fn hierarchical_emd(
     rho: f64,
 ) -> Result<HierarchicalEmd, Error> {
     check(tree.len(), "nodes of the tree", p, q, rho)?;
-    Ok(loss(tree, tree.places(), p, q, rho))
+    loss(tree, tree.places(), p, q, rho)
 }
 
 /// [`hierarchical_emd`] of distributions over `nodes` alone, such as the leaves: p_k and q_k belong to `nodes[k]`.
@@ -59,7 +59,7 @@ pub fn hierarchical_emd_at(
         .enumerate()
         .map(place)
         .collect::<Result<_, _>>()?;
-    Ok(loss(tree, &places, p, q, rho))
+    loss(tree, &places, p, q, rho)
 }
 
 /// The gradient along distributions of a fixed mass: less its mean (entries sum to 0).
@@ -92,7 +92,13 @@ fn check(len: usize, of: &str, p: &[f64], q: &[f64], rho: f64) -> Result<(), Err
     Ok(())
 }
 
-fn loss(tree: &Tree, places: &[u32], p: &[f64], q: &[f64], rho: f64) -> HierarchicalEmd {
+fn loss(
+    tree: &Tree,
+    places: &[u32],
+    p: &[f64],
+    q: &[f64],
+    rho: f64,
+) -> Result<HierarchicalEmd, Error> {
     let (up, length) = (tree.parent_places(), tree.lengths_by_place());
     // Twice the digits: at ρ = 1 the sign of what is left of a difference decides.
     let mut crossing = vec![Wide::ZERO; tree.len()];
@@ -120,10 +126,15 @@ fn loss(tree: &Tree, places: &[u32], p: &[f64], q: &[f64], rho: f64) -> Hierarch
     for k in 1..tree.len() {
         slope[k] += slope[up[k] as usize];
     }
-    HierarchicalEmd {
-        value: value.value(),
-        gradient: places.iter().map(|&at| slope[at as usize]).collect(),
+    let value = value.value();
+    if !(value.is_finite() && slope.iter().all(|s| s.is_finite())) {
+        let rule = "powers of what crosses the edges leave the range of numbers; rescale p and q, or the lengths";
+        return Err(Error::setting("rho", rho, rule));
     }
+    Ok(HierarchicalEmd {
+        value,
+        gradient: places.iter().map(|&at| slope[at as usize]).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -168,6 +179,7 @@ mod tests {
             said(&[1.0, 0.0], &[0.0, f64::NAN], 1.0),
             "`q[1]` = NaN: must be finite"
         );
+        assert!(said(&[1e200, 0.0], &[0.0, 1.0], 2.0).contains("leave the range"));
         let error = hierarchical_emd_at(&tree, &[2], &[1.0], &[1.0], 1.0).unwrap_err();
         assert_eq!(
             error.to_string(),

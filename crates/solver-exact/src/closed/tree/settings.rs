@@ -7,8 +7,8 @@ use super::NAME;
 /// What can be set. `Settings::default()` is right for everything.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// The relative gap (upper − lower)/(mass · spread) that is promised; a certificate that is wider ends as `Stalled`.
-    /// Default: 1e-9, as of the other exact backends.
+    /// The relative gap (upper − lower)/(mass · spread) that is promised; a certificate that is wider ends as `Stalled`, and
+    /// one below [`SMALLEST_TOL`] is refused by every solve. Default: 1e-9, as of the other exact backends.
     pub tol: f64,
 }
 
@@ -29,6 +29,12 @@ impl Settings {
             let rule = "must be positive and finite";
             return Err(Error::setting("tol", self.tol, rule));
         }
+        Ok(self)
+    }
+
+    /// An error for a tolerance out of reach. Said of problems on trees alone: whoever asks all backends with one tolerance
+    /// does not hear of this one where another is to solve the problem.
+    pub(super) fn check_reach(&self) -> Result<(), Error> {
         if self.tol < SMALLEST_TOL {
             return Err(Error::UnreachableTolerance {
                 solver: NAME.to_owned(),
@@ -36,6 +42,6 @@ impl Settings {
                 reachable: SMALLEST_TOL,
             });
         }
-        Ok(self)
+        Ok(())
     }
 }

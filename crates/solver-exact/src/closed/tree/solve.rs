@@ -60,6 +60,7 @@ impl Solver for TreeSolver {
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
         let started = Instant::now();
         self.accepts(problem)?;
+        self.settings.check_reach()?;
         let CostKind::Tree(cost) = problem.cost().kind() else {
             return Err(Error::unsupported(NAME, "costs other than paths on a tree"));
         };
