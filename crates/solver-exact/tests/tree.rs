@@ -149,7 +149,9 @@ proptest! {
         let p = [problem.a().weights().to_vec(), zeros(given.y.len())].concat();
         let q = [zeros(given.x.len()), problem.b().weights().to_vec()].concat();
         let loss = hierarchical_emd_at(&given.tree(), &nodes, &p, &q, 1.0)?;
-        prop_assert!((found.transport_cost - loss.value).abs() <= 1e-12 * scale);
+        // What the two masses differ by in their last digits crosses edges that no plan has to.
+        let crumbs = 1e-15 * problem.mass() * given.length.iter().sum::<f64>();
+        prop_assert!((found.transport_cost - loss.value).abs() <= 1e-12 * scale + crumbs);
     }
 
     #[test]
@@ -175,11 +177,12 @@ proptest! {
         other.length.iter_mut().for_each(|l| *l *= 3.0);
         prop_assert!(same(solved(&other.problem()).transport_cost, 3.0));
         let mut other = given.clone();
-        other.a.iter_mut().chain(&mut other.b).for_each(|w| *w *= 1e6);
+        other.a.iter_mut().chain(&mut other.b).for_each(|w| *w *= 1048576.0);
         let heavy = solved(&other.problem());
-        prop_assert!(same(heavy.transport_cost, 1e6));
+        prop_assert!(same(heavy.transport_cost, 1048576.0));
+        // A power of two: of ties, which rounding settles, the same ones.
         for (f, h) in found.potentials.f.iter().zip(&heavy.potentials.f) {
-            prop_assert!((f - h).abs() <= 1e-12 * problem.cost().range().max_abs());
+            prop_assert!((f - h).abs() <= 1e-12 * given.length.iter().sum::<f64>());
         }
         // Another root: the path to it turned round.
         let mut other = given.clone();

@@ -179,7 +179,7 @@ mod tests {
             said(&[1.0, 0.0], &[0.0, f64::NAN], 1.0),
             "`q[1]` = NaN: must be finite"
         );
-        assert!(said(&[1e200, 0.0], &[0.0, 1.0], 2.0).contains("leave the range"));
+        assert!(said(&[0.0, 1e200], &[0.0, 1.0], 2.0).contains("leave the range"));
         let error = hierarchical_emd_at(&tree, &[2], &[1.0], &[1.0], 1.0).unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -76,7 +76,7 @@ impl<'a> Waiting<'a> {
 }
 
 /// Matches in each subtree what it can, from the leaves on; what is left waits at the parent. Each step uses up a source
-/// or a target, so that there are at most n + m − 1 entries: O(N + n + m). What is left at the root is rounding.
+/// or a target, so that there are at most n + m − 1 entries: O(N + n + m).
 ///
 /// `go_on` is asked from time to time with the places done, and may stop it.
 pub(super) fn matched(
@@ -90,6 +90,12 @@ pub(super) fn matched(
     let mut sources = Waiting::new(cost.source_places(), a, tree.len());
     let mut targets = Waiting::new(cost.target_places(), b, tree.len());
     let mut triples = Vec::with_capacity(a.len() + b.len());
+    let mut seen = vec![0_u64; tree.len()];
+    for (places, weights) in [(cost.source_places(), a), (cost.target_places(), b)] {
+        let heavy = places.iter().zip(weights).filter(|(_, w)| **w > 0.0);
+        heavy.for_each(|(&p, _)| seen[p as usize] += 1);
+    }
+    let everything: u64 = seen.iter().sum();
     // 1 where sources wait for what is above, −1 where targets do, 0 where nothing crosses the edge: the sign of φ.
     let mut excess = vec![0_i8; tree.len()];
     for k in (0..tree.len()).rev() {
@@ -115,10 +121,13 @@ pub(super) fn matched(
             sources.take(k, mass);
             targets.take(k, mass);
         }
-        if k == 0 {
+        // What is left where everything has been seen is rounding, and crosses no edge: it would give potentials the length
+        // of edges that no cost has.
+        if k == 0 || seen[k] == everything {
             break;
         }
         let above = up[k] as usize;
+        seen[above] += seen[k];
         for (waiting, sign) in [(&mut sources, 1), (&mut targets, -1)] {
             let left = waiting.at[k];
             if left.first != NONE {

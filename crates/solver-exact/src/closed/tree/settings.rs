@@ -7,7 +7,7 @@ use super::NAME;
 /// What can be set. `Settings::default()` is right for everything.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// The relative gap (upper − lower)/(mass · spread) that is promised; a certificate that is wider ends as `Stalled`, and
+    /// The relative gap (upper − lower)/(mass · spread) that is promised; a certificate that is wider, by more than rounding, ends as `Stalled`, and
     /// one below [`SMALLEST_TOL`] is refused by every solve. Default: 1e-9, as of the other exact backends.
     pub tol: f64,
 }
