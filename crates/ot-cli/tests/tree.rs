@@ -74,7 +74,7 @@ fn plans_and_potentials_are_written() {
         &format!("{LINE}tree.npy --plan-out @plan.npy --potentials-out @fg.npz"),
     );
     assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
-    let plan = ot_data::read(&folder.path().join("plan.npy"))
+    let plan = ot_data::read(folder.path().join("plan.npy"))
         .unwrap()
         .into_matrix()
         .unwrap();

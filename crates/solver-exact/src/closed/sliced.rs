@@ -108,8 +108,9 @@ pub struct Sliced {
 /// Rabin, Peyré, Delon and Bernot, *Wasserstein barycenter and its application to texture mixing* (2011); Bonneel,
 /// Rabin, Peyré and Pfister, *Sliced and Radon Wasserstein barycenters of measures* (2015), eq. 8.
 ///
-/// Time O(L ((n + m)(dim + 1) + sorting)) on all threads, the same bits for any number of them; memory 32 numbers a
-/// point.
+/// Time O(L (n + m)(dim + 1)) on all threads, the same bits for any number of them; memory 32 numbers a point.
+/// n = m = 10⁵, L = 100, dim 3, one thread of a busy machine: 1.3 s, with the gradient 1.5 s
+/// (`cargo run --release -p solver-exact --example sliced_timing`).
 ///
 /// # Errors
 /// p < 1 or not finite (a concave cost is not carried by sorting); points that are not finite or don't fit the
