@@ -109,7 +109,7 @@ pub struct Sliced {
 /// Rabin, Peyré and Pfister, *Sliced and Radon Wasserstein barycenters of measures* (2015), eq. 8.
 ///
 /// Time O(L (n + m)(dim + 1)) on all threads, the same bits for any number of them; memory 32 numbers a point.
-/// n = m = 10⁵, L = 100, dim 3, one thread of a busy machine: 1.3 s, with the gradient 1.5 s
+/// n = m = 10⁵, L = 100, dim 3, one thread of a busy machine: 1.2 s, with the gradient 1.7 s
 /// (`cargo run --release -p solver-exact --example sliced_timing`).
 ///
 /// # Errors

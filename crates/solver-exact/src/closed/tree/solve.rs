@@ -17,7 +17,7 @@ const ROUNDING: f64 = 1e-14;
 /// certificate.
 ///
 /// Time and memory O(N + n + m), and O(log N) for the cost of each entry of the plan. N = n = m = 10⁶ on a busy machine:
-/// 0.5 s for chains, stars and binary trees, 1.4 s for a random tree, and 1 to 1.6 s for the certificate
+/// 0.3 to 0.5 s for chains, stars and binary trees, 1.5 s for a random tree, and 0.6 to 1.4 s for the certificate
 /// (`cargo run --release -p solver-exact --example tree_timing`). Any other cost is refused.
 #[derive(Debug, Clone, Default)]
 pub struct TreeSolver {
