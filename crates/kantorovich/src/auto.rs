@@ -202,7 +202,7 @@ impl Auto {
             return u8::from(!exact);
         }
         let fits = match problem.cost().kind() {
-            CostKind::Points(_) => has.has(Capability::LazyCost),
+            CostKind::Points(_) | CostKind::Tree(_) => has.has(Capability::LazyCost),
             CostKind::Grid(_) => has.has(Capability::GridCost),
             _ => false,
         };

@@ -25,5 +25,9 @@ pub(crate) fn compiled_in() -> Vec<Arc<dyn Factory>> {
         Arc::new(solver_exact::lp::HIGHS),
         #[cfg(feature = "ipot")]
         Arc::new(solver_ipot::IpotFactory),
+        #[cfg(feature = "tree")]
+        Arc::new(solver_exact::closed::tree::TreeFactory),
+        #[cfg(feature = "gaussian")]
+        Arc::new(solver_exact::closed::gaussian::GaussianFactory),
     ]
 }

@@ -26,6 +26,8 @@
 //! | feature | backend | by default |
 //! |---|---|---|
 //! | `network-simplex` | exact, primal network simplex | yes |
+//! | `tree` | exact, paths on a tree, in linear time | yes |
+//! | `gaussian` | Bures–Wasserstein of the points' moments: a lower bound for squared distances | yes |
 //! | `sinkhorn` | entropic, kernel domain | yes |
 //! | `lp-minilp`, `lp-microlp` | exact, general linear programming: oracles for small problems | yes |
 //! | `lp-highs` | exact, HiGHS (needs CMake, a C++ compiler and libclang) | no |
@@ -52,6 +54,9 @@ pub use ot_gradients as gradients;
 pub use registry::Registry;
 #[doc(inline)]
 pub use solver_api::*;
+#[cfg(any(feature = "tree", feature = "gaussian"))]
+#[doc(inline)]
+pub use solver_exact::closed;
 
 /// Solves with the backend that [`Auto`] picks among those compiled in, without limits.
 ///

@@ -39,7 +39,8 @@ pub(crate) struct BackendsArgs {
 const SOLVE_NOTES: &str = "\
 Arrays are .npy, .npz (one array, or FILE.npz:KEY) or .csv, in double or single precision or integers.
 Metrics: sqeuclidean, euclidean, cityblock, chebyshev, minkowski:P, cosine, arc (positions in turns), and
-log1p, atan, asinh, atanh:S, power:P of the Euclidean distance.
+log1p, atan, asinh, atanh:S, power:P of the Euclidean distance. With --set tree=T.npy, N×2, the parent (the
+root's: -1) and the length of the edge of each node, points are nodes, n×1, and costs are paths.
 Exit status: 0 solved to tolerance; 2 bad input or usage; 3 an answer that did not reach its tolerance,
 printed all the same; 4 infeasible. Ctrl-C ends a solve with the answer so far, status 3; a second one ends
 the program.
@@ -47,6 +48,7 @@ the program.
 Examples:
   ot solve --cost C.npy --json                                   uniform weights, exact
   ot solve --x X.npy --y Y.npy --metric sqeuclidean --mass 0.5   half of the mass moves, the rest stays
+  ot solve --x X.npy --y Y.npy --set tree=T.npy                  points are nodes of a tree, exact
   ot solve --a a.npy --b b.npy --cost C.npy --mass 3 --reg 0.1   the same, entropic, of weights in any units";
 
 #[derive(Debug, clap::Args)]
@@ -65,7 +67,7 @@ pub(crate) struct SolveArgs {
     pub(crate) cost: Option<PathBuf>,
 
     /// Source points, n×d (or n numbers)
-    #[arg(long, value_name = "FILE", help_heading = "Problem", requires_all = ["y", "metric"])]
+    #[arg(long, value_name = "FILE", help_heading = "Problem", requires = "y")]
     pub(crate) x: Option<PathBuf>,
 
     /// Target points, m×d (or m numbers)

@@ -12,6 +12,7 @@ use ot_data::{Array, DataError, Dtype, Loaded, npz};
 use crate::args::SolveArgs;
 use crate::exit::Failure;
 use crate::memory;
+use crate::tree;
 
 /// Everything that `ot solve` reads, in memory and not yet checked by the problem's rules.
 pub(crate) struct Inputs {
@@ -31,15 +32,28 @@ enum CostInput {
     Matrix(Array),
     Points(Array2<f64>, Array2<f64>, Ground),
     Grid(Vec<usize>, Ground),
+    /// Parents and lengths, and the nodes of both sides.
+    Tree([Array2<f64>; 3]),
 }
 
 impl Inputs {
     /// Reads all files. Options are checked before the first of them is opened.
     pub(crate) fn read(args: &SolveArgs) -> Result<Self, Failure> {
-        let ground = args.metric.as_deref().map(Ground::parse).transpose()?;
+        let on_tree = tree::given(args)?;
+        let metric = args.metric.as_deref().filter(|_| on_tree.is_none());
+        let ground = metric.map(Ground::parse).transpose()?;
         let dims = args.grid.as_deref().map(grid_dims).transpose()?;
         let cost = match (&args.cost, &args.x, &args.y, dims, ground) {
             (Some(path), ..) => CostInput::Matrix(matrix(path)?),
+            (_, Some(x), Some(y), ..) if on_tree.is_some() => {
+                let tree = on_tree.map(|file| points("set", file));
+                let tree = tree.transpose()?.unwrap_or_default();
+                CostInput::Tree([tree, points("x", x)?, points("y", y)?])
+            }
+            (_, Some(_), Some(_), _, None) => {
+                let missing = "the following required arguments were not provided: --metric <NAME>";
+                return Err(Failure::usage(missing));
+            }
             (_, Some(x), Some(y), _, Some(ground)) => {
                 CostInput::Points(points("x", x)?, points("y", y)?, ground)
             }
@@ -78,6 +92,7 @@ impl Inputs {
             CostInput::Points(x, y, ground) => {
                 Arc::new(PointCost::from_arrays(x.view(), y.view(), ground)?)
             }
+            CostInput::Tree([rows, x, y]) => Arc::new(tree::cost(&rows, &x, &y)?),
             CostInput::Grid(dims, Ground::SqEuclidean) => {
                 Arc::new(GridCost::new(&dims, GridGround::SqEuclidean)?)
             }

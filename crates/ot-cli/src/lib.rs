@@ -35,6 +35,7 @@ mod output;
 mod progress;
 mod report;
 mod solve;
+mod tree;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};

@@ -168,6 +168,7 @@ pub(crate) fn describe(problem: &Problem) -> String {
             let dims: Vec<_> = grid.dims().iter().map(ToString::to_string).collect();
             format!("the grid {}", dims.join("×"))
         }
+        CostKind::Tree(tree) => format!("paths on a tree of {} nodes", tree.tree().len()),
         _ => "a cost of another kind".to_owned(),
     };
     format!("{n} × {m}, {marginals}, {cost}")

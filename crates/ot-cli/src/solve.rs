@@ -19,6 +19,7 @@ use crate::memory::{self, Meter};
 use crate::output::Outputs;
 use crate::progress::Line;
 use crate::report::{self, Measured, Report};
+use crate::tree;
 
 /// More threads than any machine has: a slip of the finger, not a wish.
 const MOST_THREADS: usize = 1024;
@@ -141,14 +142,16 @@ impl Chosen {
             }
         }
         let mut options = options(args)?;
-        if args.lazy && options.set.get("cost").is_some_and(|cost| cost != "lazy") {
+        // Paths on a tree are computed when needed as they are, whatever a backend does with points.
+        let lazy = args.lazy && tree::file(args).is_none();
+        if lazy && options.set.get("cost").is_some_and(|cost| cost != "lazy") {
             let rule = "`cost` is lazy beside `--lazy`: leave one of the two out";
             return Err(Failure::option("set", rule));
         }
         options.prior = args.prior.as_deref().map(prior).transpose()?;
         // Who can do either has a setting for it.
         let has_choice = factory.settings().iter().any(|s| s.name == "cost");
-        if args.lazy && has_choice && !options.set.contains_key("cost") {
+        if lazy && has_choice && !options.set.contains_key("cost") {
             options.set.insert("cost".to_owned(), "lazy".to_owned());
         }
         if args.backend != Auto::NAME || !factory.name().eq(Auto::NAME) {
@@ -162,7 +165,7 @@ impl Chosen {
         // As above; who has no such setting could not choose, and `auto` passes it over.
         let mut settings = capable.iter().flat_map(|factory| factory.settings());
         let has_choice = settings.any(|setting| setting.name == "cost");
-        if args.lazy && has_choice && !options.set.contains_key("cost") {
+        if lazy && has_choice && !options.set.contains_key("cost") {
             options.set.insert("cost".to_owned(), "lazy".to_owned());
         }
         Ok(Self::Auto(capable.auto(&options)?))
@@ -282,6 +285,7 @@ fn options(args: &SolveArgs) -> Result<Options, Failure> {
         seed: args.seed,
         ..Options::default()
     };
+    let mut tree_given = false;
     for pair in &args.set {
         let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(Failure::option(
@@ -289,6 +293,13 @@ fn options(args: &SolveArgs) -> Result<Options, Failure> {
                 format!("`{pair}` must be KEY=VALUE"),
             ));
         };
+        if key == tree::NAME {
+            // A part of the problem, which `Inputs` reads.
+            if std::mem::replace(&mut tree_given, true) {
+                return Err(Failure::option("set", format!("`{key}` is given twice")));
+            }
+            continue;
+        }
         let hyphened = key.replace('_', "-");
         if OWN_OPTIONS.contains(&hyphened.as_str()) {
             let rule = format!("`{key}` has an option of its own: use `--{hyphened}`");
@@ -334,7 +345,7 @@ fn wants_matrix(problem: &Problem, capabilities: &Capabilities) -> bool {
         return false;
     }
     match problem.cost().kind() {
-        CostKind::Points(_) => true,
+        CostKind::Points(_) | CostKind::Tree(_) => true,
         CostKind::Grid(_) => {
             // Most cells of an image can be empty, and an entry between two cells is a few additions.
             let (n, m) = problem.shape();

@@ -64,6 +64,10 @@ fn each_backend_solves_and_says_its_name() {
                 "{name}: {key} = {default:?}"
             );
         }
+        // Closed forms have costs of their own, and refuse a matrix.
+        if ["line", "circle", "tree", "gaussian"].contains(&name) {
+            continue;
+        }
         let output = ot()
             .current_dir(folder.path())
             .args([

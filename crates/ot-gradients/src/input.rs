@@ -55,7 +55,7 @@ pub(crate) fn shape(argument: &'static str, found: &[usize], expected: String) -
 /// Whether a cost may have forbidden pairs, whose +∞ must not meet a zero.
 pub(crate) fn forbids(problem: &Problem) -> bool {
     match problem.cost().kind() {
-        CostKind::Grid(_) => false,
+        CostKind::Grid(_) | CostKind::Tree(_) => false,
         // Only a closure may forbid, and its range is known from its check.
         CostKind::Points(points) => {
             matches!(points.ground(), solver_api::Ground::OfDistance(..)) && points_forbid(problem)

@@ -42,6 +42,7 @@
 //! | [`soft`] | a row of an entropic plan in f32, stored; its entropy sums | 8 read, 4 written, g in cache | 20 |
 //! | [`separable`] | kernel products and min-plus products along the axes of an array | 16 an axis | 2 d an axis |
 //! | | log-sum-exp along the axes of an array, at any ε | 16 an axis | 2 to 8 d an axis |
+//! | [`wide`] | sums of twice the digits | | |
 //! | `simd` | the registers that kernels are written against | | |
 
 pub mod aligned;
@@ -61,6 +62,7 @@ pub mod scaling;
 pub mod separable;
 mod simd;
 pub mod soft;
+pub mod wide;
 
 pub use dispatch::{Isa, isa};
 pub use simd::Elem;

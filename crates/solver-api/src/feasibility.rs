@@ -100,7 +100,7 @@ pub fn check_feasible(problem: &Problem) -> Result<(), Error> {
 pub(crate) fn may_forbid(cost: &dyn Cost) -> bool {
     use crate::cost::{CostKind, Ground, Shape};
     match cost.kind() {
-        CostKind::Grid(_) => false,
+        CostKind::Grid(_) | CostKind::Tree(_) => false,
         CostKind::Points(points) => {
             matches!(points.ground(), Ground::OfDistance(_, _, Shape::Any))
         }

@@ -54,7 +54,7 @@ pub use checkpoint::Checkpoint;
 pub use context::{CancelToken, Certify, Context, Observer, Progress};
 pub use cost::{
     Cost, CostKind, CostRange, DenseCost, DenseData, GridCost, GridGround, Ground, LineCost,
-    PointCost, Shape, SparseCost,
+    PointCost, Shape, SparseCost, Tree, TreeCost,
 };
 pub use environment::check_environment;
 pub use error::Error;

@@ -7,7 +7,7 @@
 
 use ot_kernels::reduce::{RoundedRow, rounded_row};
 
-use crate::cost::{Cost, CostKind, GridCost, row_of};
+use crate::cost::{Cost, CostKind, GridCost, row_of, tree_of};
 use crate::feasibility::{UNROUTED, may_forbid};
 use crate::flow::Routing;
 use crate::lanes::{dot, paid};
@@ -298,9 +298,13 @@ fn round_by_product(
     let (a, cost) = (problem.a().weights(), problem.cost());
     let (n, m) = plan.shape();
     let total_b = measure::sum(&rest_b);
-    // A sparse plan on a grid needs no row of the cost.
-    let spreads = grid_of(cost).filter(|_| matches!(plan, Plan::Sparse(_)));
-    let spreads = spreads.map(|grid| prices_of(grid, &rest_b));
+    // A sparse plan on a grid or a tree needs no row of the cost.
+    let spreads = match plan {
+        Plan::Sparse(_) => grid_of(cost).map(|grid| prices_of(grid, &rest_b)),
+        _ => None,
+    };
+    let on_tree = tree_of(cost).filter(|_| matches!(plan, Plan::Sparse(_)));
+    let spreads = spreads.or_else(|| Some(on_tree?.prices(&rest_b)));
     let parts = fold_rows(
         n,
         plan.entries_per_row(),

@@ -4,7 +4,7 @@ use crate::{Error, assert_len};
 use ot_kernels::pricing::row_min;
 use ot_kernels::reduce::{both_minima, col_min_update};
 
-use crate::cost::{ArcCost, Cost, CostKind, DenseData, LineCost, row_of};
+use crate::cost::{ArcCost, Cost, CostKind, DenseData, LineCost, row_of, tree_of};
 use crate::feasibility::{UNROUTED, components, may_forbid};
 use crate::problem::{Marginals, Problem};
 use crate::rows::fold_rows;
@@ -185,7 +185,7 @@ fn replace_zero(potential: &mut [f64], extended: Option<Vec<f64>>, weights: &[f6
 }
 
 /// g_j = min_i (C_ij − f_i) over the sources that `uses` accepts and whose f is finite; +∞ where no such source
-/// may reach j. One streaming pass; for a grid, n·Σ dims.
+/// may reach j. One streaming pass; for a grid, n·Σ dims; for a tree, two sweeps over it.
 ///
 /// # Panics
 /// If `f` does not have an entry for each row of the cost.
@@ -205,6 +205,9 @@ pub fn c_transform_to_target(
     }
     if let Some(arc) = arc_of(cost) {
         return arc.transform_to_target(f, uses);
+    }
+    if let Some(tree) = tree_of(cost) {
+        return tree.least_to_targets(f, uses);
     }
     let parts = fold_rows(
         n,
@@ -232,7 +235,7 @@ pub fn c_transform_to_target(
 }
 
 /// f_i = min_j (C_ij − g_j) over the targets that `uses` accepts and whose g is finite; +∞ where i may reach
-/// none of them. One streaming pass; for a grid, n·Σ dims.
+/// none of them. One streaming pass; for a grid, n·Σ dims; for a tree, two sweeps over it.
 ///
 /// # Panics
 /// If `g` does not have an entry for each column of the cost.
@@ -252,6 +255,9 @@ pub fn c_transform_to_source(
     }
     if let Some(arc) = arc_of(cost) {
         return arc.transform_to_source(g, uses);
+    }
+    if let Some(tree) = tree_of(cost) {
+        return tree.least_to_sources(g, uses);
     }
     // −g, and +∞ for a target that is not used: it loses every comparison.
     let signed: Vec<f64> = g
@@ -298,6 +304,10 @@ pub(crate) fn both_c_transforms(
     if let Some(arc) = arc_of(cost) {
         let to_target = arc.transform_to_target(f, uses_source);
         return (to_target, arc.transform_to_source(g, uses_target));
+    }
+    if let Some(tree) = tree_of(cost) {
+        let to_targets = tree.least_to_targets(f, uses_source);
+        return (to_targets, tree.least_to_sources(g, uses_target));
     }
     // What takes no part gets −∞, which makes its C − f and C − g +∞.
     let part = |v: f64, uses: bool| {

@@ -21,7 +21,11 @@ impl Support {
         };
         let (mut rows, mut cols) = (heavy(a), heavy(b));
         let cost = problem.cost();
-        let may_forbid = !matches!(cost.kind(), CostKind::Points(_) | CostKind::Grid(_));
+        let never = matches!(
+            cost.kind(),
+            CostKind::Points(_) | CostKind::Grid(_) | CostKind::Tree(_)
+        );
+        let may_forbid = !never;
         if may_forbid && cost.range().forbidden > 0 {
             let (mut row_has, mut col_has) = (vec![false; n], vec![false; m]);
             let mut scratch = vec![0.0; m];

@@ -1,4 +1,4 @@
-//! The cost of moving a unit of mass from a source to a target: one object-safe trait, four ways to store it.
+//! The cost of moving a unit of mass from a source to a target: one object-safe trait, five ways to store it.
 
 mod dense;
 mod extremes;
@@ -8,6 +8,7 @@ mod line;
 mod points;
 mod scale;
 mod sparse;
+mod tree;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -19,6 +20,8 @@ pub(crate) use line::ArcCost;
 pub use line::LineCost;
 pub use points::PointCost;
 pub use sparse::SparseCost;
+pub(crate) use tree::tree_of;
+pub use tree::{Tree, TreeCost};
 
 /// The range of a cost over its allowed (finite) pairs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,6 +95,8 @@ pub enum CostKind<'a> {
     Grid(&'a GridCost),
     /// The allowed pairs in rows; everything else is forbidden.
     Sparse(&'a SparseCost),
+    /// Paths between nodes of a tree.
+    Tree(&'a TreeCost),
     /// Nothing but the accessors.
     Opaque,
 }

@@ -32,7 +32,7 @@ pub struct Circle {
 impl Circle {
     /// A solver with these settings, checked.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let settings = settings.checked(NAME)?;
+        let settings = settings.checked()?;
         Ok(Self { settings })
     }
 
@@ -201,6 +201,7 @@ impl Solver for Circle {
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
         let started = Instant::now();
         self.accepts(problem)?;
+        self.settings.check_reach(NAME)?;
         let Some(points) = on_circle(problem) else {
             return Err(Error::unsupported(NAME, NEEDS));
         };

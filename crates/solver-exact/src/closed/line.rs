@@ -32,7 +32,7 @@ pub struct Line {
 impl Line {
     /// A solver with these settings, checked.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let settings = settings.checked(NAME)?;
+        let settings = settings.checked()?;
         Ok(Self { settings })
     }
 
@@ -111,6 +111,7 @@ impl Solver for Line {
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
         let started = Instant::now();
         self.accepts(problem)?;
+        self.settings.check_reach(NAME)?;
         let Some(cost) = LineCost::of(problem.cost()) else {
             return Err(Error::unsupported(NAME, NEEDS));
         };

@@ -24,7 +24,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The settings themselves, or an error that names the one that is out of its range.
-    pub(crate) fn checked(self, solver: &str) -> Result<Self, Error> {
+    pub(crate) fn checked(self) -> Result<Self, Error> {
         if !(self.tol.is_finite() && self.tol > 0.0) {
             return Err(Error::setting(
                 "tol",
@@ -32,6 +32,12 @@ impl Settings {
                 "must be positive and finite",
             ));
         }
+        Ok(self)
+    }
+
+    /// An error for a tolerance out of reach. Said of the problems that the form is for alone: whoever asks all backends with
+    /// one tolerance does not hear of this one where another is to solve the problem.
+    pub(crate) fn check_reach(&self, solver: &str) -> Result<(), Error> {
         if self.tol < SMALLEST_TOL {
             return Err(Error::UnreachableTolerance {
                 solver: solver.to_owned(),
@@ -39,7 +45,7 @@ impl Settings {
                 reachable: SMALLEST_TOL,
             });
         }
-        Ok(self)
+        Ok(())
     }
 
     /// From options: `tol`, and nothing else.
