@@ -26,6 +26,8 @@
 //! | feature | backend | by default |
 //! |---|---|---|
 //! | `network-simplex` | exact, primal network simplex | yes |
+//! | `line` | exact, points on a line and a convex function of their distance | yes |
+//! | `circle` | exact, arc length on a circle | yes |
 //! | `tree` | exact, paths on a tree, in linear time | yes |
 //! | `gaussian` | Bures–Wasserstein of the points' moments: a lower bound for squared distances | yes |
 //! | `sinkhorn` | entropic, kernel domain | yes |
@@ -54,7 +56,12 @@ pub use ot_gradients as gradients;
 pub use registry::Registry;
 #[doc(inline)]
 pub use solver_api::*;
-#[cfg(any(feature = "tree", feature = "gaussian"))]
+#[cfg(any(
+    feature = "line",
+    feature = "circle",
+    feature = "tree",
+    feature = "gaussian"
+))]
 #[doc(inline)]
 pub use solver_exact::closed;
 

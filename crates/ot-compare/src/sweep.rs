@@ -37,6 +37,9 @@ pub(crate) fn effort(row: Effort) -> Effort {
     }
 }
 
+/// Exact for costs of their own, which fixtures of matrices don't have.
+const CLOSED_FORMS: [&str; 3] = ["line", "circle", "tree"];
+
 /// Who is swept, and who stands beside it.
 pub(crate) struct Plan<'a> {
     points: Vec<Variant<'a>>,
@@ -53,7 +56,8 @@ impl<'a> Plan<'a> {
     ) -> Self {
         let is_beside = |f: &&Arc<dyn Factory>| {
             let has = f.capabilities();
-            has.has(Capability::Exact) && has.has(Capability::Interruptible)
+            let is_general = !CLOSED_FORMS.contains(&f.name());
+            is_general && has.has(Capability::Exact) && has.has(Capability::Interruptible)
         };
         Self {
             points: variants.into_iter().filter(|v| v.reg.is_some()).collect(),

@@ -1,6 +1,7 @@
 //! Every derivative against finite differences of its own function.
 #![allow(clippy::unwrap_used)]
 
+mod closed;
 mod common;
 mod divergence;
 mod implicit;
