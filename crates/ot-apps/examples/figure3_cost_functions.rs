@@ -152,7 +152,7 @@ fn row(at: f64, trials: &[&Trial]) -> Row {
 }
 
 fn table(name: &str, rows: &[Row]) {
-    print!("\n{name:>12}");
+    print!("{name:>12}");
     COSTS.iter().for_each(|(name, _)| print!("{name:>16}"));
     println!("   accuracy, %");
     for (at, values) in rows {
@@ -191,15 +191,11 @@ fn panel(
         .light_line_style(TRANSPARENT)
         .x_desc(if log { "λ" } else { "similarity, %" })
         .y_desc("accuracy, %")
-        .x_label_formatter(&|x| {
-            if log {
-                format!("{:.3}", 10_f64.powf(*x))
-                    .trim_end_matches('0')
-                    .trim_end_matches('.')
-                    .to_owned()
-            } else {
-                format!("{x:.0}")
-            }
+        .x_label_formatter(&|x| match log {
+            // Whole powers of ten alone have a name.
+            true if (x - x.round()).abs() < 1e-6 => format!("{}", 10_f64.powi(x.round() as i32)),
+            true => String::new(),
+            false => format!("{x:.0}"),
         })
         .y_label_formatter(&|y| format!("{y:.0}"))
         .draw()?;
@@ -220,7 +216,11 @@ fn panel(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(if log {
+            SeriesLabelPosition::LowerLeft
+        } else {
+            SeriesLabelPosition::LowerRight
+        })
         .border_style(BLACK.mix(0.3))
         .background_style(WHITE)
         .draw()?;
@@ -245,13 +245,15 @@ fn main() -> Outcome {
             "over their mean"
         }
     );
-    // About 95 % similar, as in the source.
-    let mut by_lambda = Vec::new();
+    // The same draws for every λ.
+    let (mut by_lambda, mut similar) = (Vec::new(), 0.0);
     for lambda in LAMBDAS {
         let trials = (0..repeats).map(|seed| data.trial(lambda, 10, 0.0, seed as u64));
         let trials = trials.collect::<Outcome<Vec<_>>>()?;
+        similar = trials.iter().map(|t| 100.0 * t.similarity).sum::<f64>() / repeats as f64;
         by_lambda.push(row(lambda, &trials.iter().collect::<Vec<_>>()));
     }
+    println!("\nby λ, mean similarity {similar:.1} %");
     table("λ", &by_lambda);
     let lambda = if raw { 1.0 } else { 30.0 };
     let mut trials = Vec::new();
@@ -272,13 +274,19 @@ fn main() -> Outcome {
         .iter()
         .map(|(bin, trials)| row(5.0 * (*bin as f64 + 0.5), trials))
         .collect();
+    println!("\nby similarity in %, λ = {lambda}");
     table("similarity", &by_similarity);
 
     let path = args.out("figure3_cost_functions.svg")?;
     let root = SVGBackend::new(&path, (1150, 470)).into_drawing_area();
     root.fill(&WHITE)?;
     let areas = root.split_evenly((1, 2));
-    panel(&areas[0], "similarity about 90 %", true, &by_lambda)?;
+    panel(
+        &areas[0],
+        &format!("mean similarity {similar:.0} %"),
+        true,
+        &by_lambda,
+    )?;
     panel(&areas[1], &format!("λ = {lambda}"), false, &by_similarity)?;
     root.present()?;
     println!("\n{}", path.display());

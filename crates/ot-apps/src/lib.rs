@@ -13,7 +13,7 @@
 //! The same seed gives the same answer for any number of threads: they share steps of a fixed size, each on one thread.
 //!
 //! ```
-//! use ot_apps::{Images, ModelSet, Retrieval, Samples, pixel_cost};
+//! use ot_apps::{Images, ModelSet, Retrieval, Samples, Score, pixel_cost};
 //! use solver_api::{Context, Ground};
 //! use solver_exact::NetworkSimplex;
 //!

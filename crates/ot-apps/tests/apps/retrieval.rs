@@ -10,6 +10,8 @@ use solver_api::{Context, Ground, Reg};
 use solver_exact::NetworkSimplex;
 use solver_sinkhorn::{Settings, Sinkhorn};
 
+use crate::toy::Claims;
+
 /// Random images of side×side, most pixels of which are 0.
 fn images(count: usize, side: usize, rng: &mut Pcg64) -> Images {
     let mut pixels: Vec<f64> = (0..count * side * side)
@@ -96,6 +98,22 @@ fn another_reference_is_noticed_and_everything_is_solved() {
         .predict(&queries, &Context::default())
         .expect("solved");
     assert_eq!(found.nearest(), all.nearest());
+}
+
+#[test]
+fn an_entropic_cost_is_never_bounded() {
+    let mut rng = Pcg64::seed_from_u64(5);
+    let labels: Vec<i64> = (0..10).map(|k| k % 2).collect();
+    let models = ModelSet::new(&images(10, 4, &mut rng), &labels).expect("models");
+    let queries = images(5, 4, &mut rng);
+    let cost = pixel_cost((4, 4), &Ground::Euclidean).expect("a cost");
+    let entropic = Sinkhorn::new(Settings::with_reg(Reg::Relative(0.3))).expect("valid");
+    let solver = Claims(Box::new(entropic));
+    let quick = Retrieval::new(&solver, cost, models, Score::TransportCost).expect("balanced");
+    let found = quick
+        .predict(&queries, &Context::default())
+        .expect("solved");
+    assert_eq!(found.solved(), 50);
 }
 
 #[test]
