@@ -268,7 +268,7 @@ fn main() -> Outcome {
     trials.iter().for_each(|t| {
         bins.entry((20.0 * t.similarity) as usize)
             .or_default()
-            .push(t)
+            .push(t);
     });
     bins.retain(|_, trials| trials.len() >= 10);
     let by_similarity: Vec<Row> = bins

@@ -22,7 +22,7 @@ use ot_apps::{
     Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, Images, KMeansSettings, ModelSet,
     Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
 };
-use solver_api::{Context, Ground, Reg, Solver};
+use solver_api::{Context, Ground, Measure, Reg, Solver};
 use solver_exact::NetworkSimplex;
 use solver_sinkhorn::{Settings, Sinkhorn};
 
@@ -150,7 +150,7 @@ fn main() -> Outcome {
     );
     for cutoff in [0.0, 0.02, 0.05, 0.1, 0.2, 0.4] {
         let models = mixtures.sparsified(cutoff)?;
-        let pixels: usize = models.measures().iter().map(|m| m.support_len()).sum();
+        let pixels: usize = models.measures().iter().map(Measure::support_len).sum();
         let pixels = pixels / models.len();
         let [accuracy, time] = few_digits.ask(&exact, &Ground::Log1p, models)?;
         println!("{cutoff:>14}{accuracy:>12.1}{time:>14.1}{pixels:>18}");

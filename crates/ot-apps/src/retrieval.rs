@@ -96,7 +96,7 @@ impl<'a> Retrieval<'a> {
             towards: Vec::new(),
         };
         if !retrieval.exhaustive {
-            retrieval.towards = retrieval.from_the_mean()?;
+            retrieval.towards = retrieval.pairs_of_the_mean()?;
         }
         Ok(retrieval)
     }
@@ -206,7 +206,7 @@ impl<'a> Retrieval<'a> {
     }
 
     /// Pairs from the mean of all models to each of them. Hard ones, which bound ⟨P, C⟩ and every objective.
-    fn from_the_mean(&self) -> Result<Vec<Pair>, Error> {
+    fn pairs_of_the_mean(&self) -> Result<Vec<Pair>, Error> {
         let targets = self.models.measures();
         let mut mean = vec![0.0; self.cost.shape().0];
         for b in targets {

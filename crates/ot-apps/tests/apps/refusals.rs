@@ -133,7 +133,7 @@ fn what_is_wrong_with_settings_is_said() {
             average(std::slice::from_ref(&point), &[1.0, 2.0], 0.01),
             average(std::slice::from_ref(&point), &[-1.0], 0.01),
             average(&[Measure::uniform(3).expect("valid")], &[1.0], 0.01),
-            average(&[point.clone()], &[1.0], 1e-4),
+            average(std::slice::from_ref(&point), &[1.0], 1e-4),
             kmeans(0, 1),
             kmeans(1, 0),
             said(ClusterBarycenters::new(&good, Arc::clone(&cost), 0)),
