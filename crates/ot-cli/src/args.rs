@@ -24,6 +24,9 @@ pub(crate) enum Command {
     /// Solve one problem
     #[command(after_help = SOLVE_NOTES)]
     Solve(Box<SolveArgs>),
+    /// Classify images by transport cost to models of the classes, or by a plan to them
+    #[command(after_help = CLASSIFY_NOTES)]
+    Classify(Box<ClassifyArgs>),
     /// List the backends, what they can do, and their settings
     Backends(BackendsArgs),
 }
@@ -121,6 +124,90 @@ pub(crate) struct SolveArgs {
     #[arg(long, value_name = "FILE", help_heading = "Problem")]
     pub(crate) prior: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
+
+    /// Start from the potentials f and g of an earlier --potentials-out
+    #[arg(long, value_name = "FG.npz", help_heading = "Solver")]
+    pub(crate) warm: Option<PathBuf>,
+
+    /// Write the plan: .npy dense, .npz its non-zeros as row, col, value, shape
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) plan_out: Option<PathBuf>,
+
+    /// Write the potentials f and g, in cost units
+    #[arg(long, value_name = "FG.npz", help_heading = "Output")]
+    pub(crate) potentials_out: Option<PathBuf>,
+
+    /// Print one JSON object instead of the report
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// What `ot classify --help` says below its options.
+const CLASSIFY_NOTES: &str = "\
+Images are N×height×width, .npy, .npz or IDX; labels are N integers.
+Models: samples (drawn at random), bernoulli (components of a mixture), barycenter (of clusters of pixels),
+kmeans (Wasserstein k-means). Barycenters are entropic at 1e-2 of the largest cost, and debiased, of at most
+100 images a class (kmeans: 50).
+Rules: retrieval, the class of the model that is reached at the least cost, with the metric between pixels;
+coupling, the class of the model that gets most of an image's part of one plan between all images and all
+models, with the metric between images as vectors.
+Without --reg or --reg-rel the backend that auto picks is an exact one.
+
+Example:
+  ot classify --train I.npy --labels y.npy --test J.npy --test-labels z.npy --model bernoulli --models 6
+     --rule retrieval --metric log1p --out p.npy --json";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClassifyArgs {
+    /// Images to learn from, N×height×width
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub(crate) train: PathBuf,
+
+    /// Their classes
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub(crate) labels: PathBuf,
+
+    /// Images to classify, of the same size
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub(crate) test: PathBuf,
+
+    /// Their classes, for the accuracy
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub(crate) test_labels: Option<PathBuf>,
+
+    /// What stands for a class: samples, bernoulli, barycenter or kmeans
+    #[arg(long, value_name = "NAME", help_heading = "Classifier")]
+    pub(crate) model: String,
+
+    /// Models of each class
+    #[arg(long, value_name = "K", help_heading = "Classifier", default_value = "1", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) models: usize,
+
+    /// How a class is found: retrieval or coupling
+    #[arg(long, value_name = "NAME", help_heading = "Classifier")]
+    pub(crate) rule: String,
+
+    /// Cost between two pixels (retrieval) or two images (coupling)
+    #[arg(long, value_name = "NAME", help_heading = "Classifier")]
+    pub(crate) metric: String,
+
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
+
+    /// Write the classes found, N integers
+    #[arg(long, value_name = "P.npy", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Print one JSON object instead of the report
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// Who solves, and how: the same for every subcommand that does.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SolverArgs {
     /// A name from `ot backends`, or auto, which picks one
     #[arg(
         long,
@@ -195,22 +282,6 @@ pub(crate) struct SolveArgs {
         allow_hyphen_values = true
     )]
     pub(crate) set: Vec<String>,
-
-    /// Start from the potentials f and g of an earlier --potentials-out
-    #[arg(long, value_name = "FG.npz", help_heading = "Solver")]
-    pub(crate) warm: Option<PathBuf>,
-
-    /// Write the plan: .npy dense, .npz its non-zeros as row, col, value, shape
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub(crate) plan_out: Option<PathBuf>,
-
-    /// Write the potentials f and g, in cost units
-    #[arg(long, value_name = "FG.npz", help_heading = "Output")]
-    pub(crate) potentials_out: Option<PathBuf>,
-
-    /// Print one JSON object instead of the report
-    #[arg(long, help_heading = "Output")]
-    pub(crate) json: bool,
 }
 
 /// A number, with a rule where there is none. Only its name stands for infinity, never digits that are too many.

@@ -137,7 +137,7 @@ impl Inputs {
     }
 }
 
-fn load(option: &str, path: &Path) -> Result<Loaded, Failure> {
+pub(crate) fn load(option: &str, path: &Path) -> Result<Loaded, Failure> {
     ot_data::read(path).map_err(|e| Failure::option(option, e))
 }
 

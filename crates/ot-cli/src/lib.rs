@@ -27,6 +27,7 @@
 
 mod args;
 mod backends;
+mod classify;
 mod exit;
 mod input;
 mod interrupt;
@@ -147,6 +148,7 @@ impl<'a> Cli<'a> {
         check_environment()?;
         match command {
             Command::Solve(args) => solve::run(self, &args),
+            Command::Classify(args) => classify::run(self, &args),
             Command::Backends(args) => Ok((backends::list(self.registry, args.json), Exit::Solved)),
         }
     }

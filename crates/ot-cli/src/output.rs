@@ -69,6 +69,28 @@ impl Outputs {
     }
 }
 
+/// Where the classes found go, checked before the work.
+pub(crate) struct ClassesOut(PathBuf);
+
+impl ClassesOut {
+    /// `--out`, whose file can be made.
+    pub(crate) fn check(path: &Path) -> Result<Self, Failure> {
+        if extension(path).as_deref() != Some("npy") {
+            return Err(wrong_name("out", path, ".npy"));
+        }
+        check_writable("out", path)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// One 64-bit integer for each image.
+    pub(crate) fn write(&self, classes: &[i64]) -> Result<(), Failure> {
+        let part = Part::write("out", &self.0, |path| {
+            npy::write(path, &[classes.len()], classes)
+        })?;
+        keep_all(vec![part])
+    }
+}
+
 /// Puts all files in their places. A signal finds all of them there, or none.
 fn keep_all(mut parts: Vec<Part<'_>>) -> Result<(), Failure> {
     let mut held = interrupt::hold();

@@ -11,7 +11,7 @@ use kantorovich::{
 };
 
 use crate::Cli;
-use crate::args::SolveArgs;
+use crate::args::{SolveArgs, SolverArgs};
 use crate::exit::{Exit, Failure};
 use crate::input::{Inputs, prior};
 use crate::interrupt::{self, Solving};
@@ -27,7 +27,7 @@ const MOST_THREADS: usize = 1024;
 /// Solves, writes the files asked for, and returns the report with its exit status.
 pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Failure> {
     let chosen = Chosen::new(cli.registry, args)?;
-    let mut context = context(args)?;
+    let mut context = context(&args.solver)?;
     let outputs = Outputs::check(args)?;
     let mut inputs = Inputs::read(args)?;
 
@@ -55,7 +55,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
             .map_err(|e| Failure::option("warm", e))?;
         context = context.warm(potentials);
     }
-    if let Some(limit) = time_limit(args)? {
+    if let Some(limit) = time_limit(&args.solver)? {
         context = context.time_limit(limit.saturating_sub(started.elapsed()));
     }
     let (name, capabilities) = chosen.backend(&problem, &context).map_err(hint)?;
@@ -97,7 +97,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &SolveArgs) -> Result<(String, Exit), Fai
             .to_json()
             .map_err(|e| Failure::usage(e.to_string()))?
     } else {
-        report.to_text(described, &problem, &solution, &args.backend)
+        report.to_text(described, &problem, &solution, &args.solver.backend)
     };
     let exit = if solution.convergence.converged() {
         Exit::Solved
@@ -133,7 +133,7 @@ impl Chosen {
     /// Builds it with the options; an option that it can't honour is an error that names the option.
     fn new(registry: &Registry, args: &SolveArgs) -> Result<Self, Failure> {
         // Only asks whether the name is known, before anything else is said about it.
-        let factory = registry.get(&args.backend)?;
+        let factory = registry.get(&args.solver.backend)?;
         check_numbers(args)?;
         let demands = demands(args);
         for (option, capability) in &demands {
@@ -141,7 +141,7 @@ impl Chosen {
                 return Err(lacks(registry, args, option, *capability));
             }
         }
-        let mut options = options(args)?;
+        let mut options = options(&args.solver)?;
         // Paths on a tree are computed when needed as they are, whatever a backend does with points.
         let lazy = args.lazy && tree::file(args).is_none();
         if lazy && options.set.get("cost").is_some_and(|cost| cost != "lazy") {
@@ -154,8 +154,8 @@ impl Chosen {
         if lazy && has_choice && !options.set.contains_key("cost") {
             options.set.insert("cost".to_owned(), "lazy".to_owned());
         }
-        if args.backend != Auto::NAME || !factory.name().eq(Auto::NAME) {
-            return Ok(Self::Named(registry.build(&args.backend, &options)?));
+        if args.solver.backend != Auto::NAME || !factory.name().eq(Auto::NAME) {
+            return Ok(Self::Named(registry.build(&args.solver.backend, &options)?));
         }
         let needed: Vec<_> = demands.iter().map(|(_, c)| *c).collect();
         let capable = registry.restricted_to(&needed);
@@ -237,7 +237,7 @@ fn demands(args: &SolveArgs) -> Vec<(&'static str, Capability)> {
         (
             "time-limit",
             Capability::Interruptible,
-            args.time_limit.is_some(),
+            args.solver.time_limit.is_some(),
         ),
     ];
     let given = all.into_iter().filter(|(.., given)| *given);
@@ -251,14 +251,14 @@ fn lacks(registry: &Registry, args: &SolveArgs, option: &str, capability: Capabi
     let others = registry.having(capability);
     let hint = if others.is_empty() {
         "no backend compiled in has it".to_owned()
-    } else if args.backend == Auto::NAME {
+    } else if args.solver.backend == Auto::NAME {
         format!("{} has it, but not the other options", others.join(", "))
     } else {
         format!("{} can", others.join(", "))
     };
     Failure::option(
         option,
-        format!("`{}` lacks `{capability}`; {hint}", args.backend),
+        format!("`{}` lacks `{capability}`; {hint}", args.solver.backend),
     )
 }
 
@@ -273,7 +273,7 @@ const OWN_OPTIONS: [&str; 7] = [
     "threads",
 ];
 
-fn options(args: &SolveArgs) -> Result<Options, Failure> {
+pub(crate) fn options(args: &SolverArgs) -> Result<Options, Failure> {
     let mut options = Options {
         reg: match (args.reg, args.reg_rel) {
             (Some(reg), _) => Some(Reg::Absolute(reg).check()?),
@@ -313,7 +313,7 @@ fn options(args: &SolveArgs) -> Result<Options, Failure> {
     Ok(options)
 }
 
-fn context(args: &SolveArgs) -> Result<Context, Failure> {
+pub(crate) fn context(args: &SolverArgs) -> Result<Context, Failure> {
     time_limit(args)?;
     let context = Context::new();
     match args.threads {
@@ -326,7 +326,7 @@ fn context(args: &SolveArgs) -> Result<Context, Failure> {
     }
 }
 
-fn time_limit(args: &SolveArgs) -> Result<Option<Duration>, Failure> {
+pub(crate) fn time_limit(args: &SolverArgs) -> Result<Option<Duration>, Failure> {
     let Some(seconds) = args.time_limit else {
         return Ok(None);
     };

@@ -13,7 +13,7 @@ pub(crate) const NAME: &str = "tree";
 
 /// The file of the tree, if one is given.
 pub(crate) fn file(args: &SolveArgs) -> Option<&str> {
-    let mut pairs = args.set.iter().filter_map(|pair| pair.split_once('='));
+    let mut pairs = args.solver.set.iter().filter_map(|pair| pair.split_once('='));
     pairs.find_map(|(key, file)| (key == NAME).then_some(file))
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn given(args: &SolveArgs) -> Result<Option<&Path>, Failure> {
         if metric == Some(NAME) {
             return Err(Failure::option("metric", wants));
         }
-        if args.backend == NAME {
+        if args.solver.backend == NAME {
             return Err(Failure::option("backend", wants));
         }
         return Ok(None);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Error;
-use crate::cost::{CostRange, row_of};
+use crate::cost::{Cost, CostRange, row_of};
 use crate::error::shown;
 use crate::problem::Problem;
 use crate::reference::Reference;
@@ -51,10 +51,16 @@ impl Reg {
     /// In the cost units of `problem`. A cost that is zero everywhere has no scale: 1 is as good as any.
     #[must_use]
     pub fn resolve(self, problem: &Problem) -> f64 {
+        self.resolve_beside(problem.cost())
+    }
+
+    /// [`Reg::resolve`] where there is a cost and no problem, as for barycenters.
+    #[must_use]
+    pub fn resolve_beside(self, cost: &dyn Cost) -> f64 {
         match self {
             Self::Absolute(r) => r,
             Self::Relative(r) => {
-                let largest = problem.cost().range().max_abs();
+                let largest = cost.range().max_abs();
                 // A tiny cost must not underflow to a regularization of zero.
                 if largest > 0.0 {
                     (r * largest).max(f64::MIN_POSITIVE)

@@ -204,6 +204,19 @@ impl Context {
         }
     }
 
+    /// The same circumstances for a solve that is a step of something larger, on `threads` threads of its own: no
+    /// observer (who watches the whole would take its checks for those of the whole), no warm start, no checkpoint,
+    /// no history. Deadline and cancellation stay.
+    ///
+    /// # Errors
+    /// No such pool can be made.
+    pub fn for_step(&self, threads: usize) -> Result<Self, Error> {
+        let mut step = self.for_problem(0).with_threads(threads)?;
+        step.observer = None;
+        step.keep_history = false;
+        Ok(step)
+    }
+
     /// The number of threads a solve may use.
     #[must_use]
     pub fn threads(&self) -> usize {

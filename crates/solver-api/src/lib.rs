@@ -20,10 +20,12 @@
 //! | [`solver`], [`context`], [`checkpoint`], [`backend`] | who answers it, under which circumstances, made from which options |
 //! | [`mod@reference`] | what the entropic term is relative to |
 //! | [`plan`], [`transform`], [`solution`] | the answer |
+//! | [`barycenter`] | averages of measures, a capability apart |
 //! | [`certificate`], [`rounding`], [`feasibility`] | the proof |
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod barycenter;
 pub mod certificate;
 pub mod checkpoint;
 #[cfg(feature = "conformance")]
@@ -49,6 +51,7 @@ mod together;
 pub mod transform;
 
 pub use backend::{Factory, OptionReader, Options, Reg, SettingSpec};
+pub use barycenter::{Barycenter, Barycenters};
 pub use certificate::{Certificate, certify};
 pub use checkpoint::Checkpoint;
 pub use context::{CancelToken, Certify, Context, Observer, Progress};

@@ -17,16 +17,32 @@ fn check(solver: &dyn Solver, ground: &Ground) {
     let value = |problem: &Problem| solver.solve(problem).unwrap().objective;
     let problem = pose(&a, &b, &x, &y);
     let solution = solver.solve(&problem).unwrap();
-    let WeightGradient { a: by_a, b: by_b, .. } = objective::weights(&problem, &solution).unwrap();
-    let PointGradient { x: by_x, y: by_y, .. } = objective::points(&problem, &solution).unwrap();
+    let WeightGradient {
+        a: by_a, b: by_b, ..
+    } = objective::weights(&problem, &solution).unwrap();
+    let PointGradient {
+        x: by_x, y: by_y, ..
+    } = objective::points(&problem, &solution).unwrap();
     // A value that is linear between kinks: no step is too short for it but those that rounding shows in.
     let h = 1e-6;
     for (i, k) in [(0, 1), (7, 31), (39, 12)] {
         let slope = central(h, |t| value(&pose(&shifted(&a, i, k, t), &b, &x, &y)));
-        close(by_a[i] - by_a[k], slope, 1e-7, 0.1, &format!("a of {ground}"));
+        close(
+            by_a[i] - by_a[k],
+            slope,
+            1e-7,
+            0.1,
+            &format!("a of {ground}"),
+        );
         let (i, k) = (i % m, k % m);
         let slope = central(h, |t| value(&pose(&a, &shifted(&b, i, k, t), &x, &y)));
-        close(by_b[i] - by_b[k], slope, 1e-7, 0.1, &format!("b of {ground}"));
+        close(
+            by_b[i] - by_b[k],
+            slope,
+            1e-7,
+            0.1,
+            &format!("b of {ground}"),
+        );
     }
     for k in [0, 5, 17, 32] {
         let slope = central(h, |t| value(&pose(&a, &b, &moved(&x, k, t), &y)));

@@ -1,0 +1,195 @@
+//! Table 1 of source 000: accuracy of image retrieval on digits by 1 to 6 models a class, for samples, mixtures of
+//! Bernoullis, barycenters and Wasserstein k-means, by an exact and an entropic solver; mean and standard error over seeds.
+//! And two tables beside it: which ground cost does best, and what leaving out faint pixels of the models does.
+//!
+//! ```text
+//! cargo run --release -p ot-apps --example table1_class_models [-- --full --data DIR]
+//!     [--train N] [--test N] [--seeds N] [--models N] [--averaged N]
+//! ```
+//! `--train` and `--averaged` count digits a class: all that models may see, and those that barycenters are made of.
+//! Without `--data` it reads the 400 and 200 digits of `fixtures/mnist`.
+
+#[path = "shared/args.rs"]
+mod args;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use args::{Args, Outcome, first_of_each};
+use ot_apps::class_models::ClassModels;
+use ot_apps::scores::mean_and_error;
+use ot_apps::{
+    Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, Images, KMeansSettings, ModelSet,
+    Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
+};
+use solver_api::{Context, Ground, Measure, Reg, Solver};
+use solver_exact::NetworkSimplex;
+use solver_sinkhorn::{Settings, Sinkhorn};
+
+/// Pixels below this part of the largest of a model are left out.
+const CUTOFF: f64 = 0.1;
+/// ε of the entropic solver, as a part of the largest cost.
+const REG: f64 = 0.05;
+/// ε of the barycenters: smaller ones blur less and take longer.
+const REG_OF_BARYCENTERS: f64 = 0.01;
+
+struct Data {
+    train: Images,
+    labels: Vec<i64>,
+    test: Images,
+    expected: Vec<i64>,
+    context: Context,
+}
+
+impl Data {
+    fn read(args: &Args) -> Outcome<Self> {
+        let (train, labels) = args.digits("train")?;
+        let (test, expected) = args.digits("t10k")?;
+        let kept = first_of_each(&labels, args.count("train", 1000, 5000));
+        let asked = args.count("test", 500, 2000).min(test.len());
+        Ok(Self {
+            train: train.select(&kept),
+            labels: kept.iter().map(|&i| labels[i]).collect(),
+            test: test.select(&(0..asked).collect::<Vec<_>>()),
+            expected: expected[..asked].to_vec(),
+            context: Context::default(),
+        })
+    }
+
+    /// The same with fewer digits to tell, for what only guides a choice.
+    fn beginning(&self, most: usize) -> Self {
+        let count = self.test.len().min(most);
+        Self {
+            train: self.train.clone(),
+            labels: self.labels.clone(),
+            test: self.test.select(&(0..count).collect::<Vec<_>>()),
+            expected: self.expected[..count].to_vec(),
+            context: self.context.clone(),
+        }
+    }
+
+    fn fit(&self, kind: &dyn ClassModels, models: usize, seed: u64) -> Outcome<ModelSet> {
+        let set = ModelSet::fit(kind, &self.train, &self.labels, models, seed, &self.context)?;
+        Ok(set)
+    }
+
+    /// Accuracy in %, and milliseconds a query.
+    fn ask(&self, solver: &dyn Solver, ground: &Ground, models: ModelSet) -> Outcome<[f64; 2]> {
+        let cost = pixel_cost(self.test.size(), ground)?;
+        let started = Instant::now();
+        // The same for an exact solver; with an entropic one, C_λ of the source, which can be bounded.
+        let retrieval = Retrieval::new(solver, cost, models, Score::Objective)?;
+        let found = retrieval.predict(&self.test, &self.context)?;
+        if found.unconverged() > 0 {
+            println!(
+                "{} solves ended short of the tolerance",
+                found.unconverged()
+            );
+        }
+        let time = 1e3 * started.elapsed().as_secs_f64() / self.test.len() as f64;
+        Ok([100.0 * found.accuracy(&self.expected)?, time])
+    }
+}
+
+fn main() -> Outcome {
+    let args = Args::read(&["train", "test", "seeds", "models", "averaged"])?;
+    let seeds = args.count("seeds", 2, 5) as u64;
+    let most = args.count("models", 6, 6);
+    let averaged = args.count("averaged", 20, 120);
+    let data = Data::read(&args)?;
+    println!(
+        "digits of {}: {} to learn from, {} to tell; {seeds} seeds",
+        args.source(),
+        data.train.len(),
+        data.test.len()
+    );
+    let exact = NetworkSimplex::default();
+    let entropic = Sinkhorn::new(Settings {
+        tol: Some(1e-4),
+        ..Settings::with_reg(Reg::Relative(REG))
+    })?;
+    let bregman = Bregman::new(BregmanSettings {
+        reg: Reg::Relative(REG_OF_BARYCENTERS),
+        debiased: true,
+        max_iter: 200,
+        ..BregmanSettings::default()
+    })?;
+    let squares = pixel_cost(data.test.size(), &Ground::SqEuclidean)?;
+    let bernoulli = Bernoulli::default();
+    let barycenters = ClusterBarycenters::new(&bregman, Arc::clone(&squares), averaged)?;
+    let few = KMeansSettings {
+        samples: averaged / 2,
+        rounds: 3,
+    };
+    let kmeans = WassersteinKMeans::new(&exact, &bregman, squares, few)?;
+    let kinds: [&dyn ClassModels; 4] = [&Samples, &bernoulli, &barycenters, &kmeans];
+
+    // What the table is made with is chosen on mixtures of Bernoullis alone.
+    let mixtures = data.fit(&bernoulli, most, 0)?;
+    let few_digits = data.beginning(500);
+    println!(
+        "\n{most} mixtures of Bernoullis a class, by ground cost (network-simplex, cutoff {CUTOFF})"
+    );
+    println!("{:>14}{:>12}{:>14}", "ground", "accuracy, %", "ms a query");
+    for name in [
+        "sqeuclidean",
+        "power:1.5",
+        "euclidean",
+        "log1p",
+        "power:0.5",
+        "atan",
+    ] {
+        let models = mixtures.sparsified(CUTOFF)?;
+        let [accuracy, time] = few_digits.ask(&exact, &Ground::parse(name)?, models)?;
+        println!("{name:>14}{accuracy:>12.1}{time:>14.1}");
+    }
+    println!("\nthe same by cutoff (log1p)");
+    println!(
+        "{:>14}{:>12}{:>14}{:>18}",
+        "cutoff", "accuracy, %", "ms a query", "pixels a model"
+    );
+    for cutoff in [0.0, 0.02, 0.05, 0.1, 0.2, 0.4] {
+        let models = mixtures.sparsified(cutoff)?;
+        let pixels: usize = models.measures().iter().map(Measure::support_len).sum();
+        let pixels = pixels / models.len();
+        let [accuracy, time] = few_digits.ask(&exact, &Ground::Log1p, models)?;
+        println!("{cutoff:>14}{accuracy:>12.1}{time:>14.1}{pixels:>18}");
+    }
+
+    println!(
+        "\naccuracy in %, mean ± standard error over seeds; ground log1p, cutoff {CUTOFF}, reg {REG} of the largest cost"
+    );
+    print!("{:>12}{:>17}", "models", "solver");
+    (1..=most).for_each(|k| print!("{k:>13}"));
+    println!("{:>12}{:>13}", "fit, s", "ms a query");
+    for kind in kinds {
+        // Rows of both solvers from the same models.
+        let mut accuracies = [vec![Vec::new(); most], vec![Vec::new(); most]];
+        let (mut fits, mut times) = (0.0, [0.0; 2]);
+        for k in 1..=most {
+            for seed in 0..seeds {
+                let started = Instant::now();
+                let models = data.fit(kind, k, seed)?.sparsified(CUTOFF)?;
+                fits = started.elapsed().as_secs_f64();
+                for (s, solver) in [&exact as &dyn Solver, &entropic].into_iter().enumerate() {
+                    let [accuracy, time] = data.ask(solver, &Ground::Log1p, models.clone())?;
+                    accuracies[s][k - 1].push(accuracy);
+                    times[s] = time;
+                }
+            }
+        }
+        for (s, solver) in [exact.name(), entropic.name()].into_iter().enumerate() {
+            print!("{:>12}{solver:>17}", kind.name());
+            for values in &accuracies[s] {
+                let (mean, error) = mean_and_error(values);
+                print!("{:>13}", format!("{mean:.1} ± {error:.1}"));
+            }
+            println!("{fits:>12.1}{:>13.1}", times[s]);
+        }
+    }
+    println!(
+        "fit and query: the last seed with {most} models, on this machine's {} threads",
+        data.context.threads()
+    );
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Applications of optimal transport, generic over the solver.
+//!
+//! Every application takes any [`Solver`](solver_api::Solver), says which capability it needs, and refuses a solver without
+//! it by an error that names what is missing. No backend is known here by name.
+//!
+//! | application | question | needs |
+//! |---|---|---|
+//! | [`Retrieval`] | which class model does an image reach at the least cost? | `balanced` |
+//! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
+//! | [`ClassModels`] | which few measures stand for a class? | nothing, [`Barycenters`](solver_api::Barycenters), or both |
+//! | [`Bregman`] | what is the mean of measures? | nothing: it is a backend of barycenters itself |
+//!
+//! The same seed gives the same answer for any number of threads: they share steps of a fixed size, each on one thread.
+//!
+//! ```
+//! use ot_apps::{Images, ModelSet, Retrieval, Samples, Score, pixel_cost};
+//! use solver_api::{Context, Ground};
+//! use solver_exact::NetworkSimplex;
+//!
+//! // Bars that stand and bars that lie, in images of 3×3.
+//! let train = Images::from_u8("train", (3, 3), &[
+//!     9, 0, 0, 9, 0, 0, 9, 0, 0,
+//!     0, 0, 0, 0, 0, 0, 9, 9, 9,
+//! ])?;
+//! let query = Images::from_u8("query", (3, 3), &[0, 9, 0, 0, 9, 0, 0, 9, 0])?;
+//! let context = Context::default();
+//! let models = ModelSet::fit(&Samples, &train, &[1, 2], 1, 0, &context)?;
+//! let solver = NetworkSimplex::default();
+//! let classifier = Retrieval::new(&solver, pixel_cost((3, 3), &Ground::Euclidean)?, models, Score::TransportCost)?;
+//! assert_eq!(classifier.predict(&query, &context)?.predictions(), [1]);
+//! # Ok::<(), ot_apps::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod bernoulli;
+pub mod bregman;
+pub mod class_models;
+pub mod coupling;
+mod error;
+pub mod images;
+pub mod retrieval;
+pub mod scores;
+mod steps;
+mod transport;
+
+pub use bernoulli::{BernoulliMixture, BernoulliSettings};
+pub use bregman::{Bregman, BregmanSettings};
+pub use class_models::{
+    Bernoulli, ClassModels, ClusterBarycenters, KMeansSettings, ModelSet, Samples,
+    WassersteinKMeans,
+};
+pub use coupling::{Coupled, Coupling, CouplingRule, FittedCoupling};
+pub use error::Error;
+pub use images::{Images, pixel_cost};
+pub use retrieval::{ModelCost, Retrieval, Retrieved, Score};

@@ -1,0 +1,9 @@
+//! The promises of the applications, by every backend and by a solver of the test's own.
+
+mod backends;
+mod class_models;
+mod coupling;
+mod digits;
+mod refusals;
+mod retrieval;
+mod toy;
