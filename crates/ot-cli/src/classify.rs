@@ -79,6 +79,11 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
         );
         return Err(Failure::option("metric", problem));
     }
+    let names_tree = |pair: &String| pair.starts_with("tree=");
+    if args.solver.set.iter().any(names_tree) {
+        let rule = "`tree` is a part of `ot solve`'s problems: images have a `--metric`";
+        return Err(Failure::option("set", rule));
+    }
     let mut options = solve::options(&args.solver)?;
     // The seed is that of the models; a backend that is named and has one draws from it, too.
     let factory = cli.registry.get(&args.solver.backend)?;

@@ -13,7 +13,11 @@ pub(crate) const NAME: &str = "tree";
 
 /// The file of the tree, if one is given.
 pub(crate) fn file(args: &SolveArgs) -> Option<&str> {
-    let mut pairs = args.solver.set.iter().filter_map(|pair| pair.split_once('='));
+    let mut pairs = args
+        .solver
+        .set
+        .iter()
+        .filter_map(|pair| pair.split_once('='));
     pairs.find_map(|(key, file)| (key == NAME).then_some(file))
 }
 

@@ -1,4 +1,5 @@
 //! `ot classify`: its JSON, its files, and what it refuses.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

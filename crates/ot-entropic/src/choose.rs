@@ -135,7 +135,8 @@ fn or_scaled<T: Entry>(
     scaling: Scaling,
     watch: &mut Watch<'_>,
 ) -> Followed {
-    let is_lost = followed.end == End::Stalled && !(followed.point.error() <= LOST);
+    let is_lost = followed.end == End::Stalled
+        && followed.point.error().partial_cmp(&LOST) != Some(std::cmp::Ordering::Less);
     if !is_lost || dual.is_balanced() {
         return followed;
     }

@@ -293,7 +293,7 @@ impl Sinkhorn {
         let error = seen.source_error.max(seen.target_error);
         let within = error <= self.settings.tol_beside(2.0 * kernel.noise());
         // Two marginals of one mass are never farther apart than twice that: a plan that is has lost its entries.
-        let is_absurd = !(error <= 3.0);
+        let is_absurd = error > 3.0 || error.is_nan();
         if !within && kernel.lost > 0 && (seen.converged() || is_absurd) {
             let reason = format!(
                 "{} kernel entries underflow, which leaves the plan with a marginal error of {error:e}",

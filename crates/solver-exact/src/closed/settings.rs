@@ -71,7 +71,8 @@ impl Settings {
     pub(crate) fn judge(&self, problem: &Problem, solution: &mut Solution) {
         let wide = (solution.certificate).is_some_and(|c| {
             // Where the bracket is within rounding, nobody needs to know the spread.
-            c.gap() > 1e-15 * c.upper.abs() && !(c.relative_gap(problem) <= self.tol)
+            let gap = c.gap();
+            gap > 1e-15 * c.upper.abs() && (c.relative_gap(problem) > self.tol || gap.is_nan())
         });
         if wide && solution.convergence.termination == Termination::Optimal {
             solution.convergence.termination = Termination::Stalled;
