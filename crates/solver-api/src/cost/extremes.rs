@@ -17,6 +17,9 @@ const MOST: usize = 32;
 /// The range of `cost`, with the bits that a pass over all pairs would find; `None` where its ground is not such a
 /// function, or where that pass is the faster way. O((n + m) log(n + m)) for clouds that fill a box in few dimensions.
 pub(super) fn of(cost: &PointCost) -> Option<CostRange> {
+    if matches!(cost.ground(), Ground::Arc) {
+        return Some(on_a_circle(cost));
+    }
     if !cost.ground().is_increasing() {
         return None;
     }
@@ -105,6 +108,24 @@ fn on_a_line(cost: &PointCost) -> CostRange {
         }
     }
     include(nearest.1, nearest.2);
+    range
+}
+
+/// Nearest are neighbours, farthest apart those next to the point opposite. O((n + m) log m).
+fn on_a_circle(cost: &PointCost) -> CostRange {
+    let wrapped = |p: &[f64]| -> Vec<f64> { p.iter().map(|p| p.rem_euclid(1.0)).collect() };
+    let (x, y) = (wrapped(cost.x()), wrapped(cost.y()));
+    let by_y = order::ascending(&y);
+    let mut range = CostRange::EMPTY;
+    for (i, &x) in x.iter().enumerate() {
+        for place in [x, if x < 0.5 { x + 0.5 } else { x - 0.5 }] {
+            let next = by_y.partition_point(|&j| y[j as usize] < place);
+            // Around the circle the first follows the last; a place or two more, for the rounding of turns.
+            for k in next + 2 * by_y.len() - 2..=next + 2 * by_y.len() + 1 {
+                range.include(cost.entry(i, by_y[k % by_y.len()] as usize));
+            }
+        }
+    }
     range
 }
 

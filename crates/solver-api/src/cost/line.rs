@@ -397,7 +397,7 @@ mod tests {
         #[test]
         fn ranges_are_those_of_all_pairs(x in proptest::collection::vec(-40_i32..40, 1100), y in proptest::collection::vec(30_i32..90, 1000)) {
             let at = |p: &[i32]| -> Vec<f64> { p.iter().map(|v| f64::from(*v) / 7.0).collect() };
-            for ground in [Ground::SqEuclidean, Ground::Log1p, Ground::Power(3.0)] {
+            for ground in [Ground::SqEuclidean, Ground::Log1p, Ground::Power(3.0), Ground::Arc] {
                 let cost = PointCost::new(at(&x), at(&y), 1, ground).unwrap();
                 let dense = crate::DenseCost::materialize(&cost).unwrap();
                 prop_assert_eq!(cost.range(), dense.range());
