@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let cost = PointCost::new(x.clone(), y.clone(), 1, ground)?;
         let problem = Problem::new(a.clone(), b.clone(), Arc::new(cost))?;
         let mut context = Context::new().with_threads(threads)?;
-        for _ in 0..2 {
+        for _ in 0..4 {
             let begun = Instant::now();
             let found = solver.solve_with(&problem, &mut context)?;
             println!(
