@@ -27,6 +27,7 @@
 //! | `factory.rs` | the solver by name |
 #![forbid(unsafe_code)]
 
+mod dust;
 mod factory;
 mod grid;
 mod lazy;

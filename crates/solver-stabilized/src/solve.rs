@@ -15,6 +15,7 @@ use solver_api::{
     certify, check_feasible,
 };
 
+use crate::dust;
 use crate::grid::grid_of;
 use crate::masses::Masses;
 use crate::matrix::{Matrix, Support};
@@ -78,6 +79,26 @@ impl SinkhornStabilized {
     }
 
     fn solve_here(&self, problem: &Problem, context: &Context) -> Result<Solution, Error> {
+        let started = Instant::now();
+        let found = self.solve_as_it_is(problem, context)?;
+        if found.convergence.termination != Termination::Stalled {
+            return Ok(found);
+        }
+        let noise = f64::EPSILON * problem.cost().range().max_abs() / found.reg;
+        let tol = self.settings.tol_beside(4.0 * noise);
+        let Some(heavy) = dust::without(problem, tol) else {
+            return Ok(found);
+        };
+        let heavy = self.solve_as_it_is(&heavy, context)?;
+        if !heavy.convergence.converged() {
+            return Ok(found);
+        }
+        let all = dust::with_all(problem, heavy, context, started)?;
+        let error = |s: &Solution| s.convergence.source_error.max(s.convergence.target_error);
+        Ok(if error(&all) <= tol { all } else { found })
+    }
+
+    fn solve_as_it_is(&self, problem: &Problem, context: &Context) -> Result<Solution, Error> {
         let started = Instant::now();
         self.capabilities().require(NAME, problem)?;
         check_feasible(problem)?;

@@ -90,3 +90,37 @@ fn soft_marginals_between_forbidden_pairs() {
     }
     assert_eq!(solved, 30);
 }
+
+/// Weights over many more decades than the tolerance has digits.
+#[test]
+fn weights_that_weigh_nothing() {
+    for seed in 0..12 {
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let (n, m) = (60, 61);
+        // The powers of a uniform number: like a Dirichlet's of small parameter, down to 1e-60.
+        let mut light = |n: usize| -> Measure {
+            let weights = (0..n)
+                .map(|_| rng.random::<f64>().powi(20))
+                .collect::<Vec<_>>();
+            Measure::new(weights).unwrap().normalized()
+        };
+        let (a, b) = (light(n), light(m));
+        let cost: Vec<f64> = (0..n * m)
+            .map(|_| f64::from(rng.random_range(0..3)))
+            .collect();
+        let problem = Problem::from_slices(a.weights(), b.weights(), &cost).unwrap();
+        for relative in [1e-3, 1e-5, 1e-6] {
+            let found = solve(&problem, Reg::Relative(relative));
+            let seen = &found.convergence;
+            assert!(seen.converged(), "seed {seed} at {relative}: {seen:?}");
+            let (rows, cols) = found.plan.marginals();
+            for (have, want) in rows
+                .iter()
+                .zip(a.weights())
+                .chain(cols.iter().zip(b.weights()))
+            {
+                assert!((have - want).abs() <= 1e-9);
+            }
+        }
+    }
+}
