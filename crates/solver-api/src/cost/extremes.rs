@@ -207,7 +207,23 @@ mod tests {
             }
         }
         let cost = PointCost::new(x_of(4), x_of(4), 1, Ground::Arc).unwrap();
-        assert_eq!(of(&cost), None);
+        let (min, max) = (0.0, cost.entry(0, 3));
+        let forbidden = 0;
+        assert_eq!(
+            of(&cost),
+            Some(CostRange {
+                min,
+                max,
+                forbidden
+            })
+        );
+        let cost = PointCost::new(
+            x_of(4)[1..].to_vec(),
+            x_of(4)[1..].to_vec(),
+            1,
+            Ground::Cosine,
+        );
+        assert_eq!(of(&cost.unwrap()), None);
     }
 
     fn x_of(n: usize) -> Vec<f64> {
