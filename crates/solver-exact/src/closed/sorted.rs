@@ -27,6 +27,7 @@ impl Side {
     }
 
     /// The same side from the place `first` on, around a circle of circumference 1.
+    #[cfg(feature = "circle")]
     pub(super) fn turned(mut self, first: usize) -> Self {
         self.at[..first].iter_mut().for_each(|p| *p += 1.0);
         self.index.rotate_left(first);
