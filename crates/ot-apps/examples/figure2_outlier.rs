@@ -3,15 +3,14 @@
 //! The convex cost lets the outlier move the whole cloud by one place; the concave one pays for a single long way.
 //!
 //! ```text
-//! cargo run --release -p ot-apps --example figure2_outlier [-- --out FILE.svg]
+//! cargo run --release -p ot-apps --example figure2_outlier
 //! ```
 
-#[path = "shared/args.rs"]
-mod args;
+#[path = "shared/picture.rs"]
+mod picture;
 
 use std::sync::Arc;
 
-use args::{Args, Outcome};
 use plotters::prelude::*;
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
@@ -26,9 +25,8 @@ const SOURCE: RGBColor = RGBColor(196, 40, 40);
 const TARGET: RGBColor = RGBColor(31, 78, 140);
 const FAR: RGBColor = RGBColor(30, 140, 70);
 
-fn main() -> Outcome {
-    let args = Args::read(&[])?;
-    let path = args.out("figure2_outlier.svg")?;
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = picture::path("figure2_outlier.svg")?;
     let mut rng = Pcg64::seed_from_u64(2);
     let x: Vec<f64> = (0..2 * POINTS)
         .map(|_| StandardNormal.sample(&mut rng))

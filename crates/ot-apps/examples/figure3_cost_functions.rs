@@ -9,11 +9,13 @@
 //!
 //! ```text
 //! cargo run --release -p ot-apps --example figure3_cost_functions [-- --full --data DIR]
-//!     [--repeats N] [--normalized 1] [--out FILE.svg]
+//!     [--repeats N] [--normalized 1]
 //! ```
 
 #[path = "shared/args.rs"]
 mod args;
+#[path = "shared/picture.rs"]
+mod picture;
 
 use std::collections::BTreeMap;
 
@@ -278,7 +280,7 @@ fn main() -> Outcome {
     println!("\nby similarity in %, λ = {lambda}");
     table("similarity", &by_similarity);
 
-    let path = args.out("figure3_cost_functions.svg")?;
+    let path = picture::path("figure3_cost_functions.svg")?;
     let root = SVGBackend::new(&path, (1150, 470)).into_drawing_area();
     root.fill(&WHITE)?;
     let areas = root.split_evenly((1, 2));

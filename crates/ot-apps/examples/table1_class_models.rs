@@ -15,7 +15,7 @@ mod args;
 use std::sync::Arc;
 use std::time::Instant;
 
-use args::{Args, Outcome, first_of_each};
+use args::{Args, Outcome};
 use ot_apps::class_models::ClassModels;
 use ot_apps::scores::mean_and_error;
 use ot_apps::{
@@ -89,6 +89,20 @@ impl Data {
         let time = 1e3 * started.elapsed().as_secs_f64() / self.test.len() as f64;
         Ok([100.0 * found.accuracy(&self.expected)?, time])
     }
+}
+
+/// The first `each` places of every class, in their order.
+fn first_of_each(labels: &[i64], each: usize) -> Vec<usize> {
+    let mut seen = std::collections::BTreeMap::<i64, usize>::new();
+    let mut places = Vec::new();
+    for (i, label) in labels.iter().enumerate() {
+        let count = seen.entry(*label).or_default();
+        *count += 1;
+        if *count <= each {
+            places.push(i);
+        }
+    }
+    places
 }
 
 fn main() -> Outcome {

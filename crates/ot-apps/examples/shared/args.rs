@@ -1,5 +1,4 @@
-//! The options that the examples share, and the digits.
-#![allow(dead_code)] // no example takes all of it
+//! The options that examples on digits share, and the digits.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -8,11 +7,10 @@ use ot_apps::Images;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-/// `--full`, `--data DIR`, `--out FILE` and counts such as `--seeds 3`.
+/// `--full`, `--data DIR` and counts such as `--seeds 3`.
 pub(crate) struct Args {
     pub(crate) full: bool,
     data: Option<PathBuf>,
-    out: Option<PathBuf>,
     counts: Vec<(String, usize)>,
 }
 
@@ -22,7 +20,6 @@ impl Args {
         let mut read = Self {
             full: false,
             data: None,
-            out: None,
             counts: Vec::new(),
         };
         let mut args = std::env::args().skip(1);
@@ -31,7 +28,6 @@ impl Args {
             match arg.strip_prefix("--") {
                 Some("full") => read.full = true,
                 Some("data") => read.data = Some(value()?.into()),
-                Some("out") => read.out = Some(value()?.into()),
                 Some(name) if counts.contains(&name) => {
                     let text = value()?;
                     let count = text.parse().ok().filter(|count| *count > 0);
@@ -42,10 +38,7 @@ impl Args {
                 _ => {
                     let counts = counts.iter().map(|c| format!(", --{c} N"));
                     let known: String = counts.collect();
-                    return Err(format!(
-                        "`{arg}`: there are --full, --data DIR, --out FILE{known}"
-                    )
-                    .into());
+                    return Err(format!("`{arg}`: there are --full, --data DIR{known}").into());
                 }
             }
         }
@@ -56,16 +49,6 @@ impl Args {
     pub(crate) fn count(&self, name: &str, quick: usize, full: usize) -> usize {
         let given = self.counts.iter().rev().find(|(n, _)| n == name);
         given.map_or(if self.full { full } else { quick }, |(_, count)| *count)
-    }
-
-    /// Where a picture goes.
-    pub(crate) fn out(&self, name: &str) -> Outcome<PathBuf> {
-        if let Some(path) = &self.out {
-            return Ok(path.clone());
-        }
-        let folder = PathBuf::from("target/figures");
-        std::fs::create_dir_all(&folder)?;
-        Ok(folder.join(name))
     }
 
     /// The digits of a part, `train` or `t10k`: of `--data`, or the few of the fixtures.
@@ -107,18 +90,4 @@ fn find(folder: &Path, name: &str) -> Outcome<PathBuf> {
     let rule = "--data wants a folder with the four files of MNIST (train-images-idx3-ubyte, train-labels-idx1-ubyte, \
                 t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each gzipped or not), or with a subfolder `mnist` that has them";
     Err(format!("{}: there is no {name} here; {rule}", folder.display()).into())
-}
-
-/// The first `each` places of every class, in their order.
-pub(crate) fn first_of_each(labels: &[i64], each: usize) -> Vec<usize> {
-    let mut seen = std::collections::BTreeMap::<i64, usize>::new();
-    let mut places = Vec::new();
-    for (i, label) in labels.iter().enumerate() {
-        let count = seen.entry(*label).or_default();
-        *count += 1;
-        if *count <= each {
-            places.push(i);
-        }
-    }
-    places
 }
