@@ -17,6 +17,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (x, y, a, b) = (draw(), draw(), draw(), draw());
     let normalized = |w| Measure::new(w).map(|w: Measure| w.normalized());
     let (a, b) = (normalized(a)?, normalized(b)?);
+    for ground in [Ground::SqEuclidean, Ground::Euclidean, Ground::Power(1.5)] {
+        let name = ground.to_string();
+        let cost = PointCost::new(x.clone(), y.clone(), 1, ground)?;
+        let problem = Problem::new(a.clone(), b.clone(), Arc::new(cost))?;
+        let context = Context::new().with_threads(threads)?;
+        for _ in 0..6 {
+            let begun = Instant::now();
+            let found = Line::default().transport_cost(&problem, &context)?;
+            println!(
+                "line {name}, the cost alone: {:.1} ms, {found}",
+                1e3 * begun.elapsed().as_secs_f64()
+            );
+        }
+    }
     for (solver, ground) in [
         (&Line::default() as &dyn Solver, Ground::SqEuclidean),
         (&Line::default(), Ground::Euclidean),

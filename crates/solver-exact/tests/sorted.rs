@@ -107,7 +107,10 @@ proptest! {
     fn the_line_is_the_optimum((x, a, y, b) in sides(), which in 0_usize..10) {
         let ground = grounds().swap_remove(which);
         let problem = Problem::from_points(&a, &b, &x, &y, 1, ground).unwrap();
-        check(&Line::default(), &problem);
+        let found = check(&Line::default(), &problem);
+        let alone = Line::default().transport_cost(&problem, &Context::new()).unwrap();
+        let scale = problem.mass() * problem.cost().range().max_abs();
+        prop_assert!((alone - found.transport_cost).abs() <= 1e-13 * scale, "{alone} {}", found.transport_cost);
     }
 
     #[test]
@@ -198,6 +201,14 @@ fn a_hundred_thousand_points_have_a_tight_bracket() {
             bracket.gap() <= 1e-13 && bracket.contains(found.transport_cost, 1e-13),
             "{bracket:?}"
         );
+        if solver.name() == "line" {
+            let alone = |threads| {
+                let context = Context::new().with_threads(threads).unwrap();
+                Line::default().transport_cost(&problem, &context).unwrap()
+            };
+            assert_eq!(alone(1), alone(3));
+            assert!((alone(1) - found.transport_cost).abs() <= 1e-13 * found.transport_cost);
+        }
         let again = solver.solve(&problem).unwrap();
         assert_eq!(again.transport_cost, found.transport_cost);
         assert_eq!(again.potentials, found.potentials);

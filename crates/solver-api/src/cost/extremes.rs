@@ -113,16 +113,19 @@ fn on_a_line(cost: &PointCost) -> CostRange {
 
 /// Nearest are neighbours, farthest apart those next to the point opposite. O((n + m) log m).
 fn on_a_circle(cost: &PointCost) -> CostRange {
-    let wrapped = |p: &[f64]| -> Vec<f64> { p.iter().map(|p| p.rem_euclid(1.0)).collect() };
-    let (x, y) = (wrapped(cost.x()), wrapped(cost.y()));
-    let by_y = order::ascending(&y);
+    // Both in order, so that one search looks where the one before has looked.
+    let around = |p: &[f64]| {
+        let wrapped: Vec<f64> = p.iter().map(|p| p.rem_euclid(1.0)).collect();
+        order::carried(&wrapped, |i| i as u32)
+    };
+    let (x, y) = rayon::join(|| around(cost.x()), || around(cost.y()));
     let mut range = CostRange::EMPTY;
-    for (i, &x) in x.iter().enumerate() {
+    for (x, i) in x {
         for place in [x, if x < 0.5 { x + 0.5 } else { x - 0.5 }] {
-            let next = by_y.partition_point(|&j| y[j as usize] < place);
+            let next = y.partition_point(|(y, _)| *y < place);
             // Around the circle the first follows the last; a place or two more, for the rounding of turns.
-            for k in next + 2 * by_y.len() - 2..=next + 2 * by_y.len() + 1 {
-                range.include(cost.entry(i, by_y[k % by_y.len()] as usize));
+            for k in next + 2 * y.len() - 2..=next + 2 * y.len() + 1 {
+                range.include(cost.entry(i as usize, y[k % y.len()].1 as usize));
             }
         }
     }

@@ -87,6 +87,7 @@ impl<'a> LineCost<'a> {
     }
 
     /// The cost between two positions.
+    #[inline]
     #[must_use]
     pub fn between(&self, x: f64, y: f64) -> f64 {
         match self.h {
@@ -97,6 +98,7 @@ impl<'a> LineCost<'a> {
     }
 
     /// `between(to, y) − between(from, y)`, to the digits of the step where costs are squares or distances.
+    #[inline]
     #[must_use]
     pub fn change(&self, from: f64, to: f64, y: f64) -> f64 {
         match self.h {

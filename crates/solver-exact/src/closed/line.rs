@@ -13,6 +13,7 @@ use solver_api::{
 
 use super::Settings;
 use super::sorted::{Coupling, Side};
+use super::value::value;
 
 const NAME: &str = "line";
 /// What it lacks for other costs.
@@ -40,6 +41,23 @@ impl Line {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+}
+
+impl Line {
+    /// The optimal cost alone, without a plan and potentials: about a quarter of the time of a solve, on the threads of
+    /// `context`. Time O(n + m) beside the order of the points, memory 16 bytes a point. The same bits for any number of
+    /// threads.
+    ///
+    /// # Errors
+    /// As [`Solver::accepts`].
+    pub fn transport_cost(&self, problem: &Problem, context: &Context) -> Result<f64, Error> {
+        self.accepts(problem)?;
+        let Some(cost) = LineCost::of(problem.cost()) else {
+            return Err(Error::unsupported(NAME, NEEDS));
+        };
+        let (a, b) = (problem.a().weights(), problem.b().weights());
+        Ok(context.install(|| value(&cost, a, b)))
     }
 }
 

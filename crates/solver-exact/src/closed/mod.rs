@@ -26,6 +26,8 @@ mod sorted;
 mod staircase;
 #[cfg(feature = "tree")]
 pub mod tree;
+#[cfg(feature = "line")]
+mod value;
 
 #[cfg(feature = "circle")]
 pub use circle::{Circle, CircleFactory};

@@ -14,16 +14,19 @@ pub(super) struct Side {
 
 impl Side {
     pub(super) fn of(positions: &[f64], weights: &[f64]) -> Self {
-        let mut index = order::ascending(positions);
-        if weights.contains(&0.0) {
-            index.retain(|&i| weights[i as usize] > 0.0);
+        let points = order::carried(positions, |i| (weights[i], i as u32));
+        let heavy = weights.iter().filter(|w| **w > 0.0).count();
+        let mut side = Self {
+            index: Vec::with_capacity(heavy),
+            at: Vec::with_capacity(heavy),
+            weight: Vec::with_capacity(heavy),
+        };
+        for (at, (weight, index)) in points.into_iter().filter(|(_, (w, _))| *w > 0.0) {
+            side.at.push(at);
+            side.weight.push(weight);
+            side.index.push(index);
         }
-        let gather = |from: &[f64]| index.iter().map(|&i| from[i as usize]).collect();
-        Self {
-            at: gather(positions),
-            weight: gather(weights),
-            index,
-        }
+        side
     }
 
     /// The same side from the place `first` on, around a circle of circumference 1.
@@ -48,21 +51,28 @@ impl Side {
 
 /// A sum that keeps what additions round away (Knuth's two-sum).
 #[derive(Debug, Clone, Copy, Default)]
-struct Sum {
+pub(super) struct Sum {
     high: f64,
     low: f64,
 }
 
 impl Sum {
-    fn add(&mut self, term: f64) {
+    #[inline]
+    pub(super) fn add(&mut self, term: f64) {
         let sum = self.high + term;
         let part = sum - self.high;
         self.low += (self.high - (sum - part)) + (term - part);
         self.high = sum;
     }
 
-    fn value(self) -> f64 {
+    pub(super) fn value(self) -> f64 {
         self.high + self.low
+    }
+
+    /// The sum less a number.
+    #[cfg(feature = "line")]
+    pub(super) fn less(self, what: f64) -> f64 {
+        (self.high - what) + self.low
     }
 }
 

@@ -1,6 +1,8 @@
 //! The comparisons: the rows of PERFORMANCE's goals that a peer can be measured on.
 
 mod batches;
+#[cfg(feature = "line")]
+mod line;
 mod partial;
 mod relaxed;
 mod stabilized;
@@ -119,6 +121,8 @@ pub(super) fn all(
         ring.shared_cost(if quick { 256 } else { 1024 })?;
         ring.shared_grid(if quick { 256 } else { 1024 })?;
         ring.many_small(if quick { 128 } else { 512 })?;
+        #[cfg(feature = "line")]
+        ring.line(if quick { 100_000 } else { 1_000_000 })?;
     }
     Ok(ring.rows)
 }

@@ -1,4 +1,8 @@
-//! The order of numbers, by radix sort.
+//! The order of numbers, by their places in their range.
+
+mod carried;
+
+pub use carried::{Entry, carried};
 
 /// Bits of a number's place between the least and the largest that a pass sorts by: three passes for 32.
 const DIGITS: [(u32, u32); 3] = [(0, 11), (11, 11), (22, 10)];
@@ -115,6 +119,10 @@ mod tests {
         let mut want: Vec<u32> = (0..keys.len() as u32).collect();
         want.sort_by(|i, j| keys[*i as usize].partial_cmp(&keys[*j as usize]).unwrap());
         assert_eq!(found, want);
+        let carried = carried(keys, |i| i as u32);
+        let positions: Vec<u32> = carried.iter().map(|(_, i)| *i).collect();
+        assert_eq!(positions, want);
+        assert!(carried.iter().all(|(key, i)| *key == keys[*i as usize]));
     }
 
     /// Numbers in [0, 1).
@@ -131,7 +139,7 @@ mod tests {
 
     #[test]
     fn any_distribution_is_ordered() {
-        for n in [0, 1, 2, 100, 255, 256, 1000, 20_000] {
+        for n in [0, 1, 2, 100, 255, 256, 1000, 20_000, 40_000] {
             let u = noise(n);
             check(&u);
             check(&u.iter().map(|u| (8.0 * u).floor()).collect::<Vec<_>>());
