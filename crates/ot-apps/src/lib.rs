@@ -40,6 +40,7 @@ mod error;
 pub mod images;
 pub mod retrieval;
 pub mod scores;
+mod search;
 mod steps;
 mod transport;
 
