@@ -36,12 +36,15 @@ pub mod bernoulli;
 pub mod bregman;
 pub mod class_models;
 pub mod coupling;
+pub mod distances;
 mod error;
 pub mod images;
+pub mod neighbours;
 pub mod retrieval;
 pub mod scores;
 mod search;
 mod steps;
+pub mod svm;
 mod transport;
 
 pub use bernoulli::{BernoulliMixture, BernoulliSettings};
@@ -51,6 +54,9 @@ pub use class_models::{
     WassersteinKMeans,
 };
 pub use coupling::{Coupled, Coupling, CouplingRule, FittedCoupling};
+pub use distances::{DistanceTable, Distances};
 pub use error::Error;
 pub use images::{Images, pixel_cost};
+pub use neighbours::{FittedNeighbours, Neighbours, Voted};
 pub use retrieval::{ModelCost, Retrieval, Retrieved, Score};
+pub use svm::{KernelClassifier, SvmSettings, exponential_kernel};

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use ot_kernels::exp;
 use solver_api::transform::c_transform_to_target;
 use solver_api::{
-    Batch, Capability, Certify, Context, Cost, CostKind, DenseCost, Measure, Problem, Solution,
-    Solver,
+    Batch, Capability, Certify, Context, Cost, CostKind, Measure, Problem, Solution, Solver,
 };
 
 use crate::retrieval::{ModelCost, Score};
-use crate::transport::checked;
+use crate::transport::{Source, Sources, checked};
 use crate::{Error, steps};
 
 /// Rounding of a lower bound, as a part of what it is a difference of: sums of as many terms as an image has pixels.
@@ -24,7 +23,7 @@ const SLACK: f64 = 1e-9;
 #[derive(Clone)]
 pub(crate) struct Search<'a> {
     solver: &'a dyn Solver,
-    cost: Arc<dyn Cost>,
+    sources: Sources,
     targets: Vec<Measure>,
     score: Score,
     exhaustive: bool,
@@ -77,7 +76,7 @@ impl<'a> Search<'a> {
         let exact = solver.capabilities().has(Capability::Exact);
         let mut search = Self {
             solver,
-            cost,
+            sources: Sources::new(cost),
             supports: targets.iter().map(Support::of).collect(),
             targets,
             score,
@@ -85,7 +84,7 @@ impl<'a> Search<'a> {
             towards: Vec::new(),
         };
         if !search.exhaustive {
-            search.towards = search.from_the_mean(context)?;
+            search.towards = search.mean_to_targets(context)?;
         }
         Ok(search)
     }
@@ -103,7 +102,7 @@ impl<'a> Search<'a> {
         context: &mut Context,
     ) -> Result<Answer, Error> {
         context.certify = Certify::Off;
-        let query = Query::new(query, &self.cost)?;
+        let query = self.sources.source("queries", query)?;
         if self.exhaustive {
             self.all_at_once(&query, context)
         } else {
@@ -118,10 +117,10 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn all_at_once(&self, query: &Query, context: &mut Context) -> Result<Answer, Error> {
+    fn all_at_once(&self, query: &Source, context: &mut Context) -> Result<Answer, Error> {
         let batch = Batch::OneToMany {
             cost: Arc::clone(&query.cost),
-            source: query.a.clone(),
+            source: query.measure.clone(),
             targets: self.targets.clone(),
         };
         let mut answer = Answer::default();
@@ -135,11 +134,11 @@ impl<'a> Search<'a> {
     /// The target with the least bound is asked next; its potentials bound all others.
     fn one_by_one(
         &self,
-        query: &Query,
+        query: &Source,
         count: usize,
         context: &mut Context,
     ) -> Result<Answer, Error> {
-        let a = query.a.weights();
+        let a = query.measure.weights();
         let bound = |toward: &Toward| {
             let sent = (query.rows.iter().zip(a)).map(|(&i, a)| product(toward.f[i], *a));
             ModelCost::AtLeast(lower(sent.sum::<f64>() + toward.received, toward.size))
@@ -164,7 +163,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             let b = self.targets[next].clone();
-            let problem = Problem::new(query.a.clone(), b, Arc::clone(&query.cost))?;
+            let problem = Problem::new(query.measure.clone(), b, Arc::clone(&query.cost))?;
             let solution = answer.take(self.solver.solve_with(&problem, context)?)?;
             let score = self.score(&solution);
             answer.costs[next] = ModelCost::Solved(score);
@@ -194,8 +193,8 @@ impl<'a> Search<'a> {
     }
 
     /// Hard pairs, which bound ⟨P, C⟩ and every objective.
-    fn from_the_mean(&self, context: &Context) -> Result<Vec<Toward>, Error> {
-        let mut mean = vec![0.0; self.cost.shape().0];
+    fn mean_to_targets(&self, context: &Context) -> Result<Vec<Toward>, Error> {
+        let mut mean = vec![0.0; self.sources.cost().shape().0];
         for b in &self.targets {
             mean.iter_mut().zip(b.weights()).for_each(|(m, w)| *m += w);
         }
@@ -203,9 +202,9 @@ impl<'a> Search<'a> {
         steps::run(context, "models", self.targets.len(), |k, own| {
             own.certify = Certify::Off;
             let b = self.targets[k].clone();
-            let problem = Problem::new(mean.clone(), b, Arc::clone(&self.cost))?;
+            let problem = Problem::new(mean.clone(), b, Arc::clone(self.sources.cost()))?;
             let solution = checked(self.solver.solve_with(&problem, own)?)?;
-            let pair = Pair::everywhere(self.cost.as_ref(), solution.potentials.f);
+            let pair = Pair::everywhere(self.sources.cost().as_ref(), solution.potentials.f);
             Ok(Toward {
                 received: self.supports[k].product(&pair.g),
                 f: pair.f,
@@ -258,39 +257,7 @@ fn next(costs: &[ModelCost], most: f64) -> Option<usize> {
     next.map(|(k, _)| k)
 }
 
-/// A measure that asks: its points with weight, and the cost of those.
-struct Query {
-    a: Measure,
-    /// Places of the weights of `a` among all points.
-    rows: Vec<usize>,
-    cost: Arc<dyn Cost>,
-}
-
-impl Query {
-    /// Most of an image may be empty; of a matrix the other rows are left out once for all targets.
-    fn new(image: &Measure, cost: &Arc<dyn Cost>) -> Result<Self, Error> {
-        let (n, m) = cost.shape();
-        if !matches!(cost.kind(), CostKind::Dense(_)) || image.support_len() == n {
-            return Ok(Self {
-                a: image.clone(),
-                rows: (0..n).collect(),
-                cost: Arc::clone(cost),
-            });
-        }
-        let weights = image.weights();
-        let rows: Vec<usize> = (0..n).filter(|&i| weights[i] > 0.0).collect();
-        let mut entries = vec![0.0; rows.len() * m];
-        for (out, &i) in entries.chunks_exact_mut(m).zip(&rows) {
-            cost.row(i, out);
-        }
-        let weights: Vec<f64> = rows.iter().map(|&i| weights[i]).collect();
-        Ok(Self {
-            a: Measure::named("queries", weights)?,
-            cost: Arc::new(DenseCost::new(rows.len(), m, entries)?),
-            rows,
-        })
-    }
-
+impl Source {
     /// The bound of the pair (f, g) on a target's own support, with g that of `pair` or 0, and the best f beside it:
     /// f_i = min over the support of C_ij − g_j. −∞ where the cost is no matrix, whose rows would have to be made.
     fn bound(&self, support: &Support, pair: Option<&Pair>) -> f64 {
@@ -303,11 +270,15 @@ impl Query {
         let m = self.cost.shape().1;
         let (mut sent, mut size) = (0.0, 0.0_f64);
         let mut least_of = |price: &dyn Fn(u32) -> f64| {
-            for (row, a) in entries.chunks_exact(m).zip(self.a.weights()) {
+            let rows = entries.chunks_exact(m).zip(self.measure.weights());
+            for (row, a) in rows.filter(|(_, a)| **a > 0.0) {
                 let costs = support.places.iter().map(|&j| row[j as usize] - price(j));
-                let least = costs.fold(f64::INFINITY, |least: f64, c| {
-                    if c < least { c } else { least }
-                });
+                let least = costs.fold(
+                    f64::INFINITY,
+                    |least: f64, c| {
+                        if c < least { c } else { least }
+                    },
+                );
                 size = size.max(least.abs());
                 sent += least * a;
             }

@@ -4,6 +4,7 @@ mod backends;
 mod class_models;
 mod coupling;
 mod digits;
+mod distances;
 mod refusals;
 mod retrieval;
 mod toy;

@@ -13,7 +13,7 @@ use solver_sinkhorn::{Settings, Sinkhorn};
 use crate::toy::Claims;
 
 /// Random images of side×side, most pixels of which are 0.
-fn images(count: usize, side: usize, rng: &mut Pcg64) -> Images {
+pub(crate) fn images(count: usize, side: usize, rng: &mut Pcg64) -> Images {
     let mut pixels: Vec<f64> = (0..count * side * side)
         .map(|_| (rng.random::<f64>() * 4.0 - 3.0).max(0.0))
         .collect();
