@@ -202,7 +202,7 @@ fn grown(
     let context = Context::default();
     let begun = Instant::now();
     let mut stored = Instant::now();
-    let short = distances.fill(&mut table, rows, cols, &context, &mut |table| {
+    let filled = distances.fill(&mut table, rows, cols, &context, &mut |table| {
         if stored.elapsed() > STORED {
             stored = Instant::now();
             // Kept for a next run only: where it can't be, this one goes on.
@@ -212,9 +212,10 @@ fn grown(
     let seconds = begun.elapsed().as_secs_f64();
     ot_data::npy::write(&file, &[n, m], table.values())?;
     println!(
-        "{name}: {missing} of {n}×{m} in {seconds:.1} s, {:.0} a second on {} threads, {short} short of their tolerance",
+        "{name}: {missing} of {n}×{m} in {seconds:.1} s, {:.0} a second on {} threads, {} short of their tolerance",
         missing as f64 / seconds / if cols.is_none() { 2.0 } else { 1.0 },
-        context.threads()
+        context.threads(),
+        filled.unconverged
     );
     Ok(table)
 }

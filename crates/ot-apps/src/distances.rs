@@ -103,6 +103,15 @@ impl DistanceTable {
     }
 }
 
+/// How a table was filled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// Solves that ended short of their tolerance.
+    pub unconverged: usize,
+    /// Who solved: with a choice among backends, the one of the first solve; `None` where nothing was missing.
+    pub solver: Option<String>,
+}
+
 /// Transport costs between all pairs of two lists of measures, or of one.
 ///
 /// Needs [`Capability::Balanced`]. One measure and up to 64 others make a batch with a shared cost, and batches go side by
@@ -147,7 +156,7 @@ impl<'a> Distances<'a> {
     /// sees the table after each step, one caller at a time, and may store it. The observer of `context` hears of every
     /// step.
     ///
-    /// Returns how many solves ended short of their tolerance; their values stand in the table.
+    /// Returns who solved and how many solves ended short of their tolerance; their values stand in the table.
     ///
     /// # Errors
     /// A table of another shape, measures of another length than the cost's, what the solver refuses,
@@ -159,7 +168,7 @@ impl<'a> Distances<'a> {
         cols: Option<&[Measure]>,
         context: &Context,
         keep: &mut (dyn FnMut(&DistanceTable) + Send),
-    ) -> Result<usize, Error> {
+    ) -> Result<Filled, Error> {
         let (n, m) = self.cost.shape();
         of_length("weights", rows, n)?;
         of_length(
@@ -192,7 +201,7 @@ impl<'a> Distances<'a> {
                 source: source.measure,
                 targets: wanted.iter().map(|&j| cols[j].clone()).collect(),
             };
-            let mut short = 0;
+            let (mut short, mut solver) = (0, String::new());
             let mut found = Vec::with_capacity(wanted.len());
             for solution in self.solver.solve_batch(&batch, own) {
                 // What a stop cut short is no entry; that it was one, the run itself says.
@@ -201,6 +210,9 @@ impl<'a> Distances<'a> {
                 }
                 let solution = checked(solution?)?;
                 short += usize::from(!solution.convergence.converged());
+                if solver.is_empty() {
+                    solver.clone_from(&solution.solver);
+                }
                 found.push(match self.score {
                     Score::TransportCost => solution.transport_cost,
                     Score::Objective => solution.objective,
@@ -215,7 +227,7 @@ impl<'a> Distances<'a> {
                 }
             }
             keep(table);
-            Ok(short)
+            Ok((short, solver))
         })?;
         // A stop during the last parts is no step's business.
         let (table, _) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +239,10 @@ impl<'a> Distances<'a> {
                 count: table.values.len(),
             });
         }
-        Ok(short.into_iter().sum())
+        Ok(Filled {
+            unconverged: short.iter().map(|(short, _)| short).sum(),
+            solver: (short.into_iter().map(|(_, solver)| solver)).find(|name| !name.is_empty()),
+        })
     }
 }
 

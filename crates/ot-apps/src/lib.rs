@@ -54,7 +54,7 @@ pub use class_models::{
     WassersteinKMeans,
 };
 pub use coupling::{Coupled, Coupling, CouplingRule, FittedCoupling};
-pub use distances::{DistanceTable, Distances};
+pub use distances::{DistanceTable, Distances, Filled};
 pub use error::Error;
 pub use images::{Images, pixel_cost};
 pub use neighbours::{FittedNeighbours, Neighbours, Voted};

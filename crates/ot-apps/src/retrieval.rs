@@ -100,6 +100,7 @@ impl<'a> Retrieval<'a> {
             costs: Vec::with_capacity(answers.len() * self.models.len()),
             models: self.models.len(),
             unconverged: 0,
+            solver: String::new(),
         };
         for answer in answers {
             let nearest = nearest(&answer.costs);
@@ -107,6 +108,9 @@ impl<'a> Retrieval<'a> {
             retrieved.nearest.push(nearest);
             retrieved.costs.extend(answer.costs);
             retrieved.unconverged += answer.unconverged;
+            if retrieved.solver.is_empty() {
+                retrieved.solver = answer.solver;
+            }
         }
         Ok(retrieved)
     }
@@ -146,6 +150,7 @@ pub struct Retrieved {
     costs: Vec<ModelCost>,
     models: usize,
     unconverged: usize,
+    solver: String,
 }
 
 impl Retrieved {
@@ -168,6 +173,12 @@ impl Retrieved {
     #[must_use]
     pub fn costs(&self, i: usize) -> &[ModelCost] {
         &self.costs[i * self.models..(i + 1) * self.models]
+    }
+
+    /// Who solved: with a choice among backends, the one of the first solve.
+    #[must_use]
+    pub fn solver(&self) -> &str {
+        &self.solver
     }
 
     /// How many costs were solved for; the others were ruled out.

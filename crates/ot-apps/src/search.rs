@@ -145,7 +145,7 @@ impl<'a> Search<'a> {
         };
         let mut answer = Answer {
             costs: self.towards.iter().map(bound).collect(),
-            unconverged: 0,
+            ..Answer::default()
         };
         let mut best = Best::new(count);
         let mut margin = 0.0_f64;
@@ -370,12 +370,17 @@ fn product(potential: f64, weight: f64) -> f64 {
 pub(crate) struct Answer {
     pub(crate) costs: Vec<ModelCost>,
     pub(crate) unconverged: usize,
+    /// Who solved: with a choice among backends, the one of the first solve.
+    pub(crate) solver: String,
 }
 
 impl Answer {
     fn take(&mut self, solution: Solution) -> Result<Solution, Error> {
         let solution = checked(solution)?;
         self.unconverged += usize::from(!solution.convergence.converged());
+        if self.solver.is_empty() {
+            self.solver.clone_from(&solution.solver);
+        }
         Ok(solution)
     }
 }

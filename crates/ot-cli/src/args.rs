@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Classify images by transport cost to models of the classes, or by a plan to them
     #[command(after_help = CLASSIFY_NOTES)]
     Classify(Box<ClassifyArgs>),
+    /// Fill a table of transport costs between many histograms
+    #[command(after_help = DISTANCES_NOTES)]
+    Distances(Box<DistancesArgs>),
     /// List the backends, what they can do, and their settings
     Backends(BackendsArgs),
 }
@@ -199,6 +202,76 @@ pub(crate) struct ClassifyArgs {
     /// Write the classes found, N integers
     #[arg(long, value_name = "P.npy", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
+
+    /// Print one JSON object instead of the report
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// What `ot distances --help` says below its options.
+const DISTANCES_NOTES: &str = "\
+Each row of --weights is a histogram over the bins, scaled to mass 1; D has the costs <P, C> from each row to
+each row of --against, or of --weights itself (a symmetric cost: every pair once). While it grows, D is put in
+its place now and then; entries that are missing are NaN. Ctrl-C or --time-limit end a run with what it has,
+status 3, and --resume goes on with it.
+Without --reg or --reg-rel the backend that auto picks is an exact one.
+
+Examples:
+  ot distances --weights W.npy --points P.npy --metric euclidean --out D.npy --kernel-out K.npy
+  ot distances --weights W.npy --cost C.npy --against V.npy --reg-rel 0.05 --backend sinkhorn --out D.npy --resume";
+
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("between").args(["cost", "points"]).required(true))]
+pub(crate) struct DistancesArgs {
+    /// Histograms, N×bins
+    #[arg(long, value_name = "FILE", help_heading = "Problem")]
+    pub(crate) weights: PathBuf,
+
+    /// The bins×bins cost matrix; with --against, bins of --weights by bins of --against
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Problem",
+        conflicts_with = "metric"
+    )]
+    pub(crate) cost: Option<PathBuf>,
+
+    /// Where the bins are, bins×d
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Problem",
+        requires = "metric"
+    )]
+    pub(crate) points: Option<PathBuf>,
+
+    /// Cost between the points
+    #[arg(long, value_name = "NAME", help_heading = "Problem")]
+    pub(crate) metric: Option<String>,
+
+    /// Histograms to measure from the others, M×bins
+    #[arg(long, value_name = "FILE", help_heading = "Problem")]
+    pub(crate) against: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
+
+    /// Write the distances, N×N or N×M
+    #[arg(long, value_name = "D.npy", help_heading = "Output")]
+    pub(crate) out: PathBuf,
+
+    /// Go on with what is in --out: only entries that are NaN are solved for
+    #[arg(long, help_heading = "Output")]
+    pub(crate) resume: bool,
+
+    /// Also write the kernel exp(-d/t)
+    #[arg(long, value_name = "K.npy", help_heading = "Output")]
+    pub(crate) kernel_out: Option<PathBuf>,
+
+    /// Its t; the median distance if omitted
+    #[arg(long, value_name = "t", help_heading = "Output", requires = "kernel_out",
+        allow_negative_numbers = true, value_parser = real)]
+    pub(crate) width: Option<f64>,
 
     /// Print one JSON object instead of the report
     #[arg(long, help_heading = "Output")]

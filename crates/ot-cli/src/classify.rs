@@ -1,11 +1,10 @@
 //! `ot classify`.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
-use kantorovich::{Auto, Capability, Certify, Context, Ground, Reg, Solver};
+use kantorovich::{Context, Ground, Reg, Solver};
 use ot_apps::class_models::ClassModels;
 use ot_apps::{
     Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, Coupling, CouplingRule, Images,
@@ -17,10 +16,8 @@ use crate::Cli;
 use crate::args::ClassifyArgs;
 use crate::exit::{Exit, Failure};
 use crate::input::load;
-use crate::interrupt::{self, Solving};
-use crate::memory::Meter;
-use crate::output::ClassesOut;
-use crate::solve;
+use crate::many::{self, Figures, Job};
+use crate::output::ArrayOut;
 
 /// ε of the barycenters, as a part of the largest cost.
 const REG_OF_BARYCENTERS: f64 = 1e-2;
@@ -31,30 +28,15 @@ const CLUSTERED: usize = 50;
 const MODELS: [&str; 4] = ["samples", "bernoulli", "barycenter", "kmeans"];
 const RULES: [&str; 2] = ["retrieval", "coupling"];
 
-/// The JSON object of `ot classify --json`: the fields of `ot solve` (null where one problem's figure has no meaning for
-/// many), what was asked for, and the accuracy.
+/// The JSON object of `ot classify --json`: what was asked for, and the accuracy, beside the usual fields.
 #[derive(Debug, Serialize)]
 struct Report {
-    backend: String,
+    #[serde(flatten)]
+    figures: Figures,
     model: String,
     models: usize,
     rule: String,
     metric: String,
-    n: usize,
-    m: usize,
-    termination: String,
-    converged: bool,
-    transport_cost: Option<f64>,
-    objective: Option<f64>,
-    lower_bound: Option<f64>,
-    upper_bound: Option<f64>,
-    mass: Option<f64>,
-    marginal_error: Option<f64>,
-    iterations: Option<u64>,
-    seconds: f64,
-    certify_seconds: Option<f64>,
-    extra_bytes: Option<u64>,
-    peak_bytes: Option<u64>,
     accuracy: Option<f64>,
 }
 
@@ -79,30 +61,9 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
         );
         return Err(Failure::option("metric", problem));
     }
-    let names_tree = |pair: &String| pair.starts_with("tree=");
-    if args.solver.set.iter().any(names_tree) {
-        let rule = "`tree` is a part of `ot solve`'s problems: images have a `--metric`";
-        return Err(Failure::option("set", rule));
-    }
-    let mut options = solve::options(&args.solver)?;
-    // The seed is that of the models; a backend that is named and has one draws from it, too.
-    let factory = cli.registry.get(&args.solver.backend)?;
-    let settings = factory.settings();
-    let seeded = settings.iter().any(|setting| setting.name == "seed");
-    if args.solver.backend == Auto::NAME || !seeded {
-        options.seed = None;
-    }
-    let solver = cli.registry.build(&args.solver.backend, &options)?;
-    let heeds = solver.capabilities().has(Capability::Interruptible);
-    if args.solver.time_limit.is_some() && !heeds {
-        let problem = format!(
-            "`{}` lacks `{}`",
-            args.solver.backend,
-            Capability::Interruptible
-        );
-        return Err(Failure::option("time-limit", problem));
-    }
-    let out = args.out.as_deref().map(ClassesOut::check).transpose()?;
+    let job = Job::new(cli, &args.solver, "images have a `--metric`")?;
+    let out = args.out.as_deref().map(|path| ArrayOut::check("out", path));
+    let out = out.transpose()?;
     let train = images("train", &args.train)?;
     let labels = classes("labels", &args.labels)?;
     let test = images("test", &args.test)?;
@@ -127,79 +88,46 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
         return Err(Failure::option("test", problem));
     }
 
-    let mut context = solve::context(&args.solver)?.certified(Certify::Off);
-    let meter = Meter::start(cli.memory);
-    let started = Instant::now();
-    if let Some(limit) = solve::time_limit(&args.solver)? {
-        context = context.time_limit(limit);
-    }
-    context = context.cancelled_by(interrupt::token());
-    let solving = heeds.then(Solving::begin);
     let asked = Asked {
-        solver: solver.as_ref(),
+        solver: job.solver(),
         model,
         models: args.models,
         seed: args.solver.seed.unwrap_or(0),
         ground,
     };
-    let found = asked.classify(rule, &train, &labels, &test, &context);
-    drop(solving);
-    let found = found.map_err(|error| match error {
-        ot_apps::Error::Transport(error) => Failure::from(cli.registry.with_hint(error)),
-        error => Failure::usage(error.to_string()),
+    let (found, ended) = job.run(rule, |context| {
+        asked.classify(rule, &train, &labels, &test, context)
     })?;
-    let seconds = started.elapsed().as_secs_f64();
-    if let Some(out) = &out {
-        out.write(&found.classes)?;
+    if let (Some(out), Some(found)) = (&out, &found) {
+        out.write(&[found.classes.len()], &found.classes)?;
     }
-    let accuracy = expected.map(|expected| scores::accuracy(&found.classes, &expected));
-    let accuracy = accuracy
-        .transpose()
-        .map_err(|e| Failure::usage(e.to_string()))?;
-    let classes = labels
-        .iter()
-        .collect::<std::collections::BTreeSet<_>>()
-        .len();
+    let accuracy = found.as_ref().zip(expected.as_ref());
+    let accuracy = accuracy.map(|(found, expected)| scores::accuracy(&found.classes, expected));
+    let accuracy = accuracy.transpose().map_err(|error| job.failure(error))?;
+    let classes: BTreeSet<_> = labels.iter().collect();
+    let shape = (test.len(), args.models * classes.len());
+    let backend = found.as_ref().map(|found| found.backend.clone());
+    let backend = backend.unwrap_or_else(|| args.solver.backend.clone());
+    let within = found.as_ref().is_some_and(|found| found.converged);
+    let mut figures = Figures::new(backend, shape, within, &ended);
+    if let Some(found) = &found {
+        figures.transport_cost = found.transport_cost;
+        figures.objective = found.objective;
+    }
     let report = Report {
-        backend: found.backend,
+        figures,
         model: model.to_owned(),
         models: args.models,
         rule: rule.to_owned(),
         metric: args.metric.clone(),
-        n: test.len(),
-        m: args.models * classes,
-        termination: if found.converged {
-            "converged"
-        } else {
-            "iteration-limit"
-        }
-        .to_owned(),
-        converged: found.converged,
-        transport_cost: found.transport_cost,
-        objective: found.objective,
-        lower_bound: None,
-        upper_bound: None,
-        mass: None,
-        marginal_error: None,
-        iterations: None,
-        seconds,
-        certify_seconds: None,
-        extra_bytes: meter.extra(),
-        peak_bytes: meter.process_peak(),
         accuracy,
     };
     let text = if args.json {
-        let json = serde_json::to_string(&report);
-        json.map_err(|e| Failure::usage(e.to_string()))? + "\n"
+        many::json(&report)?
     } else {
         report.to_text()
     };
-    let exit = if found.converged {
-        Exit::Solved
-    } else {
-        Exit::NotConverged
-    };
-    Ok((text, exit))
+    Ok((text, report.figures.exit()))
 }
 
 /// What the options come to.
@@ -255,7 +183,7 @@ impl Asked<'_> {
                 converged: found.unconverged() == 0,
                 transport_cost: None,
                 objective: None,
-                backend: self.solver.name().to_owned(),
+                backend: found.solver().to_owned(),
             });
         }
         let y: Vec<f64> = models
@@ -284,32 +212,20 @@ impl Asked<'_> {
 
 impl Report {
     fn to_text(&self) -> String {
-        let mut text = String::new();
-        let mut line = |label: &str, value: String| {
-            // A String never refuses.
-            let _ = writeln!(text, "{label:<15} {value}");
-        };
-        let verdict = if self.converged {
-            ""
-        } else {
-            ": NOT all within their tolerance"
-        };
-        line("backend", self.backend.clone());
-        line(
-            "models",
-            format!(
-                "{} of {} a class, {} in all",
-                self.models, self.model, self.m
-            ),
-        );
-        line("rule", format!("{}, metric {}", self.rule, self.metric));
-        line("images", self.n.to_string());
-        line("termination", format!("{}{verdict}", self.termination));
+        let of = &self.figures;
+        let models = format!("{} of {} a class, {} in all", self.models, self.model, of.m);
+        let mut pairs = vec![
+            ("backend", of.backend.clone()),
+            ("models", models),
+            ("rule", format!("{}, metric {}", self.rule, self.metric)),
+            ("images", of.n.to_string()),
+            ("termination", of.verdict()),
+        ];
         if let Some(accuracy) = self.accuracy {
-            line("accuracy", format!("{:.2} %", 100.0 * accuracy));
+            pairs.push(("accuracy", format!("{:.2} %", 100.0 * accuracy)));
         }
-        line("time", format!("{:.3} s", self.seconds));
-        text
+        pairs.push(("time", format!("{:.3} s", of.seconds)));
+        many::lines(&pairs)
     }
 }
 

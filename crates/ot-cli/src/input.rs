@@ -169,13 +169,13 @@ pub(crate) fn prior(path: &Path) -> Result<Reference, Failure> {
     Ok(Reference::from_array(matrix.view())?)
 }
 
-fn points(option: &str, path: &Path) -> Result<Array2<f64>, Failure> {
+pub(crate) fn points(option: &str, path: &Path) -> Result<Array2<f64>, Failure> {
     let loaded = load(option, path)?;
     loaded.into_matrix().map_err(|e| Failure::option(option, e))
 }
 
 /// A matrix in the type it is stored in. A list is no cost matrix, though other readers take it for n×1.
-fn matrix(path: &Path) -> Result<Array, Failure> {
+pub(crate) fn matrix(path: &Path) -> Result<Array, Failure> {
     let loaded = load("cost", path)?;
     match *loaded.shape() {
         [n, m] if n > 0 && m > 0 => Ok(loaded.array),

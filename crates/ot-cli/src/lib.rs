@@ -28,9 +28,11 @@
 mod args;
 mod backends;
 mod classify;
+mod distances;
 mod exit;
 mod input;
 mod interrupt;
+mod many;
 mod memory;
 mod output;
 mod progress;
@@ -149,6 +151,7 @@ impl<'a> Cli<'a> {
         match command {
             Command::Solve(args) => solve::run(self, &args),
             Command::Classify(args) => classify::run(self, &args),
+            Command::Distances(args) => distances::run(self, &args),
             Command::Backends(args) => Ok((backends::list(self.registry, args.json), Exit::Solved)),
         }
     }

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use kantorovich::{Plan, Potentials, Solution};
-use ot_data::{DataError, npy, npz};
+use ot_data::{DataError, Element, npy, npz};
 
 use crate::args::SolveArgs;
 use crate::exit::Failure;
@@ -69,23 +69,31 @@ impl Outputs {
     }
 }
 
-/// Where the classes found go, checked before the work.
-pub(crate) struct ClassesOut(PathBuf);
+/// Where one array goes, checked before the work.
+pub(crate) struct ArrayOut {
+    option: &'static str,
+    path: PathBuf,
+}
 
-impl ClassesOut {
-    /// `--out`, whose file can be made.
-    pub(crate) fn check(path: &Path) -> Result<Self, Failure> {
+impl ArrayOut {
+    /// A file whose name ends in .npy and that can be made.
+    pub(crate) fn check(option: &'static str, path: &Path) -> Result<Self, Failure> {
         if extension(path).as_deref() != Some("npy") {
-            return Err(wrong_name("out", path, ".npy"));
+            return Err(wrong_name(option, path, ".npy"));
         }
-        check_writable("out", path)?;
-        Ok(Self(path.to_owned()))
+        check_writable(option, path)?;
+        let path = path.to_owned();
+        Ok(Self { option, path })
     }
 
-    /// One 64-bit integer for each image.
-    pub(crate) fn write(&self, classes: &[i64]) -> Result<(), Failure> {
-        let part = Part::write("out", &self.0, |path| {
-            npy::write(path, &[classes.len()], classes)
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        same_file(&self.path, &other.path)
+    }
+
+    /// The whole array, or nothing.
+    pub(crate) fn write<T: Element>(&self, shape: &[usize], values: &[T]) -> Result<(), Failure> {
+        let part = Part::write(self.option, &self.path, |path| {
+            npy::write(path, shape, values)
         })?;
         keep_all(vec![part])
     }

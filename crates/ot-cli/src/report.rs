@@ -175,7 +175,7 @@ pub(crate) fn describe(problem: &Problem) -> String {
 }
 
 /// Ten significant digits, without zeros at the end.
-fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     let Some(value) = value else {
         return "not available".to_owned();
     };
