@@ -37,6 +37,9 @@
 //! The feature `gradients` (on by default) brings no backend but [`gradients`](ot_gradients): Sinkhorn divergences, energy
 //! distances and MMD, and the derivatives of every value with respect to weights, cost and points, by any backend.
 //!
+//! The feature `apps` (on by default) brings no backend but [`apps`](ot_apps): classifiers, class models, tables of distances,
+//! kernels and losses, by any backend.
+//!
 //! The feature `conformance`, for tests, brings no backend but `kantorovich::conformance`: the suite that every backend
 //! runs, for solvers of your own.
 //!
@@ -50,6 +53,9 @@ pub mod prelude;
 mod registry;
 
 pub use auto::Auto;
+#[cfg(feature = "apps")]
+#[doc(inline)]
+pub use ot_apps as apps;
 #[cfg(feature = "gradients")]
 #[doc(inline)]
 pub use ot_gradients as gradients;

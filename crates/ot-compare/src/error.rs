@@ -17,6 +17,9 @@ pub enum Error {
     /// A fixture could not be read.
     #[error(transparent)]
     Data(#[from] ot_data::DataError),
+    /// An application could not be set up.
+    #[error(transparent)]
+    Application(#[from] ot_apps::Error),
     /// A problem could not be stated, a backend is not known, or there are no threads.
     #[error(transparent)]
     Solver(#[from] solver_api::Error),

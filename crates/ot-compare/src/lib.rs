@@ -21,11 +21,13 @@
 //! | which problems | [`case`] |
 //! | solve and measure | [`run`](mod@run) |
 //! | what a smaller ε costs and buys | [`sweep`] |
+//! | what applications gain and cost | [`applications`] |
 //! | what was found | [`report`] |
 //! | show it | [`table`], [`page`] |
 //! | has it become worse? | [`baseline`] |
 #![forbid(unsafe_code)]
 
+pub mod applications;
 pub mod baseline;
 pub mod case;
 mod columns;

@@ -18,6 +18,9 @@ pub struct Report {
     pub backends: Vec<BackendInfo>,
     /// One entry a problem, the scale series last.
     pub problems: Vec<ProblemReport>,
+    /// What the applications gain and cost with each backend. Absent from the JSON of reports without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<ApplicationReport>,
     /// Timings beside other libraries, where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<Peers>,
@@ -117,11 +120,7 @@ impl Row {
     /// Backend and setting, as one name.
     #[must_use]
     pub fn label(&self) -> String {
-        if self.setting.is_empty() {
-            self.backend.clone()
-        } else {
-            format!("{} {}", self.backend, self.setting)
-        }
+        named(&self.backend, &self.setting)
     }
 
     /// The figures, if there are some.
@@ -162,6 +161,54 @@ pub enum Outcome {
         /// Why.
         message: String,
     },
+}
+
+/// An application, and how it does with each backend.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApplicationReport {
+    /// Short and stable, such as `retrieval`.
+    pub name: String,
+    /// For a person.
+    pub title: String,
+    /// Data, sizes and settings.
+    pub description: String,
+    /// One entry per backend.
+    pub rows: Vec<ApplicationRow>,
+}
+
+/// One backend in one application.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApplicationRow {
+    /// The backend's name.
+    pub backend: String,
+    /// What was set, such as `reg 5e-2`; empty for the defaults.
+    pub setting: String,
+    /// The part of the queries that was told right, 0 to 1.
+    pub accuracy: Option<f64>,
+    /// For all of them, what the application does before the first included.
+    pub seconds: Option<f64>,
+    /// How many there were.
+    pub queries: usize,
+    /// Solves that ended short of their tolerance; their figures count all the same.
+    pub unconverged: usize,
+    /// Why there is no figure.
+    pub note: String,
+}
+
+impl ApplicationRow {
+    /// Backend and setting, as one name.
+    #[must_use]
+    pub fn label(&self) -> String {
+        named(&self.backend, &self.setting)
+    }
+}
+
+fn named(backend: &str, setting: &str) -> String {
+    if setting.is_empty() {
+        backend.to_owned()
+    } else {
+        format!("{backend} {setting}")
+    }
 }
 
 /// What was measured of a solve.

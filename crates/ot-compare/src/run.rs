@@ -12,7 +12,7 @@ use solver_api::{
 
 use crate::case::{self, Case};
 use crate::report::{BackendInfo, FORMAT, Figures, Outcome, ProblemReport, Report, Row, Setup};
-use crate::{Error, plan_pairs, sweep};
+use crate::{Error, applications, plan_pairs, sweep};
 
 /// What to compare, and how.
 #[derive(Debug, Clone)]
@@ -130,19 +130,19 @@ pub(crate) struct Effort {
 
 /// A backend with one setting.
 pub(crate) struct Variant<'a> {
-    backend: &'a str,
-    setting: String,
+    pub(crate) backend: &'a str,
+    pub(crate) setting: String,
     /// Relative to the largest cost, where the backend is entropic.
     pub(crate) reg: Option<f64>,
     tolerance: f64,
     exact: bool,
-    uninterruptible: bool,
-    solver: Result<Box<dyn Solver>, solver_api::Error>,
+    pub(crate) uninterruptible: bool,
+    pub(crate) solver: Result<Box<dyn Solver>, solver_api::Error>,
 }
 
 impl Variant<'_> {
     /// Whether the problem's costs are among those that the solver is for. What else it lacks, a row tells.
-    fn is_for(&self, problem: &Problem) -> bool {
+    pub(crate) fn is_for(&self, problem: &Problem) -> bool {
         self.solver.as_ref().map_or(true, |solver| {
             solver.accepts(problem).is_ok()
                 || solver
@@ -182,16 +182,25 @@ pub fn run(
 ) -> Result<Report, Error> {
     let begun = Instant::now();
     let chosen = choose(registry, &args.backends)?;
-    let cases = case::select(case::all(root)?, &args.problems, args.quick)?;
+    let (named, others): (Vec<_>, Vec<_>) = args
+        .problems
+        .iter()
+        .cloned()
+        .partition(|name| name == applications::GROUP);
+    let mut cases = case::select(case::all(root)?, &others, args.quick)?;
+    if others.is_empty() && !named.is_empty() {
+        cases.clear();
+    }
+    let bench = match args.problems.is_empty() || !named.is_empty() {
+        true => Some(applications::Bench::read(root)?),
+        false => None,
+    };
+    let users = variants_of(&chosen, &[applications::REG]);
     let context = Context::default()
         .with_threads(args.threads)?
         .certified(Certify::Off);
-    let variants_at = |regs: &[f64]| -> Vec<Variant<'_>> {
-        let of_each = chosen.iter().map(|f| variants(f.as_ref(), regs));
-        of_each.flatten().collect()
-    };
-    let variants = variants_at(&REG_RELATIVE);
-    let sweep = sweep::Plan::new(variants_at(&sweep::REGS), &variants, &chosen);
+    let variants = variants_of(&chosen, &REG_RELATIVE);
+    let sweep = sweep::Plan::new(variants_of(&chosen, &sweep::REGS), &variants, &chosen);
     let effort = Effort {
         repeat: args.repeat,
         budget: ROW_BUDGET,
@@ -205,7 +214,10 @@ pub fn run(
         !args.backends.is_empty() || variant.is_for(problem)
     };
     let rows = |c: &Case| variants.iter().filter(|v| has_row(v, &c.problem)).count();
-    tell(Event::Rows(cases.iter().map(rows).sum::<usize>() + extra));
+    let uses = bench.as_ref().map_or(0, |bench| bench.rows(&users));
+    tell(Event::Rows(
+        cases.iter().map(rows).sum::<usize>() + extra + uses,
+    ));
 
     let mut report = Report {
         format: FORMAT,
@@ -220,6 +232,7 @@ pub fn run(
         },
         backends: chosen.iter().map(|f| info(f.as_ref())).collect(),
         problems: Vec::new(),
+        applications: Vec::new(),
         peers: None,
         plans: Vec::new(),
     };
@@ -260,6 +273,12 @@ pub fn run(
         }
         report.problems.push(about);
     }
+    if let Some(bench) = bench {
+        let limit = args.time_limit.saturating_mul(EXACT_PATIENCE);
+        let fresh = || context.clone().time_limit(limit);
+        let mut tell = |problem: &str, label: &str| tell(Event::Row { problem, label });
+        report.applications = bench.run(&users, &fresh, &mut tell);
+    }
     report.settle();
     report.setup.total_seconds = begun.elapsed().as_secs_f64();
     Ok(report)
@@ -292,6 +311,12 @@ fn info(factory: &dyn Factory) -> BackendInfo {
             .map(|c| c.name().to_owned())
             .collect(),
     }
+}
+
+/// The backends, each with its settings.
+fn variants_of<'a>(chosen: &'a [Arc<dyn Factory>], regs: &[f64]) -> Vec<Variant<'a>> {
+    let of_each = chosen.iter().map(|f| variants(f.as_ref(), regs));
+    of_each.flatten().collect()
 }
 
 /// Entropic backends run at each of `regs`, relative to the largest cost, all others once.

@@ -1,5 +1,6 @@
 //! The comparison as text: one table a problem, columns aligned across all of them.
 
+mod applications;
 mod sweep;
 
 use std::fmt::Write as _;
@@ -23,7 +24,7 @@ pub enum Timings {
     Hidden,
 }
 
-/// The whole table, grouped by problem, and the ε sweep after it.
+/// The whole table, grouped by problem, and after it the ε sweep and the applications.
 #[must_use]
 pub fn render(report: &Report, timings: Timings) -> String {
     let shown = |column: &&Column| match column.kind {
@@ -66,7 +67,7 @@ pub fn render(report: &Report, timings: Timings) -> String {
         }
         text.push('\n');
     }
-    text + &sweep::render(report, timings)
+    text + &sweep::render(report, timings) + &applications::render(report, timings)
 }
 
 fn heading(text: &mut String, problem: &ProblemReport) {

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Only these backends, by name; with --peers only their duels
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     backends: Vec<String>,
-    /// Only these problems, by name or group (digits, images, documents, …, scale)
+    /// Only these problems, by name or group (digits, images, documents, …, scale, applications)
     ///
     /// With --peers, only the duels on these problems: `scale` stands for random clouds, iterations, batches and small
     /// problems, a name such as scale-d2-1000 for the clouds and iterations of that size.

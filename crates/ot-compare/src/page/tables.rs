@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Palette;
 use super::svg::escape;
 use crate::columns::{COLUMNS, ITERATIONS};
-use crate::report::{Outcome, Peers, ProblemReport, Report, Row};
+use crate::report::{ApplicationReport, Outcome, Peers, ProblemReport, Report, Row};
 use crate::show;
 
 struct Sheet(String);
@@ -167,6 +167,36 @@ fn grade(gap: Option<f64>) -> &'static str {
         Some(gap) if gap <= 1e-2 => "near",
         _ => "loose",
     }
+}
+
+/// An application by backend.
+pub(crate) fn of_application(application: &ApplicationReport, palette: &Palette) -> String {
+    let header = [
+        "backend",
+        "accuracy",
+        "time",
+        "a query",
+        "short of tolerance",
+    ];
+    let mut sheet = Sheet::new("rows", &header);
+    for row in &application.rows {
+        sheet.row("");
+        sheet.text(&format!(
+            r#"<span class="name"><i class="dot c{}"></i>{}</span>"#,
+            palette.slot(&row.backend),
+            escape(&row.label())
+        ));
+        if row.note.is_empty() {
+            sheet.number(row.accuracy, |a| format!("<b>{:.1} %</b>", 100.0 * a));
+            sheet.number(row.seconds, show::seconds);
+            sheet.number(row.seconds.map(|s| s / row.queries as f64), show::seconds);
+            sheet.number(Some(row.unconverged as f64), |n| show::count(n as u64));
+        } else {
+            sheet.spanning(header.len() - 1, &escape(&row.note));
+        }
+        sheet.end_row();
+    }
+    sheet.finish()
 }
 
 /// Timings beside other libraries.

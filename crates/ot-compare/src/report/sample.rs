@@ -165,7 +165,27 @@ pub(crate) fn report() -> Report {
         summary: summary.into(),
         capabilities: vec!["balanced".into()],
     };
+    let of = |backend: &str, setting: &str, accuracy: Option<f64>, note: &str| ApplicationRow {
+        backend: backend.into(),
+        setting: setting.into(),
+        accuracy,
+        seconds: accuracy.map(|_| 0.25),
+        queries: 50,
+        unconverged: usize::from(!setting.is_empty()),
+        note: note.into(),
+    };
+    let applications = vec![ApplicationReport {
+        name: "retrieval".into(),
+        title: "Image retrieval".into(),
+        description: "50 digits against <20> models".into(),
+        rows: vec![
+            of("network-simplex", "", Some(0.84), ""),
+            of("sinkhorn", "reg 5e-2", Some(0.825), ""),
+            of("lp-minilp", "", None, "not tried: it can't be interrupted"),
+        ],
+    }];
     let mut report = Report {
+        applications,
         format: FORMAT,
         setup: Setup {
             date: "2026-01-02 03:04 UTC".into(),
