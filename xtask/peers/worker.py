@@ -98,6 +98,22 @@ def emd2_loop(job):
     return seconds, float(np.sum(values)), []
 
 
+def emd2_pairs(job):
+    import ot
+
+    A, B, M = array(job["a"]), array(job["b"]), array(job["cost"])
+    seconds, values = timed(lambda: [ot.emd2(A[i], B[j], M) for i, j in job["pairs"]])
+    return seconds, float(np.sum(values)), []
+
+
+def emd2_nearest(job):
+    import ot
+
+    A, B, M = array(job["a"]), array(job["b"]), array(job["cost"])
+    seconds, values = timed(lambda: [[ot.emd2(a, b, M) for b in B] for a in A])
+    return seconds, float(np.min(values, axis=1).sum()), []
+
+
 def assignment(job):
     from scipy.optimize import linear_sum_assignment
 
@@ -232,7 +248,7 @@ def geomloss(job):
     return seconds, 2.0 * float(value), []
 
 
-OPS = {f.__name__: f for f in (versions, emd2, emd2_1d, emd_1d, partial, emd2_loop, assignment, highs, sinkhorn, stabilized, unbalanced, gemm, separable, ott, geomloss)}
+OPS = {f.__name__: f for f in (versions, emd2, emd2_1d, emd_1d, partial, emd2_loop, emd2_pairs, emd2_nearest, assignment, highs, sinkhorn, stabilized, unbalanced, gemm, separable, ott, geomloss)}
 
 # What libraries print belongs on standard error: standard output is for answers.
 answers = sys.stdout

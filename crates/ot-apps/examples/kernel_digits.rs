@@ -52,8 +52,8 @@ fn main() -> Outcome {
     let (train, labels) = args.digits("train")?;
     let (test, expected) = args.digits("t10k")?;
     let seeds = args.count("seeds", 3, 6) as u64;
-    let train = first(&train, args.count("train", 400, 1000));
-    let test = first(&test, args.count("test", 200, 500));
+    let train = first(&train, args.count("train", 200, 1000));
+    let test = first(&test, args.count("test", 100, 500));
     let (labels, expected) = (&labels[..train.len()], &expected[..test.len()]);
     println!(
         "digits of {}: {} to learn from, {} to tell; {seeds} seeds, {FOLDS} folds",

@@ -15,7 +15,7 @@ pub(super) fn section(html: &mut String, report: &Report, palette: &Palette) {
     for application in &report.applications {
         let _ = write!(
             html,
-            r#"<article class="card" id="{}"><h3>{}</h3><p class="note">{}</p>{}</article>"#,
+            r#"<article id="{}"><h3>{}</h3><p class="about">{}</p>{}</article>"#,
             escape(&application.name),
             escape(&application.title),
             escape(&application.description),

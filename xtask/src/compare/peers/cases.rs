@@ -1,6 +1,7 @@
 //! The comparisons: the rows of PERFORMANCE's goals that a peer can be measured on.
 
 mod batches;
+mod digits;
 #[cfg(feature = "line")]
 mod line;
 mod partial;
@@ -103,6 +104,9 @@ pub(super) fn all(
     }
     ring.partial(1000)?;
     ring.fixtures(root, quick)?;
+    if wanted.problem("", ot_compare::applications::GROUP) {
+        ring.digits(root, quick)?;
+    }
     let n = if quick { 1000 } else { 2000 };
     for dim in [2, 16] {
         for uniform in [true, false] {
