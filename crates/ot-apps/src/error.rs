@@ -50,6 +50,20 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+    /// A number of an array of rows breaks a rule.
+    #[error("`{argument}`, row {row}, column {col} is {value}: {rule}")]
+    Entry {
+        /// The argument.
+        argument: &'static str,
+        /// Its row: the sample, or the label.
+        row: usize,
+        /// Its column: the label, or the feature.
+        col: usize,
+        /// Its value.
+        value: f64,
+        /// The rule.
+        rule: &'static str,
+    },
     /// An image has no mass to transport.
     #[error(
         "`{argument}`[{image}] is zero everywhere: an image needs a pixel above 0 to be a measure"

@@ -4,6 +4,7 @@ mod backends;
 mod class_models;
 mod coupling;
 mod digits;
+mod learning;
 mod refusals;
 mod retrieval;
 mod toy;
