@@ -9,6 +9,9 @@ pub enum Error {
     /// A problem could not be stated or solved.
     #[error(transparent)]
     Transport(#[from] solver_api::Error),
+    /// A network could not be made.
+    #[error(transparent)]
+    Network(#[from] ot_nn::Error),
     /// An array has not as many numbers as its shape says, or a shape is empty.
     #[error("`{argument}` has {found} values, but {expected}")]
     Shape {

@@ -3,8 +3,6 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use ot_apps::learning::LabelCost;
-
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// `--full` and `--data DIR`.
@@ -49,19 +47,7 @@ impl Args {
     }
 }
 
-/// Names of the classes, and the distances between their word vectors.
-pub(crate) fn names() -> Outcome<(Vec<String>, LabelCost)> {
-    let folder = fixtures().join("fashion");
-    let text = std::fs::read_to_string(folder.join("names.txt"))?;
-    let names = text
-        .lines()
-        .map(|line| line.split('\t').next().unwrap_or(line).to_owned());
-    let vectors = ot_data::read(folder.join("names.vectors.npy"))?.into_matrix()?;
-    let dim = vectors.ncols();
-    let vectors: Vec<f64> = vectors.into_iter().collect();
-    Ok((names.collect(), LabelCost::between_words(&vectors, dim)?))
-}
-
-fn fixtures() -> PathBuf {
+/// The folder of the fixtures.
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
 }

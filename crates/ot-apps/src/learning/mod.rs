@@ -1,7 +1,7 @@
 //! Learning to predict distributions over labels with a ground metric: 003 and the losses of 004.
 //!
 //! A [`LabelCost`] says what it costs to predict one label for another, a [`Loss`](losses::Loss) what a predicted
-//! distribution costs, a [`Model`] makes predictions from features, and [`train`] minimizes the mean loss by stochastic
+//! distribution costs, a [`Model`] ([`Linear`], a [`NetworkModel`], or one of your own) makes predictions from features, and [`train`] minimizes the mean loss by stochastic
 //! gradients; [`WassersteinClassifier`] is all of that with `fit` and `predict`.
 //!
 //! ```
@@ -26,6 +26,7 @@ mod classifier;
 mod labels;
 pub mod losses;
 mod model;
+mod network;
 mod optimizer;
 mod targets;
 mod train;
@@ -33,6 +34,7 @@ mod train;
 pub use classifier::{FittedClassifier, Predictor, WassersteinClassifier};
 pub use labels::LabelCost;
 pub use model::{Head, Linear, Model};
+pub use network::NetworkModel;
 pub use optimizer::Optimizer;
 pub use targets::Targets;
 pub use train::{History, Training, train};

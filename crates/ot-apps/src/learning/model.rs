@@ -29,7 +29,7 @@ pub trait Model: Send + Sync {
     fn parameters_mut(&mut self) -> &mut [f64];
 
     /// Which of the parameters are weights, which a penalty makes smaller; biases are not.
-    fn weights(&self) -> Range<usize>;
+    fn weights(&self) -> Vec<Range<usize>>;
 
     /// Scores of the rows of `x`, B×D, into `scores`, B×K.
     fn scores(&self, x: &[f64], scores: &mut [f64]);
@@ -128,8 +128,8 @@ impl Model for Linear {
         &mut self.parameters
     }
 
-    fn weights(&self) -> Range<usize> {
-        0..self.inputs * self.outputs
+    fn weights(&self) -> Vec<Range<usize>> {
+        std::iter::once(0..self.inputs * self.outputs).collect()
     }
 
     fn scores(&self, x: &[f64], scores: &mut [f64]) {

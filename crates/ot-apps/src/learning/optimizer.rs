@@ -56,51 +56,23 @@ impl Optimizer {
 }
 
 /// An optimizer under way.
-#[derive(Debug, Clone)]
-pub(crate) struct Steps {
-    rule: Optimizer,
-    taken: i32,
-    first: Vec<f64>,
-    second: Vec<f64>,
-}
+pub(crate) struct Steps(Box<dyn ot_nn::Optimizer + Send>);
 
 impl Steps {
-    pub(crate) fn new(rule: Optimizer, parameters: usize) -> Self {
-        let second = match rule {
-            Optimizer::Sgd { .. } => 0,
-            Optimizer::Adam { .. } => parameters,
-        };
-        Self {
-            rule,
-            taken: 0,
-            first: vec![0.0; parameters],
-            second: vec![0.0; second],
-        }
+    pub(crate) fn new(rule: Optimizer) -> Self {
+        // The rate is said at each step.
+        Self(match rule {
+            Optimizer::Sgd { momentum } => Box::new(ot_nn::Sgd::new(0.0, momentum)),
+            Optimizer::Adam { beta1, beta2, eps } => {
+                Box::new(ot_nn::Adam::with(0.0, (beta1, beta2), eps))
+            }
+        })
     }
 
     /// Moves `parameters` against `gradient`.
     pub(crate) fn take(&mut self, rate: f64, gradient: &[f64], parameters: &mut [f64]) {
-        self.taken = self.taken.saturating_add(1);
-        match self.rule {
-            Optimizer::Sgd { momentum } => {
-                let moving = self.first.iter_mut().zip(gradient).zip(parameters);
-                for ((m, g), theta) in moving {
-                    *m = momentum * *m + g;
-                    *theta -= rate * *m;
-                }
-            }
-            Optimizer::Adam { beta1, beta2, eps } => {
-                // Both means start at 0 and are that much too small.
-                let first = rate / (1.0 - beta1.powi(self.taken));
-                let second = 1.0 / (1.0 - beta2.powi(self.taken));
-                let means = self.first.iter_mut().zip(&mut self.second);
-                for (((m, v), g), theta) in means.zip(gradient).zip(parameters) {
-                    *m = beta1 * *m + (1.0 - beta1) * g;
-                    *v = beta2 * *v + (1.0 - beta2) * g * g;
-                    *theta -= first * *m / ((second * *v).sqrt() + eps);
-                }
-            }
-        }
+        self.0.set_rate(rate);
+        self.0.step(gradient, parameters);
     }
 }
 
@@ -111,14 +83,14 @@ mod tests {
     #[test]
     fn two_steps_by_hand() {
         let mut theta = [1.0, 2.0];
-        let mut steps = Steps::new(Optimizer::Sgd { momentum: 0.5 }, 2);
+        let mut steps = Steps::new(Optimizer::Sgd { momentum: 0.5 });
         steps.take(0.1, &[1.0, -2.0], &mut theta);
         steps.take(0.1, &[1.0, 0.0], &mut theta);
         // Momenta 1 and −2, then 1.5 and −1.
         assert!((theta[0] - 0.75).abs() < 1e-15 && (theta[1] - 2.3).abs() < 1e-15);
         // Adam's first step is as long as the rate, whatever the gradient is.
         let mut theta = [1.0, 2.0];
-        Steps::new(Optimizer::default(), 2).take(0.1, &[3.0, -1e-3], &mut theta);
+        Steps::new(Optimizer::default()).take(0.1, &[3.0, -1e-3], &mut theta);
         assert!((theta[0] - 0.9).abs() < 1e-8 && (theta[1] - 2.1).abs() < 1e-5);
     }
 }

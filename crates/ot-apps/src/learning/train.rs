@@ -1,5 +1,6 @@
 //! Empirical risk minimization: 003, equation (1), by stochastic gradients.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use rand::SeedableRng;
@@ -130,6 +131,7 @@ pub fn train(
     }
     let samples = order.len();
     let mut run = Run {
+        weights: model.weights(),
         model,
         loss,
         x,
@@ -140,7 +142,7 @@ pub fn train(
         // Solvers inside must not be taken for epochs by who watches.
         context: context.for_step(context.threads())?,
     };
-    let mut steps = Steps::new(training.optimizer, run.model.parameters().len());
+    let mut steps = Steps::new(training.optimizer);
     let mut history = History {
         training: Vec::new(),
         validation: Vec::new(),
@@ -263,6 +265,7 @@ pub(crate) fn check_features(
 /// A training under way.
 struct Run<'a> {
     model: &'a mut dyn Model,
+    weights: Vec<Range<usize>>,
     loss: &'a dyn Loss,
     x: &'a [f64],
     targets: &'a Targets,
@@ -341,10 +344,11 @@ impl Run<'_> {
         self.model
             .backward(&room.x, &room.by_scores, &mut room.gradient);
         if self.training.l2 > 0.0 {
-            let weights = self.model.weights();
-            let own = &self.model.parameters()[weights.clone()];
-            for (g, w) in room.gradient[weights].iter_mut().zip(own) {
-                *g += self.training.l2 * w;
+            for weights in &self.weights {
+                let own = &self.model.parameters()[weights.clone()];
+                for (g, w) in room.gradient[weights.clone()].iter_mut().zip(own) {
+                    *g += self.training.l2 * w;
+                }
             }
         }
         steps.take(rate, &room.gradient, self.model.parameters_mut());

@@ -57,6 +57,8 @@ struct State {
     log_v: Vec<f64>,
     room: Vec<f64>,
     product: Vec<f64>,
+    /// The mass that moves, row by row.
+    sent: Vec<f64>,
 }
 
 impl RelaxedWasserstein {
@@ -93,24 +95,30 @@ impl RelaxedWasserstein {
     fn settle_masses(&self, rows: &Rows<'_>, state: &mut State) {
         let (labels, reg) = (rows.labels(), self.kernel.reg);
         let (gamma_a, gamma_b) = (self.settings.gamma_a, self.settings.gamma_b);
+        // After the half step of u, what leaves is u·K v, and that is what moves.
+        state.room.copy_from_slice(&state.log_u);
+        exp_in_place(&mut state.room);
+        let sent = state
+            .room
+            .chunks_exact(labels)
+            .zip(state.product.chunks_exact(labels));
+        let sent = sent.map(|(u, kv)| u.iter().zip(kv).map(|(u, kv)| u * kv).sum::<f64>());
+        state.sent.clear();
+        state.sent.extend(sent);
         state
             .room
             .iter_mut()
             .zip(&state.log_v)
             .for_each(|(r, v)| *r = -v * reg / gamma_b);
         exp_in_place(&mut state.room);
-        for (row, (h, y)) in rows.pairs().enumerate() {
+        for (row, (_, y)) in rows.pairs().enumerate() {
             let at = row * labels..(row + 1) * labels;
             let (log_u, log_v) = (&mut state.log_u[at.clone()], &mut state.log_v[at.clone()]);
-            // After the half step of u, what leaves is Σ h u^{−ε/γa}, and that is what moves.
-            let (mut sent, mut met) = (0.0, 0.0);
-            for k in 0..labels {
-                sent += h[k] * (-log_u[k] * reg / gamma_a).exp();
-                if y[k] > 0.0 {
-                    met += y[k] * state.room[at.start + k];
-                }
-            }
-            let (own, other) = (sent.ln(), met.ln());
+            let met: f64 = (y.iter().zip(&state.room[at.clone()]))
+                .map(|(y, part)| if *y > 0.0 { y * part } else { 0.0 })
+                .sum();
+            // The source's kernel has a factor of e⁻¹ that the product lacks.
+            let (own, other) = (state.sent[row].ln() - 1.0, met.ln());
             let level = (own * (1.0 + gamma_a / reg) + other * gamma_b / reg)
                 / (1.0 + (gamma_a + gamma_b) / reg);
             let (s, t) = (
@@ -195,6 +203,7 @@ impl Loss for RelaxedWasserstein {
             log_v: vec![0.0; size],
             room: vec![0.0; size],
             product: vec![0.0; size],
+            sent: Vec::with_capacity(rows.len()),
         };
         for (row, (held, (_, y))) in memory.chunks_exact(labels).zip(rows.pairs()).enumerate() {
             let seen = held.iter().zip(y).any(|(v, y)| *v > 0.0 && *y > 0.0);

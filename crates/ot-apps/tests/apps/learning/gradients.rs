@@ -7,7 +7,10 @@ use ot_apps::learning::losses::{
     LineWasserstein, Loss, RelaxedSettings, RelaxedWasserstein, SquaredError, TransportLoss,
     WeightedSum,
 };
-use ot_apps::learning::{Head, LabelCost, Linear, Model, Optimizer, Targets, Training, train};
+use ot_apps::learning::{
+    Head, LabelCost, Linear, Model, NetworkModel, Optimizer, Targets, Training, train,
+};
+use ot_nn::Layer;
 use solver_api::{Context, Ground, Reg, Tree};
 use solver_exact::NetworkSimplex;
 use solver_stabilized::{Settings, SinkhornStabilized};
@@ -187,35 +190,56 @@ fn the_whole_objective() {
             optimizer: Optimizer::Sgd { momentum: 0.0 },
             ..Training::default()
         };
-        let start = Linear::random(dim, K, 0.8, 3).unwrap();
-        let mut stepped = start.clone();
-        let context = Context::default();
-        train(
-            &mut stepped,
-            loss.as_ref(),
-            &x,
-            &targets,
-            &training,
-            &context,
-        )
-        .unwrap();
-        let objective = |model: &Linear| {
-            let mut h = vec![0.0; samples * K];
-            model.scores(&x, &mut h);
-            head.predict(K, &mut h);
-            let values = of(loss.as_ref(), K, &h, targets.weights()).0;
-            let squares: f64 = model.coefficients().iter().map(|w| w * w).sum();
-            values.iter().sum::<f64>() / samples as f64 + 0.15 * squares
+        let linear = Linear::random(dim, K, 0.8, 3).unwrap();
+        let network = NetworkModel::two_layers(dim, 5, K, Layer::Tanh, 3).unwrap();
+        descend(&linear, loss.as_ref(), &x, &targets, &training);
+        descend(&network, loss.as_ref(), &x, &targets, &training);
+    }
+}
+
+fn descend<M: Model + Clone>(
+    start: &M,
+    loss: &dyn Loss,
+    x: &[f64],
+    targets: &Targets,
+    training: &Training,
+) {
+    let mut stepped = start.clone();
+    train(
+        &mut stepped,
+        loss,
+        x,
+        targets,
+        training,
+        &Context::default(),
+    )
+    .unwrap();
+    let objective = |model: &M| {
+        let mut h = vec![0.0; targets.weights().len()];
+        model.scores(x, &mut h);
+        training.head.predict(K, &mut h);
+        let values = of(loss, K, &h, targets.weights()).0;
+        let weights = model
+            .weights()
+            .into_iter()
+            .flat_map(|own| &model.parameters()[own]);
+        let squares: f64 = weights.map(|w| w * w).sum();
+        values.iter().sum::<f64>() / targets.len() as f64 + 0.5 * training.l2 * squares
+    };
+    let count = start.parameters().len();
+    for at in [0, 5, 13, count / 2, count - K - 1, count - K, count - 1] {
+        let moved = |t: f64| {
+            let mut model = start.clone();
+            model.parameters_mut()[at] += t;
+            objective(&model)
         };
-        for at in [0, 5, 13, dim * K - 1, dim * K, (dim + 1) * K - 1] {
-            let moved = |t: f64| {
-                let mut model = start.clone();
-                model.parameters_mut()[at] += t;
-                objective(&model)
-            };
-            let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-            let found = start.parameters()[at] - stepped.parameters()[at];
-            close(found, slope, 1e-7, &loss.name());
-        }
+        let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        let found = start.parameters()[at] - stepped.parameters()[at];
+        close(
+            found,
+            slope,
+            1e-7,
+            &format!("{} of {}", loss.name(), start.name()),
+        );
     }
 }

@@ -8,8 +8,10 @@ use ot_apps::learning::losses::{
     RelaxedSettings, RelaxedWasserstein, SquaredError, TransportLoss, WeightedSum,
 };
 use ot_apps::learning::{
-    Head, LabelCost, Linear, Model, Optimizer, Targets, Training, WassersteinClassifier, train,
+    Head, LabelCost, Linear, Model, NetworkModel, Optimizer, Targets, Training,
+    WassersteinClassifier, train,
 };
+use ot_nn::Layer;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
@@ -324,4 +326,47 @@ fn observers_hear_of_epochs_and_may_stop() {
     token.cancel();
     let context = Context::default().cancelled_by(&token);
     assert!(classifier.fit(&x, 2, &labels, &context).is_err());
+}
+
+/// Classes on rings, which no line tells apart.
+#[test]
+fn a_network_learns_what_a_linear_model_cannot() {
+    let mut rng = Pcg64::seed_from_u64(5);
+    let (mut x, mut labels) = (Vec::new(), Vec::new());
+    for k in 0..300 {
+        let angle = rng.random::<f64>() * std::f64::consts::TAU;
+        let radius = f64::from(k % 3) + 0.4 * rng.random::<f64>();
+        x.extend([radius * angle.cos(), radius * angle.sin()]);
+        labels.push(i64::from(k % 3));
+    }
+    let cost = LabelCost::ordered(3, 1.0).unwrap().scaled();
+    let loss = EntropicWasserstein::new(&cost, EntropicSettings::default()).unwrap();
+    let training = Training {
+        epochs: 200,
+        batch: 30,
+        rate: 0.02,
+        decay: 0.99,
+        ..Training::default()
+    };
+    let classifier = WassersteinClassifier::new(Arc::new(loss), training).unwrap();
+    let context = Context::default();
+    let linear = classifier.fit(&x, 2, &labels, &context).unwrap();
+    let accuracy = linear.accuracy(&x, &labels).unwrap();
+    assert!(accuracy < 0.75, "{accuracy}");
+    for activation in [Layer::Tanh, Layer::LeakyRelu { slope: 0.1 }] {
+        let network = classifier.fit_model(&x, 2, &labels, &context, |inputs, outputs| {
+            let model = NetworkModel::two_layers(inputs, 24, outputs, activation, 1)?;
+            Ok(Box::new(model))
+        });
+        let network = network.unwrap();
+        assert_eq!(network.predictor().model().name(), "network");
+        let accuracy = network.accuracy(&x, &labels).unwrap();
+        assert!(accuracy > 0.97, "{activation:?}: {accuracy}");
+    }
+    let refused = classifier.fit_model(&x, 2, &labels, &context, |inputs, outputs| {
+        let model = NetworkModel::two_layers(inputs, 0, outputs, Layer::Tanh, 1)?;
+        Ok(Box::new(model))
+    });
+    let said = refused.err().unwrap().to_string();
+    assert_eq!(said, "layer 0: `outputs` = 0: must be at least 1");
 }
