@@ -159,30 +159,49 @@ fn report(task: &Task<'_>, found: &[Vec<Found>]) -> usize {
     (0..ALPHAS.len()).fold(0, |best, k| if cost(k) < cost(best) { k } else { best })
 }
 
-/// Top-K cost against K of the best α and of KL.
-fn by_k(found: &[Vec<Found>], best: usize) -> Vec<Line> {
-    let line = |k: usize| Line {
-        name: name(k),
-        points: (0..found[k][0].costs.len())
-            .map(|at| {
-                let (mean, error) = over(&found[k], |f| f.costs[at]);
-                ((at + 1) as f64, mean, error)
-            })
-            .collect(),
+/// Top-K cost of a run against K.
+fn by_k(found: &[Vec<Found>], k: usize, name: String) -> Line {
+    let point = |at: usize| {
+        let (mean, error) = over(&found[k], |f| f.costs[at]);
+        ((at + 1) as f64, mean, error)
     };
-    vec![line(best), line(RUNS - 1)]
+    Line {
+        name,
+        points: (0..found[k][0].costs.len()).map(point).collect(),
+    }
 }
 
-/// Something against α, at its place in the list: α are as good as logarithmic.
-fn by_alpha(found: &[Vec<Found>], name: &str, what: impl Fn(&Found) -> f64) -> Line {
+/// What a run's top-K cost is more than that of KL on the same split, in percent: mean and error.
+fn beside_kl(found: &[Vec<Found>], k: usize, at: usize) -> (f64, f64) {
+    let pairs = found[k].iter().zip(&found[RUNS - 1]);
+    mean_and_error(
+        &pairs
+            .map(|(own, kl)| 100.0 * (own.costs[at] / kl.costs[at] - 1.0))
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// [`beside_kl`] against K.
+fn difference(found: &[Vec<Found>], k: usize, name: String) -> Line {
+    let point = |at: usize| {
+        let (mean, error) = beside_kl(found, k, at);
+        ((at + 1) as f64, mean, error)
+    };
+    Line {
+        name,
+        points: (0..found[k][0].costs.len()).map(point).collect(),
+    }
+}
+
+/// Something against the logarithm of α > 0.
+fn by_alpha(name: &str, what: impl Fn(usize) -> (f64, f64)) -> Line {
+    let point = |k: usize| {
+        let (mean, error) = what(k);
+        (ALPHAS[k].log10(), mean, error)
+    };
     Line {
         name: name.to_owned(),
-        points: (1..ALPHAS.len())
-            .map(|k| {
-                let (mean, error) = over(&found[k], &what);
-                (ALPHAS[k].log10(), mean, error)
-            })
-            .collect(),
+        points: (1..ALPHAS.len()).map(point).collect(),
     }
 }
 
@@ -213,7 +232,7 @@ fn proposals(task: &Task<'_>, h: &[f64], row: usize, most: usize) -> String {
         .join(", ")
 }
 
-/// Figure 7: the first samples of which the two proposals share nothing with each other but the first, or miss the truth.
+/// Figure 7: the first samples of which both first proposals are wrong, and not the same.
 fn examples(task: &Task<'_>, found: &[Vec<Found>], best: usize, title: impl Fn(usize) -> String) {
     let (ours, base, split) = (&found[best][0], &found[RUNS - 1][0], &task.splits[0]);
     let labels = task.names.len();
@@ -242,12 +261,14 @@ fn examples(task: &Task<'_>, found: &[Vec<Found>], best: usize, title: impl Fn(u
     }
 }
 
-fn panels<'a>(
-    k: &'a [Line],
-    costs: &'a [Line],
-    auc: &'a [Line],
-    titles: [&'a str; 3],
-) -> [Panel<'a>; 3] {
+/// Figures 5 and 6: costs, and differences to KL's, against K; trade-off against α.
+fn picture_of(file: &str, costs: &[Line], differences: &[Line], found: &[Vec<Found>]) -> Outcome {
+    let cost = |k: usize| by_alpha(&format!("K = {k}"), |run| beside_kl(found, run, k - 1));
+    let by_cost: Vec<Line> = (1..=4).map(cost).collect();
+    let auc = [by_alpha("mean over labels", |run| {
+        over(&found[run], |f| f.auc)
+    })];
+    let rises = auc[0].points.first().map(|p| p.1) < auc[0].points.last().map(|p| p.1);
     let panel = |title, x, y, lines, legend| Panel {
         title,
         x,
@@ -256,36 +277,28 @@ fn panels<'a>(
         lines,
         legend,
     };
-    [
-        panel(
-            titles[0],
-            "K",
-            "top-K cost",
-            k,
-            SeriesLabelPosition::LowerRight,
-        ),
-        panel(
-            titles[1],
-            "log10 α",
-            "top-K cost",
-            costs,
-            SeriesLabelPosition::UpperLeft,
-        ),
-        panel(
-            titles[2],
-            "log10 α",
-            "AUC",
-            auc,
-            SeriesLabelPosition::LowerRight,
-        ),
-    ]
-}
-
-fn trade_off(found: &[Vec<Found>]) -> (Vec<Line>, Vec<Line>) {
-    let cost = |k: usize| by_alpha(found, &format!("K = {k}"), |f| f.costs[k - 1]);
-    (
-        (1..=4).map(cost).collect(),
-        vec![by_alpha(found, "mean over labels", |f| f.auc)],
+    use SeriesLabelPosition::{LowerRight, UpperRight};
+    let corner = if rises { LowerRight } else { UpperRight };
+    draw(
+        file,
+        &[
+            panel("top-K cost", "K", "top-K cost", costs, LowerRight),
+            panel(
+                "beside KL on the same split",
+                "K",
+                "top-K cost less that of KL, %",
+                differences,
+                LowerRight,
+            ),
+            panel(
+                "weight of KL",
+                "log10 α",
+                "top-K cost less that of KL, %",
+                &by_cost,
+                LowerRight,
+            ),
+            panel("weight of KL", "log10 α", "AUC", &auc, corner),
+        ],
     )
 }
 
@@ -337,16 +350,16 @@ fn clothing_task(args: &Args) -> Outcome {
     let found = task.all()?;
     let best = report(&task, &found);
     examples(&task, &found, best, |place| format!("image {place}"));
-    let (costs, auc) = trade_off(&found);
-    let k = by_k(&found, best);
-    let titles = [
-        "clothing: top-K cost",
-        "clothing: weight of KL",
-        "clothing: weight of KL",
+    let costs = [
+        by_k(&found, best, name(best)),
+        by_k(&found, RUNS - 1, name(RUNS - 1)),
     ];
-    draw(
+    let differences = [difference(&found, best, name(best))];
+    picture_of(
         "wasserstein_tags_clothing.svg",
-        &panels(&k, &costs, &auc, titles),
+        &costs,
+        &differences,
+        &found,
     )
 }
 
@@ -398,17 +411,18 @@ fn headlines_task(args: &Args, data: &std::path::Path) -> Outcome {
     let [(full, best), (reduced, other)] = &all[..] else {
         return Err("two sets of tags are needed".into());
     };
-    let (costs, auc) = trade_off(full);
-    let (k, few) = (by_k(full, *best), by_k(reduced, *other));
-    let titles = [
-        "all tags: top-K cost",
-        "all tags: weight of KL",
-        "all tags: weight of KL",
+    let less = |k: usize| format!("{}, reduced", name(k));
+    let costs = [
+        by_k(full, *best, name(*best)),
+        by_k(full, RUNS - 1, name(RUNS - 1)),
+        by_k(reduced, *other, less(*other)),
+        by_k(reduced, RUNS - 1, less(RUNS - 1)),
     ];
-    let [first, second, third] = panels(&k, &costs, &auc, titles);
-    let titles = ["reduced redundancy: top-K cost"; 3];
-    let [fourth, ..] = panels(&few, &costs, &auc, titles);
-    draw("wasserstein_tags_news.svg", &[first, fourth, second, third])
+    let differences = [
+        difference(full, *best, "all tags".to_owned()),
+        difference(reduced, *other, "reduced redundancy".to_owned()),
+    ];
+    picture_of("wasserstein_tags_news.svg", &costs, &differences, full)
 }
 
 fn main() -> Outcome {
