@@ -108,8 +108,8 @@ fn layers_by_hand() {
         far.forward(&[1.0, 2.0], &mut tape).unwrap(),
         [0.5, 0.5, 1.0, 0.0]
     );
-    let weights: Vec<_> = network.weights().collect();
-    assert_eq!(weights, [0..4]);
+    let weights: Vec<_> = network.weights().flatten().collect();
+    assert_eq!(weights, [0, 1, 2, 3]);
 }
 
 #[test]

@@ -19,10 +19,13 @@ const COLOURS: [RGBColor; 10] = [
     RGBColor(100, 70, 40),
 ];
 
-/// A line with a name: x, y and the error of y.
+/// x, y and the error of y.
+type Point = (f64, f64, f64);
+
+/// A line with a name.
 pub(crate) struct Line {
     pub(crate) name: String,
-    pub(crate) points: Vec<(f64, f64, f64)>,
+    pub(crate) points: Vec<Point>,
 }
 
 /// A chart of some lines, in the order of the colours.
@@ -39,7 +42,7 @@ pub(crate) struct Panel<'a> {
 impl Panel<'_> {
     pub(crate) fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Outcome {
         let all = || self.lines.iter().flat_map(|line| &line.points);
-        let ends = |values: &dyn Fn(&(f64, f64, f64)) -> [f64; 2]| {
+        let ends = |values: &dyn Fn(&Point) -> [f64; 2]| {
             all()
                 .flat_map(values)
                 .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
