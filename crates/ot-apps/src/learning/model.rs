@@ -11,7 +11,8 @@ use crate::Error;
 /// A map from D features to K scores with parameters that can be moved: the hook for any differentiable model.
 ///
 /// All arrays hold rows, one for each sample of a batch. The trainer calls [`forward`](Self::forward) and then
-/// [`backward`](Self::backward) on the same batch, so that what the first computes may be kept for the second.
+/// [`backward`](Self::backward) on the same batch, so that what the first computes may be kept for the second. It checks
+/// shapes before; an implementation may panic where rows are not whole.
 pub trait Model: Send + Sync {
     /// Its name in reports.
     fn name(&self) -> &str;
@@ -171,6 +172,9 @@ const SMALLEST: f64 = 1e-100;
 
 impl Head {
     /// Predictions in place of the scores, row by row; none is below 1e-100.
+    ///
+    /// # Panics
+    /// If there are no labels.
     pub fn predict(self, labels: usize, scores: &mut [f64]) {
         match self {
             Self::Softmax => {
@@ -194,6 +198,9 @@ impl Head {
     }
 
     /// The gradient by the scores in place of that by the predictions.
+    ///
+    /// # Panics
+    /// If there are no labels.
     pub fn pull(self, labels: usize, predictions: &[f64], gradient: &mut [f64]) {
         match self {
             Self::Softmax => {

@@ -61,6 +61,9 @@ pub trait Loss: Send + Sync {
     ///
     /// # Errors
     /// Predictions and targets that it is not defined for, naming row and label; whatever a solver inside refuses.
+    ///
+    /// # Panics
+    /// It may where `memory`, values or gradient are not as long as `rows` ask for: [`evaluate`] makes them.
     fn evaluate(
         &self,
         rows: Rows<'_>,
