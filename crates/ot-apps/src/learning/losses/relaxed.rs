@@ -25,7 +25,8 @@ pub struct RelaxedSettings {
     pub gamma_a: f64,
     /// The same beside the target. Default: 1.
     pub gamma_b: f64,
-    /// Iterations at most of a batch. Default: 20; rows go on from where they stood in the last epoch.
+    /// Iterations at most of a batch. Default: 10: rows go on from where they stood in the last epoch, and a batch mostly
+    /// takes all that it may, for the sake of its slowest row.
     pub iterations: usize,
     /// Change of the plan in one iteration, L1 over its mass, at which a batch ends. Default: 1e-4.
     pub tol: f64,
@@ -37,7 +38,7 @@ impl Default for RelaxedSettings {
             reg: Reg::Relative(0.05),
             gamma_a: 1.0,
             gamma_b: 1.0,
-            iterations: 20,
+            iterations: 10,
             tol: 1e-4,
         }
     }
