@@ -9,6 +9,9 @@ pub enum Error {
     /// A problem could not be stated or solved.
     #[error(transparent)]
     Transport(#[from] solver_api::Error),
+    /// A network could not be made.
+    #[error(transparent)]
+    Network(#[from] ot_nn::Error),
     /// An array has not as many numbers as its shape says, or a shape is empty.
     #[error("`{argument}` has {found} values, but {expected}")]
     Shape {
@@ -49,6 +52,20 @@ pub enum Error {
         col: usize,
         /// Its value.
         value: f64,
+    },
+    /// A number of an array of rows breaks a rule.
+    #[error("`{argument}`, row {row}, column {col} is {value}: {rule}")]
+    Entry {
+        /// The argument.
+        argument: &'static str,
+        /// Its row: the sample, or the label.
+        row: usize,
+        /// Its column: the label, or the feature.
+        col: usize,
+        /// Its value.
+        value: f64,
+        /// The rule.
+        rule: &'static str,
     },
     /// An image has no mass to transport.
     #[error(

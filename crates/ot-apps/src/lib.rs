@@ -9,6 +9,7 @@
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
 //! | [`ClassModels`] | which few measures stand for a class? | nothing, [`Barycenters`](solver_api::Barycenters), or both |
 //! | [`Bregman`] | what is the mean of measures? | nothing: it is a backend of barycenters itself |
+//! | [`learning`] | which labels, where some mistakes are worse than others? | nothing; a loss by a solver: `balanced` or `relaxed` |
 //!
 //! The same seed gives the same answer for any number of threads: they share steps of a fixed size, each on one thread.
 //!
@@ -39,6 +40,7 @@ pub mod coupling;
 pub mod distances;
 mod error;
 pub mod images;
+pub mod learning;
 pub mod neighbours;
 pub mod retrieval;
 pub mod scores;

@@ -5,6 +5,7 @@ mod class_models;
 mod coupling;
 mod digits;
 mod distances;
+mod learning;
 mod refusals;
 mod retrieval;
 mod toy;
