@@ -6,6 +6,9 @@
 //! | application | question | needs |
 //! |---|---|---|
 //! | [`Retrieval`] | which class model does an image reach at the least cost? | `balanced` |
+//! | [`Neighbours`] | which classes have the nearest images? | `balanced` |
+//! | [`Distances`] | how far are all pairs of many measures apart? | `balanced` |
+//! | [`KernelClassifier`] | which side of a margin, by exp(−d/t)? | nothing: tables |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
 //! | [`ClassModels`] | which few measures stand for a class? | nothing, [`Barycenters`](solver_api::Barycenters), or both |
 //! | [`Bregman`] | what is the mean of measures? | nothing: it is a backend of barycenters itself |

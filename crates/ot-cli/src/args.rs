@@ -218,12 +218,13 @@ Without --reg or --reg-rel the backend that auto picks is an exact one.
 
 Examples:
   ot distances --weights W.npy --points P.npy --metric euclidean --out D.npy --kernel-out K.npy
+  ot distances --weights I.npy --grid 28x28 --metric log1p --out D.npy
   ot distances --weights W.npy --cost C.npy --against V.npy --reg-rel 0.05 --backend sinkhorn --out D.npy --resume";
 
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("between").args(["cost", "points"]).required(true))]
+#[command(group = ArgGroup::new("between").args(["cost", "points", "grid"]).required(true))]
 pub(crate) struct DistancesArgs {
-    /// Histograms, N×bins
+    /// Histograms, N×bins, or images, N×height×width
     #[arg(long, value_name = "FILE", help_heading = "Problem")]
     pub(crate) weights: PathBuf,
 
@@ -245,7 +246,16 @@ pub(crate) struct DistancesArgs {
     )]
     pub(crate) points: Option<PathBuf>,
 
-    /// Cost between the points
+    /// The bins are the pixels of images of this size
+    #[arg(
+        long,
+        value_name = "HxW",
+        help_heading = "Problem",
+        requires = "metric"
+    )]
+    pub(crate) grid: Option<String>,
+
+    /// Cost between the points, or between pixels
     #[arg(long, value_name = "NAME", help_heading = "Problem")]
     pub(crate) metric: Option<String>,
 

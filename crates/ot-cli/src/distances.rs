@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use kantorovich::{Cost, DenseCost, Ground, Measure, PointCost};
 use ndarray::Array2;
-use ot_apps::{DistanceTable, Distances, Score, exponential_kernel};
+use ot_apps::{DistanceTable, Distances, Score, exponential_kernel, pixel_cost};
 use serde::Serialize;
 
 use crate::Cli;
 use crate::args::DistancesArgs;
 use crate::exit::{Exit, Failure};
-use crate::input::{load, matrix, points};
+use crate::input::{grid_dims, load, matrix, points};
 use crate::many::{self, Figures, Job};
 use crate::output::ArrayOut;
 use crate::report::number;
@@ -144,11 +144,30 @@ fn cost(args: &DistancesArgs) -> Result<Arc<dyn Cost>, Failure> {
         let entries: Vec<f64> = entries.into_iter().collect();
         return Ok(Arc::new(DenseCost::new(n, m, entries)?));
     }
-    let (Some(path), Some(metric)) = (&args.points, &args.metric) else {
+    let Some(metric) = &args.metric else {
         // The parser's groups leave nothing else.
-        return Err(Failure::usage("one of --cost and --points is needed"));
+        return Err(Failure::usage(
+            "one of --cost, --points and --grid is needed",
+        ));
     };
     let ground = Ground::parse(metric)?;
+    if let Some(text) = &args.grid {
+        let &[height, width] = &grid_dims(text)?[..] else {
+            let rule = format!("`{text}` must be HxW, as in 28x28: images have two axes");
+            return Err(Failure::option("grid", rule));
+        };
+        if matches!(ground, Ground::Arc | Ground::Cosine) {
+            let rule = format!("`{metric}` is no cost between pixels: choose another");
+            return Err(Failure::option("metric", rule));
+        }
+        let cost = pixel_cost((height, width), &ground);
+        return cost.map_err(|e| Failure::option("grid", e));
+    }
+    let Some(path) = &args.points else {
+        return Err(Failure::usage(
+            "one of --cost, --points and --grid is needed",
+        ));
+    };
     let points = points("points", path)?;
     let dim = points.ncols();
     let points: Vec<f64> = points.into_iter().collect();
@@ -164,9 +183,19 @@ fn cost(args: &DistancesArgs) -> Result<Arc<dyn Cost>, Failure> {
 /// The rows of a file as measures of mass 1.
 fn histograms(option: &'static str, path: &Path, bins: usize) -> Result<Vec<Measure>, Failure> {
     let loaded = load(option, path)?;
-    let rows: Array2<f64> = loaded
-        .into_matrix()
-        .map_err(|e| Failure::option(option, e))?;
+    // An image is a row of its pixels.
+    let rows: Array2<f64> = match *loaded.shape() {
+        [count, height, width] => {
+            let images = loaded
+                .into_images()
+                .map_err(|e| Failure::option(option, e))?;
+            let flat = images.into_shape_with_order((count, height * width));
+            flat.map_err(|e| Failure::option(option, e))?
+        }
+        _ => loaded
+            .into_matrix()
+            .map_err(|e| Failure::option(option, e))?,
+    };
     if rows.ncols() != bins {
         let rule = format!(
             "{} weights a row, but the cost has {bins} bins",

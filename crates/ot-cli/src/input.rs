@@ -207,7 +207,7 @@ fn shared<T: Copy>(entries: &ArrayD<T>) -> Arc<[T]> {
 }
 
 /// `HxW` or `HxWxD`, or `N` cells on a line.
-fn grid_dims(text: &str) -> Result<Vec<usize>, Failure> {
+pub(crate) fn grid_dims(text: &str) -> Result<Vec<usize>, Failure> {
     let axes: Option<Vec<usize>> = text
         .split(['x', 'X', '×'])
         .map(|axis| axis.trim().parse().ok().filter(|&cells| cells > 0))

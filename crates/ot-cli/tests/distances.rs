@@ -108,6 +108,29 @@ fn bins_on_a_line_have_their_closed_form() {
 }
 
 #[test]
+fn images_are_rows_of_their_pixels() {
+    let folder = folder();
+    // The pixels of images of 2×2 are at the corners of a square.
+    npy(&folder.path().join("I.npy"), &[3, 2, 2], &W);
+    npy(
+        &folder.path().join("S.npy"),
+        &[4, 2],
+        &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0],
+    );
+    let ran = ot(
+        &folder,
+        "--weights @I.npy --grid 2x2 --metric log1p --out @D.npy",
+    );
+    assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
+    let ran = ot(
+        &folder,
+        "--weights @W.npy --points @S.npy --metric log1p --out @E.npy",
+    );
+    assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
+    assert_eq!(read(&folder, "D.npy"), read(&folder, "E.npy"));
+}
+
+#[test]
 fn a_kernel_is_the_exponential_of_the_table() {
     let folder = folder();
     let line = "--weights @W.npy --cost @C.npy --out @D.npy --kernel-out @K.npy";
@@ -183,6 +206,10 @@ fn bad_input_is_one_line() {
         "--weights @W.npy --points @P.npy --metric far --out @D.npy".to_owned(),
         "--weights @W.npy --cost @C.npy --points @P.npy --metric euclidean --out @D.npy".to_owned(),
         "--weights @W.npy --cost @wide.npy --out @D.npy".to_owned(),
+        "--weights @W.npy --grid 2x2x2 --metric log1p --out @D.npy".to_owned(),
+        "--weights @W.npy --grid 2x2 --metric cosine --out @D.npy".to_owned(),
+        "--weights @W.npy --grid 3x3 --metric log1p --out @D.npy".to_owned(),
+        "--weights @W.npy --grid 2x2 --cost @C.npy --out @D.npy".to_owned(),
         format!("--weights @nothing.npy {good}"),
         format!("--weights @wide.npy {good}"),
         format!("--weights @zero.npy {good}"),
