@@ -6,6 +6,7 @@
 //! | application | question | needs |
 //! |---|---|---|
 //! | [`Retrieval`] | which class model does an image reach at the least cost? | `balanced` |
+//! | [`AlignedRetrieval`] | the same, after the plan has said how to move, scale and turn the image | `balanced` |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
 //! | [`ClassModels`] | which few measures stand for a class? | nothing, [`Barycenters`](solver_api::Barycenters), or both |
 //! | [`Bregman`] | what is the mean of measures? | nothing: it is a backend of barycenters itself |
@@ -32,6 +33,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod alignment;
 pub mod bernoulli;
 pub mod bregman;
 pub mod class_models;
@@ -43,6 +45,10 @@ pub mod scores;
 mod steps;
 mod transport;
 
+pub use alignment::{
+    AffineMap, AlignedRetrieval, AlignedRetrieved, Alignment, AlignmentSettings, Linear,
+    PlanMoments, Registered, ScaleRule,
+};
 pub use bernoulli::{BernoulliMixture, BernoulliSettings};
 pub use bregman::{Bregman, BregmanSettings};
 pub use class_models::{

@@ -12,7 +12,7 @@ use solver_api::{Context, Ground, Reg, Solver};
 use solver_exact::NetworkSimplex;
 use solver_sinkhorn::{Settings, Sinkhorn};
 
-fn digits(part: &str) -> (Images, Vec<i64>) {
+pub(crate) fn digits(part: &str) -> (Images, Vec<i64>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist");
     let read = |name: String| ot_data::read(folder.join(name)).expect("a fixture");
     let images = read(format!("{part}-images-idx3-ubyte.gz"))

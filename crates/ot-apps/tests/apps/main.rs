@@ -1,5 +1,7 @@
 //! The promises of the applications, by every backend and by a solver of the test's own.
 
+mod alignment;
+mod alignment_fits;
 mod backends;
 mod class_models;
 mod coupling;

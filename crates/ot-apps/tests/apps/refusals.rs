@@ -13,7 +13,7 @@ use solver_exact::NetworkSimplex;
 use crate::backends::bars;
 use crate::toy::RelaxedOnly;
 
-fn said<T, E: ToString>(result: Result<T, E>) -> String {
+pub(crate) fn said<T, E: ToString>(result: Result<T, E>) -> String {
     match result {
         Ok(_) => "accepted".to_owned(),
         Err(error) => error.to_string(),
