@@ -8,6 +8,8 @@
 //! | [`Retrieval`] | which class model does an image reach at the least cost? | `balanced` |
 //! | [`AlignedRetrieval`] | the same, after the plan has said how to move, scale and turn the image | `balanced` |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
+//! | [`FilterLearner`] | which convolution makes the plan couple equal labels? | `balanced`, `entropic` |
+//! | [`RetrievalFilterLearner`] | which convolution brings images near to the models of their class? | `balanced` |
 //! | [`ClassModels`] | which few measures stand for a class? | nothing, [`Barycenters`](solver_api::Barycenters), or both |
 //! | [`Bregman`] | what is the mean of measures? | nothing: it is a backend of barycenters itself |
 //!
@@ -39,6 +41,7 @@ pub mod bregman;
 pub mod class_models;
 pub mod coupling;
 mod error;
+pub mod filter;
 pub mod images;
 pub mod retrieval;
 pub mod scores;
@@ -57,5 +60,9 @@ pub use class_models::{
 };
 pub use coupling::{Coupled, Coupling, CouplingRule, FittedCoupling};
 pub use error::Error;
+pub use filter::{
+    CouplingLoss, Filter, FilterLearner, FilterSettings, LearnedFilter, RetrievalFilterLearner,
+    RetrievalFilterSettings, RetrievalLoss,
+};
 pub use images::{Images, pixel_cost};
 pub use retrieval::{ModelCost, Retrieval, Retrieved, Score};

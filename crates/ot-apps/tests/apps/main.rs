@@ -6,6 +6,7 @@ mod backends;
 mod class_models;
 mod coupling;
 mod digits;
+mod filter;
 mod refusals;
 mod retrieval;
 mod toy;
