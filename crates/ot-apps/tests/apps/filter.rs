@@ -45,11 +45,17 @@ impl Solver for Printed {
             .collect();
         let (mut u, mut v) = (vec![1.0; n], vec![1.0; m]);
         for _ in 0..20_000 {
+            let mut moved = 0.0_f64;
             for i in 0..n {
-                u[i] = 1.0 / (0..m).map(|j| kernel[i * m + j] * v[j] * b[j]).sum::<f64>();
+                let new = 1.0 / (0..m).map(|j| kernel[i * m + j] * v[j] * b[j]).sum::<f64>();
+                moved = moved.max((new / u[i] - 1.0).abs());
+                u[i] = new;
             }
             for j in 0..m {
                 v[j] = 1.0 / (0..n).map(|i| kernel[i * m + j] * u[i] * a[i]).sum::<f64>();
+            }
+            if moved < 1e-14 {
+                break;
             }
         }
         for (k, p) in kernel.iter_mut().enumerate() {
@@ -61,7 +67,7 @@ impl Solver for Printed {
             potentials: Potentials::new(log(u), log(v)),
             reg: self.0,
             termination: Termination::Converged,
-            iterations: Some(20_000),
+            iterations: None,
             history: Vec::new(),
             certificate: None,
         };
