@@ -9,7 +9,10 @@
 //! | [`Neighbours`] | which classes have the nearest images? | `balanced` |
 //! | [`Distances`] | how far are all pairs of many measures apart? | `balanced` |
 //! | [`KernelClassifier`] | which side of a margin, by exp(−d/t)? | nothing: tables |
+//! | [`AlignedRetrieval`] | the same, after the plan has said how to move, scale and turn the image | `balanced` |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
+//! | [`FilterLearner`] | which convolution makes the plan couple equal labels? | `balanced`, `entropic` |
+//! | [`RetrievalFilterLearner`] | which convolution brings images near to the models of their class? | `balanced` |
 //! | [`ClassModels`] | which few measures stand for a class? | nothing, [`Barycenters`](solver_api::Barycenters), or both |
 //! | [`Bregman`] | what is the mean of measures? | nothing: it is a backend of barycenters itself |
 //! | [`learning`] | which labels, where some mistakes are worse than others? | nothing; a loss by a solver: `balanced` or `relaxed` |
@@ -36,12 +39,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod alignment;
 pub mod bernoulli;
 pub mod bregman;
 pub mod class_models;
 pub mod coupling;
 pub mod distances;
 mod error;
+pub mod filter;
 pub mod images;
 pub mod learning;
 pub mod neighbours;
@@ -52,6 +57,10 @@ mod steps;
 pub mod svm;
 mod transport;
 
+pub use alignment::{
+    AffineMap, AlignedRetrieval, AlignedRetrieved, Alignment, AlignmentSettings, Linear,
+    PlanMoments, Registered, ScaleRule,
+};
 pub use bernoulli::{BernoulliMixture, BernoulliSettings};
 pub use bregman::{Bregman, BregmanSettings};
 pub use class_models::{
@@ -61,6 +70,10 @@ pub use class_models::{
 pub use coupling::{Coupled, Coupling, CouplingRule, FittedCoupling};
 pub use distances::{DistanceTable, Distances, Filled};
 pub use error::Error;
+pub use filter::{
+    CouplingLoss, Filter, FilterLearner, FilterSettings, LearnedFilter, RetrievalFilterLearner,
+    RetrievalFilterSettings, RetrievalLoss,
+};
 pub use images::{Images, pixel_cost};
 pub use neighbours::{FittedNeighbours, Neighbours, Voted};
 pub use retrieval::{ModelCost, Retrieval, Retrieved, Score};

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`Solution::objective`](solver_api::Solution::objective) | envelope theorem: a subgradient for exact solvers | [`objective`] |
 //! | [`Solution::transport_cost`](solver_api::Solution::transport_cost), ⟨P, C⟩ of the entropic plan | implicitly, one linear system | [`implicit`] |
+//! | ⟨P, W⟩ of the entropic plan at fixed prices W, such as the mass between equal labels | the same way | [`implicit::coupling`] |
 //! | W_L = ⟨P_L, C⟩ after L Sinkhorn iterations | reverse mode through the iterations | [`unrolled`] |
 //! | the loss of 003 (entropy −H), normalized and relaxed | its algorithm 1 | [`loss`] |
 //! | Sinkhorn divergences, of the objective or sharp | those above, three times | [`SinkhornDivergence`] |

@@ -16,6 +16,7 @@
 //! cancels however small ε is.
 
 mod conjugate;
+mod coupling;
 mod hessian;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use solver_api::cost::row_of;
 use solver_api::{Cost, Error, Marginals, Plan, PlanRow, PointCost, Problem, Solution};
 
 pub use conjugate::ConjugateGradient;
+pub use coupling::{CouplingGradient, coupling, coupling_with};
 pub use hessian::{Hessian, HessianSolver, Shifts};
 
 use crate::ground::Slope;
@@ -74,18 +76,7 @@ pub fn gradient_with(
 ) -> Result<TransportCostGradient, Error> {
     require(problem, solution)?;
     let reg = solution.reg;
-    let (gamma_a, gamma_b) = match problem.marginals() {
-        Marginals::Balanced => (f64::INFINITY, f64::INFINITY),
-        Marginals::Relaxed { gamma_a, gamma_b } if reg > 0.0 => (gamma_a, gamma_b),
-        Marginals::Relaxed { .. } => {
-            let rule = "⟨P, C⟩ of a relaxed problem has a derivative for reg > 0 only";
-            return Err(Error::setting("reg", reg, rule));
-        }
-        _ => {
-            let rule = "the derivative of ⟨P, C⟩ is for balanced and relaxed problems";
-            return Err(Error::setting("problem", "partial", rule));
-        }
-    };
+    let (gamma_a, gamma_b) = gammas(problem, reg, "⟨P, C⟩")?;
     let (n, m) = problem.shape();
     let potentials = &solution.potentials;
     let mut out = TransportCostGradient {
@@ -114,6 +105,22 @@ pub fn gradient_with(
     out.residual = hessian.residual(&out.shifts, &u, &v);
     out.weights_from(problem, &hessian, gamma_a, gamma_b);
     Ok(out)
+}
+
+/// γa and γb, ∞ for hard sides, of a problem whose plan has a derivative; `value` is what it is asked for.
+fn gammas(problem: &Problem, reg: f64, value: &str) -> Result<(f64, f64), Error> {
+    match problem.marginals() {
+        Marginals::Balanced => Ok((f64::INFINITY, f64::INFINITY)),
+        Marginals::Relaxed { gamma_a, gamma_b } if reg > 0.0 => Ok((gamma_a, gamma_b)),
+        Marginals::Relaxed { .. } => {
+            let rule = format!("{value} of a relaxed problem has a derivative for reg > 0 only");
+            Err(Error::setting("reg", reg, rule))
+        }
+        _ => {
+            let rule = format!("the derivative of {value} is for balanced and relaxed problems");
+            Err(Error::setting("problem", "partial", rule))
+        }
+    }
 }
 
 impl TransportCostGradient {

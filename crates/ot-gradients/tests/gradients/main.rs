@@ -3,6 +3,7 @@
 
 mod closed;
 mod common;
+mod coupling;
 mod divergence;
 mod implicit;
 mod kernel;
