@@ -304,12 +304,23 @@ fn nearest(tables: &Tables, labels: &[i64], expected: &[i64]) -> f64 {
 /// Digits to learn from, mean and standard error of the error, by name.
 type Curve = (String, Vec<(f64, f64, f64)>);
 
+/// Colours that can be told apart by anybody (Okabe and Ito), black for the exact one.
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 0, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(0, 158, 115),
+    RGBColor(86, 180, 233),
+    RGBColor(213, 94, 0),
+    RGBColor(204, 121, 167),
+];
+
+/// Each doubling of the digits takes the same width.
 fn draw(curves: &[Curve], file: &std::path::Path) -> Outcome {
     let points = || curves.iter().flat_map(|(_, curve)| curve);
     let most = points().fold(0.0, |top: f64, (_, mean, error)| top.max(mean + error));
-    let (least, last) = points().fold((f64::INFINITY, 0.0_f64), |(low, high), (n, ..)| {
-        (low.min(*n), high.max(*n))
-    });
+    let least = points().fold(f64::INFINITY, |low: f64, (n, ..)| low.min(*n));
+    let place = |n: f64| (n / least).log2();
+    let last = points().fold(0.0, |high: f64, (n, ..)| high.max(place(*n)));
     let root = SVGBackend::new(file, (720, 460)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
@@ -317,28 +328,31 @@ fn draw(curves: &[Curve], file: &std::path::Path) -> Outcome {
         .margin(14)
         .x_label_area_size(42)
         .y_label_area_size(52)
-        .build_cartesian_2d((0.9 * least..1.06 * last).log_scale(), 0.0..1.08 * most)?;
-    let ticks: Vec<f64> = curves[0].1.iter().map(|(n, ..)| *n).collect();
+        .build_cartesian_2d(-0.15..last + 0.15, 0.0..1.08 * most)?;
     chart
         .configure_mesh()
         .x_desc("digits to learn from")
         .y_desc("error on test digits, %")
-        .x_labels(ticks.len())
-        .x_label_formatter(&|n| format!("{n:.0}"))
+        .x_labels(last.round() as usize + 1)
+        .x_label_formatter(&|x| format!("{:.0}", least * x.exp2()))
+        .y_label_formatter(&|y| format!("{y:.0}"))
         .light_line_style(WHITE)
         .draw()?;
     for (k, (name, curve)) in curves.iter().enumerate() {
-        let colour = Palette99::pick(k).to_rgba();
+        let style = COLOURS[k % COLOURS.len()].stroke_width(2);
+        // Side by side, or bars would hide each other.
+        let aside = 0.02 * (k as f64 - 0.5 * (curves.len() - 1) as f64);
+        let at = |n: f64| place(n) + aside;
         chart
             .draw_series(LineSeries::new(
-                curve.iter().map(|(n, mean, _)| (*n, *mean)),
-                colour.stroke_width(2),
+                curve.iter().map(|(n, mean, _)| (at(*n), *mean)),
+                style,
             ))?
             .label(name.as_str())
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
         chart.draw_series(curve.iter().map(|(n, mean, error)| {
-            let ends = [(*n, mean - error), (*n, mean + error)];
-            PathElement::new(ends, colour.stroke_width(2))
+            let ends = [(at(*n), mean - error), (at(*n), mean + error)];
+            PathElement::new(ends, style)
         }))?;
     }
     chart
