@@ -42,15 +42,8 @@ impl Ring<'_> {
         let solves = count * (count + 1) / 2;
         let distances = Distances::new(solver.as_ref(), Arc::clone(&cost), Score::TransportCost)?;
         let job = self.loop_over("emd2_pairs", &cost, &measures, &measures, &pairs)?;
-        let duel = Duel {
-            goal: "digits, all pairs",
-            case: format!("{count} × {count} MNIST digits, Euclidean, a pair"),
-            ours: "network-simplex, two threads".to_owned(),
-            peer: "POT emd2 in a loop".to_owned(),
-            must: Some(8.0),
-            aim: None,
-        };
-        (self.tell)(&format!("{} · {}", duel.case, duel.peer));
+        let case = format!("{count} × {count} MNIST digits, Euclidean, a pair");
+        let duel = self.against_a_loop("digits, all pairs", case);
         let worker = &mut *self.worker;
         let row = duel.fight(
             &mut || {
@@ -71,15 +64,8 @@ impl Ring<'_> {
         let targets = models.measures().to_vec();
         let job = self.loop_over("emd2_nearest", &cost, &asked?, &targets, &[])?;
         let retrieval = Retrieval::new(solver.as_ref(), cost, models, Score::TransportCost)?;
-        let duel = Duel {
-            goal: "digits, retrieval",
-            case: format!("MNIST digits against {} models, a query", targets.len()),
-            ours: "network-simplex, two threads".to_owned(),
-            peer: "POT emd2 in a loop".to_owned(),
-            must: Some(8.0),
-            aim: None,
-        };
-        (self.tell)(&format!("{} · {}", duel.case, duel.peer));
+        let case = format!("MNIST digits against {} models, a query", targets.len());
+        let duel = self.against_a_loop("digits, retrieval", case);
         let worker = &mut *self.worker;
         let row = duel.fight(
             &mut || {
@@ -98,6 +84,19 @@ impl Ring<'_> {
         );
         self.finish(row);
         Ok(())
+    }
+
+    fn against_a_loop(&mut self, goal: &'static str, case: String) -> Duel {
+        let peer = "POT emd2 in a loop".to_owned();
+        (self.tell)(&format!("{case} · {peer}"));
+        Duel {
+            goal,
+            case,
+            ours: "network-simplex, two threads".to_owned(),
+            peer,
+            must: Some(8.0),
+            aim: None,
+        }
     }
 
     fn loop_over(
