@@ -18,6 +18,9 @@ pub struct DistanceTable {
     rows: usize,
     cols: usize,
     values: Vec<f64>,
+    /// Places of entries whose solves ended short of their tolerance.
+    short: Vec<usize>,
+    solver: Option<String>,
 }
 
 impl DistanceTable {
@@ -57,7 +60,13 @@ impl DistanceTable {
             );
             return Err(Error::setting("distances", values[at], &rule));
         }
-        Ok(Self { rows, cols, values })
+        Ok(Self {
+            rows,
+            cols,
+            values,
+            short: Vec::new(),
+            solver: None,
+        })
     }
 
     /// Rows and columns.
@@ -82,6 +91,18 @@ impl DistanceTable {
         (!value.is_nan()).then_some(value)
     }
 
+    /// Places, row·columns + column, of entries whose solves ended short of their tolerance; of mirrored ones the first.
+    #[must_use]
+    pub fn unconverged(&self) -> &[usize] {
+        &self.short
+    }
+
+    /// Who solved: with a choice among backends, the one of a first solve; `None` before there was one.
+    #[must_use]
+    pub fn solver(&self) -> Option<&str> {
+        self.solver.as_deref()
+    }
+
     /// How many entries are missing.
     #[must_use]
     pub fn missing(&self) -> usize {
@@ -101,15 +122,6 @@ impl DistanceTable {
         there.sort_unstable_by(f64::total_cmp);
         Some(there[(q.clamp(0.0, 1.0) * last as f64).round() as usize])
     }
-}
-
-/// How a table was filled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filled {
-    /// Solves that ended short of their tolerance.
-    pub unconverged: usize,
-    /// Who solved: with a choice among backends, the one of the first solve; `None` where nothing was missing.
-    pub solver: Option<String>,
 }
 
 /// Transport costs between all pairs of two lists of measures, or of one.
@@ -156,11 +168,9 @@ impl<'a> Distances<'a> {
     /// sees the table after each step, one caller at a time, and may store it. The observer of `context` hears of every
     /// step.
     ///
-    /// Returns who solved and how many solves ended short of their tolerance; their values stand in the table.
-    ///
     /// # Errors
-    /// A table of another shape, measures of another length than the cost's, what the solver refuses,
-    /// [`Error::Stopped`] by the context, and a solve whose numbers failed.
+    /// A table of another shape, measures of another length than the cost's, [`Error::Pair`] for what the solver refuses
+    /// and for a solve whose numbers failed, and [`Error::Stopped`] by the context.
     pub fn fill(
         &self,
         table: &mut DistanceTable,
@@ -168,7 +178,7 @@ impl<'a> Distances<'a> {
         cols: Option<&[Measure]>,
         context: &Context,
         keep: &mut (dyn FnMut(&DistanceTable) + Send),
-    ) -> Result<Filled, Error> {
+    ) -> Result<(), Error> {
         let (n, m) = self.cost.shape();
         of_length("weights", rows, n)?;
         of_length(
@@ -192,7 +202,7 @@ impl<'a> Distances<'a> {
         let (rows, cols) = (normalized(rows), normalized(cols));
         let sources = Sources::new(Arc::clone(&self.cost));
         let shared = Mutex::new((table, keep));
-        let short = steps::run(context, "parts of the table", todo.len(), |k, own| {
+        steps::run(context, "parts of the table", todo.len(), |k, own| {
             let Part { row, cols: wanted } = &todo[k];
             own.certify = Certify::Off;
             let source = sources.source("weights", &rows[*row])?;
@@ -201,33 +211,41 @@ impl<'a> Distances<'a> {
                 source: source.measure,
                 targets: wanted.iter().map(|&j| cols[j].clone()).collect(),
             };
-            let (mut short, mut solver) = (0, String::new());
             let mut found = Vec::with_capacity(wanted.len());
-            for solution in self.solver.solve_batch(&batch, own) {
+            let mut failed = None;
+            for (solution, &col) in self.solver.solve_batch(&batch, own).into_iter().zip(wanted) {
                 // What a stop cut short is no entry; that it was one, the run itself says.
                 if own.interrupted().is_some() {
                     break;
                 }
-                let solution = checked(solution?)?;
-                short += usize::from(!solution.convergence.converged());
-                if solver.is_empty() {
-                    solver.clone_from(&solution.solver);
-                }
-                found.push(match self.score {
+                let solution = match solution.map_err(Error::from).and_then(checked) {
+                    Ok(solution) => solution,
+                    Err(error) => {
+                        failed = Some(error.of_pair(*row, col));
+                        break;
+                    }
+                };
+                let value = match self.score {
                     Score::TransportCost => solution.transport_cost,
                     Score::Objective => solution.objective,
-                });
+                };
+                found.push((value, solution.convergence.converged(), solution.solver));
             }
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let (table, keep) = &mut *shared;
-            for (&j, value) in wanted.iter().zip(found) {
-                table.values[row * cols.len() + j] = value;
+            for (&j, (value, converged, solver)) in wanted.iter().zip(found) {
+                let place = row * cols.len() + j;
+                table.values[place] = value;
                 if mirrored {
                     table.values[j * cols.len() + row] = value;
                 }
+                if !converged {
+                    table.short.push(place);
+                }
+                table.solver.get_or_insert(solver);
             }
             keep(table);
-            Ok((short, solver))
+            failed.map_or(Ok(()), Err)
         })?;
         // A stop during the last parts is no step's business.
         let (table, _) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -239,10 +257,8 @@ impl<'a> Distances<'a> {
                 count: table.values.len(),
             });
         }
-        Ok(Filled {
-            unconverged: short.iter().map(|(short, _)| short).sum(),
-            solver: (short.into_iter().map(|(_, solver)| solver)).find(|name| !name.is_empty()),
-        })
+        table.short.sort_unstable();
+        Ok(())
     }
 }
 

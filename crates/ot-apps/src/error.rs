@@ -12,6 +12,16 @@ pub enum Error {
     /// A network could not be made.
     #[error(transparent)]
     Network(#[from] ot_nn::Error),
+    /// One of many problems could not be stated or solved.
+    #[error("row {row} to {col}: {error}")]
+    Pair {
+        /// The source among the rows.
+        row: usize,
+        /// The target among the columns.
+        col: usize,
+        /// Why.
+        error: solver_api::Error,
+    },
     /// An array has not as many numbers as its shape says, or a shape is empty.
     #[error("`{argument}` has {found} values, but {expected}")]
     Shape {
@@ -132,6 +142,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What went wrong between a row and a column.
+    pub(crate) fn of_pair(self, row: usize, col: usize) -> Self {
+        match self {
+            Self::Transport(error) => Self::Pair { row, col, error },
+            other => other,
+        }
+    }
+
     /// A setting outside of its range.
     pub(crate) fn setting(name: &str, value: impl ToString, rule: &str) -> Self {
         Self::Transport(solver_api::Error::setting(name, value, rule))

@@ -68,7 +68,7 @@ pub use class_models::{
     WassersteinKMeans,
 };
 pub use coupling::{Coupled, Coupling, CouplingRule, FittedCoupling};
-pub use distances::{DistanceTable, Distances, Filled};
+pub use distances::{DistanceTable, Distances};
 pub use error::Error;
 pub use filter::{
     CouplingLoss, Filter, FilterLearner, FilterSettings, LearnedFilter, RetrievalFilterLearner,

@@ -155,7 +155,7 @@ kmeans (Wasserstein k-means). Barycenters are entropic at 1e-2 of the largest co
 100 images a class (kmeans: 50).
 Rules: retrieval, the class of the model that is reached at the least cost, with the metric between pixels;
 coupling, the class of the model that gets most of an image's part of one plan between all images and all
-models, with the metric between images as vectors.
+models, with the metric between images as vectors of sum 1.
 Without --reg or --reg-rel the backend that auto picks is an exact one.
 
 Example:
@@ -213,7 +213,8 @@ const DISTANCES_NOTES: &str = "\
 Each row of --weights is a histogram over the bins, scaled to mass 1; D has the costs <P, C> from each row to
 each row of --against, or of --weights itself (a symmetric cost: every pair once). While it grows, D is put in
 its place now and then; entries that are missing are NaN. Ctrl-C or --time-limit end a run with what it has,
-status 3, and --resume goes on with it.
+status 3, and --resume goes on with it: with what is missing and what fell short of its tolerance. D.run.npz,
+beside a D that is not finished, says which problem it is of.
 Without --reg or --reg-rel the backend that auto picks is an exact one.
 
 Examples:
@@ -270,7 +271,7 @@ pub(crate) struct DistancesArgs {
     #[arg(long, value_name = "D.npy", help_heading = "Output")]
     pub(crate) out: PathBuf,
 
-    /// Go on with what is in --out: only entries that are NaN are solved for
+    /// Go on with what an earlier run of the same problem has put into --out
     #[arg(long, help_heading = "Output")]
     pub(crate) resume: bool,
 

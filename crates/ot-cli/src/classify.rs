@@ -64,6 +64,14 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
     let job = Job::new(cli, &args.solver, "images have a `--metric`")?;
     let out = args.out.as_deref().map(|path| ArrayOut::check("out", path));
     let out = out.transpose()?;
+    if let Some(out) = &out {
+        out.is_none_of(&[
+            ("train", Some(args.train.as_path())),
+            ("labels", Some(args.labels.as_path())),
+            ("test", Some(args.test.as_path())),
+            ("test-labels", args.test_labels.as_deref()),
+        ])?;
+    }
     let train = images("train", &args.train)?;
     let labels = classes("labels", &args.labels)?;
     let test = images("test", &args.test)?;

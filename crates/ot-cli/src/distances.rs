@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kantorovich::{Cost, DenseCost, Ground, Measure, PointCost};
+use kantorovich::{Cost, CostKind, DenseCost, Ground, Measure, PointCost};
 use ndarray::Array2;
 use ot_apps::{DistanceTable, Distances, Score, exponential_kernel, pixel_cost};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::args::DistancesArgs;
 use crate::exit::{Exit, Failure};
 use crate::input::{grid_dims, load, matrix, points};
 use crate::many::{self, Figures, Job};
-use crate::output::ArrayOut;
+use crate::output::{ArrayOut, Record};
 use crate::report::number;
 
 /// Pairs of points up to which their costs are kept as a matrix (128 MiB), which is what many problems share best.
@@ -31,6 +31,8 @@ struct Report {
     missing: usize,
     unconverged: usize,
     width: Option<f64>,
+    #[serde(skip)]
+    kernel_left_out: bool,
 }
 
 /// Fills the table, stores it, and returns the report with its exit status.
@@ -43,6 +45,15 @@ pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit),
     if kernel_out.as_ref().is_some_and(|kernel| kernel.is(&out)) {
         let rule = format!("{} is already --out", args.out.display());
         return Err(Failure::option("kernel-out", rule));
+    }
+    let read = [
+        ("weights", Some(args.weights.as_path())),
+        ("against", args.against.as_deref()),
+        ("cost", args.cost.as_deref()),
+        ("points", args.points.as_deref()),
+    ];
+    for written in [Some(&out), kernel_out.as_ref()].into_iter().flatten() {
+        written.is_none_of(&read)?;
     }
     if let Some(width) = args.width
         && !(width.is_finite() && width > 0.0)
@@ -61,8 +72,10 @@ pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit),
         return Err(Failure::option("cost", rule));
     }
     let shape = (rows.len(), cols.as_ref().map_or(rows.len(), Vec::len));
+    let record = Record::beside(&args.out);
+    let print = fingerprint(args, cost.as_ref(), &rows, cols.as_deref());
     let mut table = match args.resume {
-        true => earlier(&args.out, shape)?,
+        true => earlier(&args.out, &record, print, shape)?,
         false => DistanceTable::empty(shape.0, shape.1).map_err(|e| job.failure(e))?,
     };
 
@@ -73,14 +86,29 @@ pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit),
         if stored.elapsed() >= STORED {
             stored = Instant::now();
             // Where it can't be written now, the end of the run will say so.
-            let _ = out.write(&[shape.0, shape.1], table.values());
+            let stored = record.write(print, table.unconverged());
+            let _ = stored.and_then(|()| out.write(&[shape.0, shape.1], table.values()));
         }
     };
-    let (filled, ended) = job.run("distances", |context| {
+    let outcome = job.run("distances", |context| {
         distances.fill(&mut table, &rows, cols.as_deref(), context, &mut keep)
-    })?;
-    out.write(&[shape.0, shape.1], table.values())?;
+    });
     let missing = table.missing();
+    if missing == shape.0 * shape.1 {
+        // Nothing to keep, and an earlier file stays as it is.
+        if let Err(failure) = outcome {
+            return Err(failure);
+        }
+    }
+    // The record first: a table without one is taken for another's.
+    let finished = missing == 0 && table.unconverged().is_empty();
+    if args.resume || !finished {
+        record.write(print, table.unconverged())?;
+    } else {
+        record.remove();
+    }
+    out.write(&[shape.0, shape.1], table.values())?;
+    let (_, ended) = outcome?;
     let mut width = None;
     if let (Some(out), 0) = (&kernel_out, missing) {
         let t = args.width.or_else(|| table.quantile(0.5)).unwrap_or(1.0);
@@ -92,15 +120,16 @@ pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit),
         out.write(&[shape.0, shape.1], &kernel)?;
         width = Some(t);
     }
-    let unconverged = filled.as_ref().map_or(0, |filled| filled.unconverged);
-    let backend = filled.and_then(|filled| filled.solver);
-    let backend = backend.unwrap_or_else(|| args.solver.backend.clone());
-    let within = missing == 0 && unconverged == 0;
+    let unconverged = table.unconverged().len();
+    // Nothing was left to solve: only the name that was asked for is known.
+    let backend = table.solver().unwrap_or(&args.solver.backend).to_owned();
+    let within = finished;
     let report = Report {
         figures: Figures::new(backend, shape, within, &ended),
         missing,
         unconverged,
         width,
+        kernel_left_out: kernel_out.is_some() && missing > 0,
     };
     let text = if args.json {
         many::json(&report)?
@@ -128,6 +157,10 @@ impl Report {
         if self.unconverged > 0 {
             let short = format!("{} short of their tolerance", self.unconverged);
             pairs.push(("solves", short));
+        }
+        if self.kernel_left_out {
+            let reason = "not written: entries are missing".to_owned();
+            pairs.push(("kernel", reason));
         }
         if let Some(width) = self.width {
             pairs.push(("kernel", format!("exp(-d/t), t = {}", number(Some(width)))));
@@ -213,11 +246,74 @@ fn histograms(option: &'static str, path: &Path, bins: usize) -> Result<Vec<Meas
     rows.outer_iter().enumerate().map(row).collect()
 }
 
-/// The table that an earlier run has left, or one with nothing in it.
-fn earlier(path: &Path, (n, m): (usize, usize)) -> Result<DistanceTable, Failure> {
+/// What the entries depend on, as a number: weights, costs, backend and settings; not its tolerance and limits, so that a run
+/// may go on with others.
+fn fingerprint(
+    args: &DistancesArgs,
+    cost: &dyn Cost,
+    rows: &[Measure],
+    cols: Option<&[Measure]>,
+) -> u64 {
+    // FNV-1a over words: it tells slips apart, not attacks.
+    let mut print = 0xcbf2_9ce4_8422_2325_u64;
+    let mut mix = |word: u64| {
+        print = (print ^ word)
+            .wrapping_mul(0x0100_0000_01b3)
+            .rotate_left(23)
+    };
+    for list in [rows, cols.unwrap_or(&[])] {
+        mix(list.len() as u64);
+        list.iter()
+            .flat_map(Measure::weights)
+            .for_each(|w| mix(w.to_bits()));
+    }
+    if let CostKind::Points(points) = cost.kind() {
+        points.x().iter().for_each(|x| mix(x.to_bits()));
+    } else {
+        let mut row = vec![0.0; cost.shape().1];
+        for i in 0..cost.shape().0 {
+            cost.row(i, &mut row);
+            row.iter().for_each(|c| mix(c.to_bits()));
+        }
+    }
+    let solver = &args.solver;
+    for reg in [solver.reg, solver.reg_rel] {
+        mix(reg.map_or(1, f64::to_bits));
+    }
+    let metric = args.metric.as_deref().unwrap_or_default();
+    let mut words = vec![metric, &solver.backend];
+    words.extend(solver.set.iter().map(String::as_str));
+    words.join("\n").bytes().for_each(|byte| mix(byte.into()));
+    print
+}
+
+/// The table that an earlier run of the same problem has left, or one with nothing in it. What fell short of its tolerance
+/// then is solved for again.
+fn earlier(
+    path: &Path,
+    record: &Record,
+    print: u64,
+    (n, m): (usize, usize),
+) -> Result<DistanceTable, Failure> {
     let failed = |e: ot_apps::Error| Failure::option("resume", e);
     if !path.metadata().is_ok_and(|about| about.len() > 0) {
         return DistanceTable::empty(n, m).map_err(failed);
+    }
+    if !record.path().is_file() {
+        let rule = format!(
+            "{} has no record of its problem ({}): it was finished without --resume, or is another's",
+            path.display(),
+            record.path().display()
+        );
+        return Err(Failure::option("resume", rule));
+    }
+    let (of, short) = record.read()?;
+    if of != print {
+        let rule = format!(
+            "{} is the table of other weights, costs, or settings of the backend",
+            path.display()
+        );
+        return Err(Failure::option("resume", rule));
     }
     let stored = load("resume", path)?;
     if stored.shape() != [n, m] {
@@ -231,5 +327,11 @@ fn earlier(path: &Path, (n, m): (usize, usize)) -> Result<DistanceTable, Failure
     let values = stored
         .into_matrix()
         .map_err(|e| Failure::option("resume", e))?;
-    DistanceTable::from_values(n, m, values.into_iter().collect()).map_err(failed)
+    let mut values: Vec<f64> = values.into_iter().collect();
+    for place in short {
+        if let Some(value) = values.get_mut(place) {
+            *value = f64::NAN;
+        }
+    }
+    DistanceTable::from_values(n, m, values).map_err(failed)
 }

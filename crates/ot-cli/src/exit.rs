@@ -57,6 +57,14 @@ impl Failure {
         Self::usage(format!("--{option}: {problem}"))
     }
 
+    /// The same with where it happened in front.
+    pub(crate) fn within(self, place: &str) -> Self {
+        Self {
+            message: format!("{place}: {}", self.message),
+            ..self
+        }
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

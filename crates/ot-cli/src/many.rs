@@ -100,6 +100,10 @@ impl<'a> Job<'a> {
     pub(crate) fn failure(&self, error: ot_apps::Error) -> Failure {
         match error {
             ot_apps::Error::Transport(error) => Failure::from(self.cli.registry.with_hint(error)),
+            ot_apps::Error::Pair { row, col, error } => {
+                let failure = Failure::from(self.cli.registry.with_hint(error));
+                failure.within(&format!("row {row} to {col}"))
+            }
             error => Failure::usage(error.to_string()),
         }
     }

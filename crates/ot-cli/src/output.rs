@@ -90,12 +90,72 @@ impl ArrayOut {
         same_file(&self.path, &other.path)
     }
 
+    /// An error where the file is one that is read: it would be lost.
+    pub(crate) fn is_none_of(&self, inputs: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
+        let is_read = |(_, path): &&(&str, Option<&Path>)| {
+            path.is_some_and(|path| same_file(&self.path, path))
+        };
+        let Some((option, _)) = inputs.iter().find(is_read) else {
+            return Ok(());
+        };
+        let rule = format!("{} is already --{option}", self.path.display());
+        Err(Failure::option(self.option, rule))
+    }
+
     /// The whole array, or nothing.
     pub(crate) fn write<T: Element>(&self, shape: &[usize], values: &[T]) -> Result<(), Failure> {
         let part = Part::write(self.option, &self.path, |path| {
             npy::write(path, shape, values)
         })?;
         keep_all(vec![part])
+    }
+}
+
+/// What a table that is not finished belongs to, kept beside it.
+pub(crate) struct Record(PathBuf);
+
+impl Record {
+    /// Beside `path`: `D.run.npz` for `D.npy`.
+    pub(crate) fn beside(path: &Path) -> Self {
+        Self(path.with_extension("run.npz"))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The problem's fingerprint, and the places of entries that fell short of their tolerance.
+    pub(crate) fn write(&self, print: u64, short: &[usize]) -> Result<(), Failure> {
+        // Their number in front: a list of none could not be read.
+        let places = [short.len()].into_iter().chain(short.iter().copied());
+        let short: Vec<i64> = places.map(|place| place as i64).collect();
+        let part = Part::write("out", &self.0, |path| {
+            let mut writer = npz::Writer::create(path)?;
+            writer.add("problem", &[1], &[print.cast_signed()])?;
+            writer.add("unconverged", &[short.len()], &short)?;
+            writer.finish()
+        })?;
+        keep_all(vec![part])
+    }
+
+    pub(crate) fn read(&self) -> Result<(u64, Vec<usize>), Failure> {
+        let failed = |e| Failure::option("resume", e);
+        let mut archive = npz::Archive::open(&self.0).map_err(failed)?;
+        let mut read = |key| archive.read(key)?.into_labels();
+        let print = read("problem").map_err(failed)?;
+        let short = read("unconverged").map_err(failed)?;
+        let print = print.first().map_or(0, |print| print.cast_unsigned());
+        let places = short
+            .iter()
+            .skip(1)
+            .filter_map(|&place| usize::try_from(place).ok());
+        Ok((print, places.collect()))
+    }
+
+    /// Nothing is left to go on with.
+    pub(crate) fn remove(&self) {
+        // Where it can't be removed it says what is true: which problem the table is of.
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -107,6 +107,7 @@ fn bad_input_is_one_line() {
         classify(&folder, &format!("{good} --models 0")),
         classify(&folder, &format!("{good} --test-labels @few.npy")),
         classify(&folder, &format!("{good} --out @p.csv")),
+        classify(&folder, &format!("{good} --out @y.npy")),
         classify(&folder, &format!("{good} --backend nobody")),
         over(&format!(
             "classify --train @I.npy --labels @same.npy --test @J.npy {good}"

@@ -149,23 +149,81 @@ fn a_kernel_is_the_exponential_of_the_table() {
 }
 
 #[test]
-fn what_is_there_is_not_solved_for_again() {
+fn what_fell_short_is_solved_for_again_and_the_rest_is_not() {
     let folder = folder();
-    let nan = f64::NAN;
-    npy(
-        &folder.path().join("D.npy"),
-        &[3, 2],
-        &[7.0, nan, nan, 8.0, 9.0, nan],
+    let line =
+        "--weights @W.npy --cost @C.npy --against @V.npy --backend sinkhorn --reg 0.3 --out @D.npy";
+    let ran = ot(&folder, &format!("{line} --max-iter 1 --json"));
+    assert_eq!(ran.exit, Exit::NotConverged, "{ran:?}");
+    let short = ran.json()["unconverged"].as_u64().unwrap();
+    assert!(short > 0 && ran.json()["missing"] == 0);
+    let rough = read(&folder, "D.npy");
+    let ran = ot(&folder, &format!("{line} --resume --json"));
+    assert_eq!(
+        (ran.exit, &ran.json()["unconverged"]),
+        (Exit::Solved, &0.into())
     );
-    let line = "--weights @W.npy --cost @C.npy --against @V.npy --out @D.npy --resume";
-    let ran = ot(&folder, line);
+    let fine = read(&folder, "D.npy");
+    let anew = ot(&folder, &line.replace("D.npy", "E.npy"));
+    assert_eq!(anew.exit, Exit::Solved);
+    assert_eq!(fine, read(&folder, "E.npy"));
+    let other = rough.iter().zip(&fine).filter(|(r, f)| r != f).count();
+    assert!(other > 0 && other as u64 <= short, "{other} {short}");
+    // Nothing is left to do, and nothing is done.
+    assert_eq!(ot(&folder, &format!("{line} --resume")).exit, Exit::Solved);
+    assert_eq!(read(&folder, "D.npy"), fine);
+}
+
+#[test]
+fn another_problems_table_is_refused() {
+    let folder = folder();
+    let line = "--weights @W.npy --cost @C.npy --out @D.npy";
+    let ran = ot(&folder, &format!("{line} --resume"));
     assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
     let table = read(&folder, "D.npy");
-    assert_eq!((table[0], table[3], table[4]), (7.0, 8.0, 9.0));
-    assert!((table[1] - alone(&W[..4], &V[4..])).abs() < 1e-12);
-    // Nothing is left to do, and nothing is done.
-    assert_eq!(ot(&folder, line).exit, Exit::Solved);
+    let mut said = String::new();
+    for line in [
+        "--weights @W.npy --points @P.npy --metric sqeuclidean --out @D.npy --resume",
+        "--weights @W.npy --cost @C.npy --out @D.npy --resume --backend lp-minilp",
+    ] {
+        let ran = ot(&folder, line);
+        ran.assert_refused(Exit::Usage);
+        said += &ran.stderr;
+    }
+    std::fs::remove_file(folder.path().join("D.run.npz")).unwrap();
+    let ran = ot(&folder, &format!("{line} --resume"));
+    ran.assert_refused(Exit::Usage);
+    said += &ran.stderr;
+    insta::assert_snapshot!(said.replace(&folder.path().display().to_string(), "@"));
     assert_eq!(read(&folder, "D.npy"), table);
+    // Without --resume a finished table has no record.
+    assert_eq!(ot(&folder, line).exit, Exit::Solved);
+    assert!(!folder.path().join("D.run.npz").exists());
+}
+
+#[test]
+fn a_pair_without_a_plan_is_named_and_the_rest_is_kept() {
+    let folder = folder();
+    let inf = f64::INFINITY;
+    let mut costs = costs();
+    // Bins 0 to 2 reach each other, and 3 itself alone.
+    (0..4).for_each(|k| {
+        if k < 3 {
+            (costs[4 * k + 3], costs[12 + k]) = (inf, inf)
+        }
+    });
+    npy(&folder.path().join("I.npy"), &[4, 4], &costs);
+    let ran = ot(
+        &folder,
+        "--weights @V.npy --cost @I.npy --out @D.npy --threads 1",
+    );
+    ran.assert_refused(Exit::Infeasible);
+    assert!(
+        ran.stderr.starts_with("error: row 0 to 1: "),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(read(&folder, "D.npy")[0], 0.0);
 }
 
 #[test]
@@ -187,6 +245,7 @@ fn a_time_limit_leaves_what_it_has() {
     let missing = read(&folder, "D.npy").iter().filter(|d| d.is_nan()).count();
     assert_eq!(json["missing"], missing);
     assert!(missing > 0 && !folder.path().join("K.npy").exists());
+    assert!(folder.path().join("D.run.npz").exists());
     let ran = ot(&folder, &format!("{line} --resume"));
     assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
     let table = read(&folder, "D.npy");
@@ -222,6 +281,7 @@ fn bad_input_is_one_line() {
         format!("--weights @W.npy {good} --kernel-out @K.npy --width 0"),
         format!("--weights @W.npy {good} --kernel-out @D.npy"),
         "--weights @W.npy --cost @C.npy --out @D.csv".to_owned(),
+        "--weights @W.npy --cost @C.npy --out @W.npy".to_owned(),
         "--weights @W.npy --cost @C.npy --out @E.npy --resume".to_owned(),
     ] {
         let ran = ot(&folder, &line);
