@@ -259,7 +259,7 @@ fn fingerprint(
     let mut mix = |word: u64| {
         print = (print ^ word)
             .wrapping_mul(0x0100_0000_01b3)
-            .rotate_left(23)
+            .rotate_left(23);
     };
     for list in [rows, cols.unwrap_or(&[])] {
         mix(list.len() as u64);

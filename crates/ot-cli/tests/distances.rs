@@ -209,7 +209,7 @@ fn a_pair_without_a_plan_is_named_and_the_rest_is_kept() {
     // Bins 0 to 2 reach each other, and 3 itself alone.
     (0..4).for_each(|k| {
         if k < 3 {
-            (costs[4 * k + 3], costs[12 + k]) = (inf, inf)
+            (costs[4 * k + 3], costs[12 + k]) = (inf, inf);
         }
     });
     npy(&folder.path().join("I.npy"), &[4, 4], &costs);
