@@ -17,6 +17,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (x, y, a, b) = (draw(), draw(), draw(), draw());
     let normalized = |w| Measure::new(w).map(|w: Measure| w.normalized());
     let (a, b) = (normalized(a)?, normalized(b)?);
+    println!(
+        "{n} + {n} points, {threads} threads, the best of some runs in ms: the cost alone, then whole solutions"
+    );
+    println!(
+        "{:>22}{:>12}{:>12}{:>10}  cost",
+        "", "solve", "certificate", "gap"
+    );
     for ground in [Ground::SqEuclidean, Ground::Euclidean, Ground::Power(1.5)] {
         let name = ground.to_string();
         let cost = PointCost::new(x.clone(), y.clone(), 1, ground)?;
