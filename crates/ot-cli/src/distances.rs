@@ -175,7 +175,8 @@ fn cost(args: &DistancesArgs) -> Result<Arc<dyn Cost>, Failure> {
         let entries = matrix(path)?.into_f64();
         let (n, m) = (entries.shape()[0], entries.shape()[1]);
         let entries: Vec<f64> = entries.into_iter().collect();
-        return Ok(Arc::new(DenseCost::new(n, m, entries)?));
+        let cost = DenseCost::new(n, m, entries).map_err(|e| Failure::option("cost", e))?;
+        return Ok(Arc::new(cost));
     }
     let Some(metric) = &args.metric else {
         // The parser's groups leave nothing else.
@@ -204,7 +205,8 @@ fn cost(args: &DistancesArgs) -> Result<Arc<dyn Cost>, Failure> {
     let points = points("points", path)?;
     let dim = points.ncols();
     let points: Vec<f64> = points.into_iter().collect();
-    let cost = PointCost::new(points.clone(), points, dim, ground)?;
+    let cost = PointCost::new(points.clone(), points, dim, ground);
+    let cost = cost.map_err(|e| Failure::option("points", e))?;
     let (n, m) = cost.shape();
     // On a line and on a circle closed forms want the points.
     if dim == 1 || n.saturating_mul(m) > LARGEST_MATRIX {

@@ -265,6 +265,7 @@ fn bad_input_is_one_line() {
         "--weights @W.npy --points @P.npy --metric far --out @D.npy".to_owned(),
         "--weights @W.npy --cost @C.npy --points @P.npy --metric euclidean --out @D.npy".to_owned(),
         "--weights @W.npy --cost @wide.npy --out @D.npy".to_owned(),
+        "--weights @W.npy --points @nan.npy --metric euclidean --out @D.npy".to_owned(),
         "--weights @W.npy --grid 2x2x2 --metric log1p --out @D.npy".to_owned(),
         "--weights @W.npy --grid 2x2 --metric cosine --out @D.npy".to_owned(),
         "--weights @W.npy --grid 3x3 --metric log1p --out @D.npy".to_owned(),
