@@ -86,8 +86,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit),
         if stored.elapsed() >= STORED {
             stored = Instant::now();
             // Where it can't be written now, the end of the run will say so.
-            let stored = record.write(print, table.unconverged());
-            let _ = stored.and_then(|()| out.write(&[shape.0, shape.1], table.values()));
+            let _ = store(&out, table, Some(print), &record);
         }
     };
     let outcome = job.run("distances", |context| {
@@ -100,14 +99,9 @@ pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit),
             return Err(failure);
         }
     }
-    // The record first: a table without one is taken for another's.
     let finished = missing == 0 && table.unconverged().is_empty();
-    if args.resume || !finished {
-        record.write(print, table.unconverged())?;
-    } else {
-        record.remove();
-    }
-    out.write(&[shape.0, shape.1], table.values())?;
+    let recorded = (args.resume || !finished).then_some(print);
+    store(&out, &table, recorded, &record)?;
     let (_, ended) = outcome?;
     let mut width = None;
     if let (Some(out), 0) = (&kernel_out, missing) {
@@ -246,6 +240,23 @@ fn histograms(option: &'static str, path: &Path, bins: usize) -> Result<Vec<Meas
         }
     };
     rows.outer_iter().enumerate().map(row).collect()
+}
+
+/// Puts the table in its place, and its record if it has a `print`. What ends the process in between leaves a table without
+/// a record, which is refused, and never one with another's.
+fn store(
+    out: &ArrayOut,
+    table: &DistanceTable,
+    print: Option<u64>,
+    record: &Record,
+) -> Result<(), Failure> {
+    record.remove();
+    let (n, m) = table.shape();
+    out.write(&[n, m], table.values())?;
+    match print {
+        Some(print) => record.write(print, table.unconverged()),
+        None => Ok(()),
+    }
 }
 
 /// What the entries depend on, as a number: weights, costs, backend and settings; not its tolerance and limits, so that a run

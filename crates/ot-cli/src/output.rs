@@ -152,9 +152,8 @@ impl Record {
         Ok((print, places.collect()))
     }
 
-    /// Nothing is left to go on with.
     pub(crate) fn remove(&self) {
-        // Where it can't be removed it says what is true: which problem the table is of.
+        // Where there is none, and where it can't be removed: writing says so, if it must be written.
         let _ = fs::remove_file(&self.0);
     }
 }
