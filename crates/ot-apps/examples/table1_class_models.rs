@@ -1,12 +1,15 @@
-//! Table 1 of source 000: accuracy of image retrieval on digits by 1 to 6 models a class, for samples, mixtures of
-//! Bernoullis, barycenters and Wasserstein k-means, by an exact and an entropic solver; mean and standard error over seeds.
+//! Table 1 of source 000: accuracy of image retrieval on digits by 1 to 6 models a class, for samples, medoids, mixtures
+//! of Bernoullis, barycenters, Wasserstein k-means and models that are learned through the potentials, by an exact and an
+//! entropic solver; mean and standard error over seeds.
 //! And two tables beside it: which ground cost does best, and what leaving out faint pixels of the models does.
 //!
 //! ```text
 //! cargo run --release -p ot-apps --example table1_class_models [-- --full --data DIR]
-//!     [--train N] [--test N] [--seeds N] [--models N] [--averaged N]
+//!     [--train N] [--test N] [--seeds N] [--models N] [--averaged N] [--learned N]
 //! ```
-//! `--train` and `--averaged` count digits a class: all that models may see, and those that barycenters are made of.
+//! `--train` and `--averaged` count digits a class: all that models may see, and those that barycenters are made of (and
+//! half of which are clustered by transport cost, and a third of which medoids are drawn from). `--learned` counts digits
+//! of all classes together, from which the mixtures of Bernoullis are moved.
 //! Without `--data` it reads the 400 and 200 digits of `fixtures/mnist`.
 
 #[path = "shared/args.rs"]
@@ -19,8 +22,9 @@ use args::{Args, Outcome};
 use ot_apps::class_models::ClassModels;
 use ot_apps::scores::mean_and_error;
 use ot_apps::{
-    Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, Images, KMeansSettings, ModelSet,
-    Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
+    Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, Images, KMeansSettings,
+    LearnerSettings, Medoids, ModelLearner, ModelSet, Retrieval, Samples, Score, WassersteinKMeans,
+    pixel_cost,
 };
 use solver_api::{Context, Ground, Measure, Reg, Solver};
 use solver_exact::NetworkSimplex;
@@ -106,10 +110,11 @@ fn first_of_each(labels: &[i64], each: usize) -> Vec<usize> {
 }
 
 fn main() -> Outcome {
-    let args = Args::read(&["train", "test", "seeds", "models", "averaged"])?;
+    let args = Args::read(&["train", "test", "seeds", "models", "averaged", "learned"])?;
     let seeds = args.count("seeds", 2, 5) as u64;
     let most = args.count("models", 6, 6);
     let averaged = args.count("averaged", 20, 120);
+    let learned = args.count("learned", 1000, 60_000);
     let data = Data::read(&args)?;
     println!(
         "digits of {}: {} to learn from, {} to tell; {seeds} seeds",
@@ -136,7 +141,21 @@ fn main() -> Outcome {
         rounds: 3,
     };
     let kmeans = WassersteinKMeans::new(&exact, &bregman, squares, few)?;
-    let kinds: [&dyn ClassModels; 4] = [&Samples, &bernoulli, &barycenters, &kmeans];
+    let log1p = pixel_cost(data.test.size(), &Ground::Log1p)?;
+    let medoids = Medoids::new(&exact, Arc::clone(&log1p), averaged.div_ceil(3))?;
+    let settings = LearnerSettings {
+        samples: learned,
+        ..LearnerSettings::default()
+    };
+    let learner = ModelLearner::new(&exact, log1p, settings)?;
+    let kinds: [(&dyn ClassModels, Option<&ModelLearner>); 6] = [
+        (&Samples, None),
+        (&medoids, None),
+        (&bernoulli, None),
+        (&barycenters, None),
+        (&kmeans, None),
+        (&bernoulli, Some(&learner)),
+    ];
 
     // What the table is made with is chosen on mixtures of Bernoullis alone.
     let mixtures = data.fit(&bernoulli, most, 0)?;
@@ -176,14 +195,21 @@ fn main() -> Outcome {
     print!("{:>12}{:>17}", "models", "solver");
     (1..=most).for_each(|k| print!("{k:>13}"));
     println!("{:>12}{:>13}", "fit, s", "ms a query");
-    for kind in kinds {
+    for (kind, learner) in kinds {
+        let name = learner.map_or(kind.name(), |_| "learned");
         // Rows of both solvers from the same models.
         let mut accuracies = [vec![Vec::new(); most], vec![Vec::new(); most]];
         let (mut fits, mut times) = (0.0, [0.0; 2]);
         for k in 1..=most {
             for seed in 0..seeds {
                 let started = Instant::now();
-                let models = data.fit(kind, k, seed)?.sparsified(CUTOFF)?;
+                let mut models = data.fit(kind, k, seed)?;
+                if let Some(learner) = learner {
+                    let moved =
+                        learner.fit(&models, &data.train, &data.labels, seed, &data.context)?;
+                    models = moved.models().clone();
+                }
+                let models = models.sparsified(CUTOFF)?;
                 fits = started.elapsed().as_secs_f64();
                 for (s, solver) in [&exact as &dyn Solver, &entropic].into_iter().enumerate() {
                     let [accuracy, time] = data.ask(solver, &Ground::Log1p, models.clone())?;
@@ -193,7 +219,7 @@ fn main() -> Outcome {
             }
         }
         for (s, solver) in [exact.name(), entropic.name()].into_iter().enumerate() {
-            print!("{:>12}{solver:>17}", kind.name());
+            print!("{name:>12}{solver:>17}");
             for values in &accuracies[s] {
                 let (mean, error) = mean_and_error(values);
                 print!("{:>13}", format!("{mean:.1} ± {error:.1}"));

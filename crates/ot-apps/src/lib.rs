@@ -13,7 +13,8 @@
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
 //! | [`FilterLearner`] | which convolution makes the plan couple equal labels? | `balanced`, `entropic` |
 //! | [`RetrievalFilterLearner`] | which convolution brings images near to the models of their class? | `balanced` |
-//! | [`ClassModels`] | which few measures stand for a class? | nothing, [`Barycenters`](solver_api::Barycenters), or both |
+//! | [`ClassModels`] | which few measures stand for a class? | nothing, `balanced`, [`Barycenters`](solver_api::Barycenters), or both |
+//! | [`ModelLearner`] | how must models move to tell classes apart? | `balanced` |
 //! | [`Bregman`] | what is the mean of measures? | nothing: it is a backend of barycenters itself |
 //! | [`learning`] | which labels, where some mistakes are worse than others? | nothing; a loss by a solver: `balanced` or `relaxed` |
 //!
@@ -64,8 +65,8 @@ pub use alignment::{
 pub use bernoulli::{BernoulliMixture, BernoulliSettings};
 pub use bregman::{Bregman, BregmanSettings};
 pub use class_models::{
-    Bernoulli, ClassModels, ClusterBarycenters, KMeansSettings, ModelSet, Samples,
-    WassersteinKMeans,
+    Bernoulli, ClassModels, ClusterBarycenters, KMeansSettings, LearnedModels, LearnerSettings,
+    Medoids, ModelLearner, ModelSet, Samples, WassersteinKMeans,
 };
 pub use coupling::{Coupled, Coupling, CouplingRule, FittedCoupling};
 pub use distances::{DistanceTable, Distances};

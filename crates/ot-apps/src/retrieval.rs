@@ -103,7 +103,7 @@ impl<'a> Retrieval<'a> {
             solver: String::new(),
         };
         for answer in answers {
-            let nearest = nearest(&answer.costs);
+            let nearest = answer.nearest();
             retrieved.predictions.push(self.models.labels()[nearest]);
             retrieved.nearest.push(nearest);
             retrieved.costs.extend(answer.costs);
@@ -127,19 +127,6 @@ pub(crate) fn on_pixels(cost: &dyn Cost, (height, width): (usize, usize)) -> Res
         found: n.saturating_mul(m),
         expected: format!("images of {height}×{width} need the square of their pixels"),
     })
-}
-
-/// The model of the least solved cost, the first of equals.
-fn nearest(costs: &[ModelCost]) -> usize {
-    let mut best: Option<(usize, f64)> = None;
-    for (k, cost) in costs.iter().enumerate() {
-        if let ModelCost::Solved(cost) = *cost
-            && best.is_none_or(|(_, least)| cost < least)
-        {
-            best = Some((k, cost));
-        }
-    }
-    best.map_or(0, |(k, _)| k)
 }
 
 /// What [`Retrieval::predict`] found.

@@ -4,6 +4,8 @@
 //! value from below. So each solve bounds all others; where that leaves a measure in play, its own support gives a better
 //! pair, at a fraction of what a solve costs.
 
+mod found;
+
 use std::sync::Arc;
 
 use ot_kernels::exp;
@@ -11,6 +13,9 @@ use solver_api::transform::c_transform_to_target;
 use solver_api::{
     Batch, Capability, Certify, Context, Cost, CostKind, Measure, Problem, Solution, Solver,
 };
+
+pub(crate) use found::Near;
+use found::Seek;
 
 use crate::retrieval::{ModelCost, Score};
 use crate::transport::{Source, Sources, checked};
@@ -101,13 +106,51 @@ impl<'a> Search<'a> {
         count: usize,
         context: &mut Context,
     ) -> Result<Answer, Error> {
+        self.seek(query, Seek::All(count), context)
+    }
+
+    /// The nearest target on each side, where `own` says which targets are on the one, and the others are on the other
+    /// side: they are in [`Answer::sides`], unless the one costs more than `ratio` times the other.
+    pub(crate) fn nearest_of_sides(
+        &self,
+        query: &Measure,
+        own: &[bool],
+        ratio: f64,
+        context: &mut Context,
+    ) -> Result<Answer, Error> {
+        self.seek(query, Seek::Sides { own, ratio }, context)
+    }
+
+    fn seek(
+        &self,
+        query: &Measure,
+        seek: Seek<'_>,
+        context: &mut Context,
+    ) -> Result<Answer, Error> {
         context.certify = Certify::Off;
         let query = self.sources.source("queries", query)?;
         if self.exhaustive {
-            self.all_at_once(&query, context)
+            self.all_at_once(&query, seek, context)
         } else {
-            self.one_by_one(&query, count, context)
+            self.one_by_one(&query, seek, context)
         }
+    }
+
+    /// The same search among targets that have moved: what was known of the old ones bounds the new ones, too.
+    /// O(n·m) a target, and no solve.
+    pub(crate) fn moved(mut self, targets: Vec<Measure>) -> Self {
+        self.supports = targets.iter().map(Support::of).collect();
+        for (toward, support) in self.towards.iter_mut().zip(&self.supports) {
+            let pair =
+                Pair::everywhere(self.sources.cost().as_ref(), std::mem::take(&mut toward.f));
+            *toward = Toward {
+                received: support.product(&pair.g),
+                f: pair.f,
+                size: pair.size,
+            };
+        }
+        self.targets = targets;
+        self
     }
 
     fn score(&self, solution: &Solution) -> f64 {
@@ -117,17 +160,29 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn all_at_once(&self, query: &Source, context: &mut Context) -> Result<Answer, Error> {
+    fn all_at_once(
+        &self,
+        query: &Source,
+        seek: Seek<'_>,
+        context: &mut Context,
+    ) -> Result<Answer, Error> {
         let batch = Batch::OneToMany {
             cost: Arc::clone(&query.cost),
             source: query.measure.clone(),
             targets: self.targets.clone(),
         };
         let mut answer = Answer::default();
-        for solution in self.solver.solve_batch(&batch, context) {
+        let mut found = seek.found();
+        for (k, solution) in (self.solver.solve_batch(&batch, context).into_iter()).enumerate() {
             let solution = answer.take(solution?)?;
-            answer.costs.push(ModelCost::Solved(self.score(&solution)));
+            let score = self.score(&solution);
+            answer.costs.push(ModelCost::Solved(score));
+            if found.take(k, score) && found.wants_potentials() {
+                let a = query.measure.weights();
+                found.keep(k, &Pair::new(query.cost.as_ref(), &solution, a));
+            }
         }
+        answer.sides = found.sides();
         Ok(answer)
     }
 
@@ -135,7 +190,7 @@ impl<'a> Search<'a> {
     fn one_by_one(
         &self,
         query: &Source,
-        count: usize,
+        seek: Seek<'_>,
         context: &mut Context,
     ) -> Result<Answer, Error> {
         let a = query.measure.weights();
@@ -147,11 +202,11 @@ impl<'a> Search<'a> {
             costs: self.towards.iter().map(bound).collect(),
             ..Answer::default()
         };
-        let mut best = Best::new(count);
+        let mut found = seek.found();
         let mut margin = 0.0_f64;
         let mut tightened = vec![false; self.targets.len()];
         let mut latest: Option<Pair> = None;
-        while let Some(next) = next(&answer.costs, best.worst() + margin) {
+        while let Some(next) = next(&answer.costs, |k| found.worst(k) + margin) {
             let support = &self.supports[next];
             if !tightened[next] {
                 tightened[next] = true;
@@ -167,8 +222,10 @@ impl<'a> Search<'a> {
             let solution = answer.take(self.solver.solve_with(&problem, context)?)?;
             let score = self.score(&solution);
             answer.costs[next] = ModelCost::Solved(score);
-            best.take(score);
             let pair = Pair::new(query.cost.as_ref(), &solution, a);
+            if found.take(next, score) {
+                found.keep(next, &pair);
+            }
             let sent: f64 = pair.f.iter().zip(a).map(|(f, a)| product(*f, *a)).sum();
             // A plan that misses its marginals may cost less than any that does not.
             let missed = solution.convergence.source_error + solution.convergence.target_error;
@@ -177,11 +234,11 @@ impl<'a> Search<'a> {
             // entropic plan, which a choice among backends may come up with though one of them is exact.
             let foreign = self.score == Score::TransportCost && solution.reg > 0.0;
             if foreign || lower(sent + support.product(&pair.g), pair.size) > score + margin {
-                return self.all_at_once(query, context);
+                return self.all_at_once(query, seek, context);
             }
-            for (cost, support) in answer.costs.iter_mut().zip(&self.supports) {
+            for (k, (cost, support)) in (answer.costs.iter_mut().zip(&self.supports)).enumerate() {
                 if let ModelCost::AtLeast(bound) = cost
-                    && *bound <= best.worst() + margin
+                    && *bound <= found.worst(k) + margin
                 {
                     *bound = bound.max(lower(sent + support.product(&pair.g), pair.size));
                 }
@@ -189,6 +246,7 @@ impl<'a> Search<'a> {
             // Soft potentials are no start for hard ones.
             latest = (solution.reg == 0.0).then_some(pair);
         }
+        answer.sides = found.sides();
         Ok(answer)
     }
 
@@ -214,41 +272,12 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The `count` least scores so far.
-struct Best {
-    scores: Vec<f64>,
-    count: usize,
-}
-
-impl Best {
-    fn new(count: usize) -> Self {
-        Self {
-            scores: Vec::with_capacity(count + 1),
-            count,
-        }
-    }
-
-    fn take(&mut self, score: f64) {
-        let at = self.scores.partition_point(|s| *s <= score);
-        self.scores.insert(at, score);
-        self.scores.truncate(self.count);
-    }
-
-    /// What a score must not exceed to be among them.
-    fn worst(&self) -> f64 {
-        match self.scores.last() {
-            Some(last) if self.scores.len() == self.count => *last,
-            _ => f64::INFINITY,
-        }
-    }
-}
-
-/// The unsolved target with the least bound, unless it costs more than `most`.
-fn next(costs: &[ModelCost], most: f64) -> Option<usize> {
+/// The unsolved target with the least bound, of those whose bound is not above `most` of them.
+fn next(costs: &[ModelCost], most: impl Fn(usize) -> f64) -> Option<usize> {
     let mut next: Option<(usize, f64)> = None;
     for (k, cost) in costs.iter().enumerate() {
         if let ModelCost::AtLeast(bound) = *cost
-            && bound <= most
+            && bound <= most(k)
             && next.is_none_or(|(_, least)| bound < least)
         {
             next = Some((k, bound));
@@ -372,9 +401,24 @@ pub(crate) struct Answer {
     pub(crate) unconverged: usize,
     /// Who solved: with a choice among backends, the one of the first solve.
     pub(crate) solver: String,
+    /// The nearest on either side, where sides were asked for and both have targets.
+    pub(crate) sides: Option<[Near; 2]>,
 }
 
 impl Answer {
+    /// The target of the least solved cost, the first of equals.
+    pub(crate) fn nearest(&self) -> usize {
+        let mut best: Option<(usize, f64)> = None;
+        for (k, cost) in self.costs.iter().enumerate() {
+            if let ModelCost::Solved(cost) = *cost
+                && best.is_none_or(|(_, least)| cost < least)
+            {
+                best = Some((k, cost));
+            }
+        }
+        best.map_or(0, |(k, _)| k)
+    }
+
     fn take(&mut self, solution: Solution) -> Result<Solution, Error> {
         let solution = checked(solution)?;
         self.unconverged += usize::from(!solution.convergence.converged());

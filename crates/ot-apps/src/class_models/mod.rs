@@ -3,14 +3,19 @@
 //! | models | what stands for a class |
 //! |---|---|
 //! | [`Samples`] | samples drawn at random |
+//! | [`Medoids`] | the samples in the middle of clusters by transport cost |
 //! | [`Bernoulli`] | the components of a mixture of Bernoullis |
 //! | [`ClusterBarycenters`] | the barycenters of clusters of pixels (Euclidean k-means) |
 //! | [`WassersteinKMeans`] | the barycenters of clusters by transport cost |
+//!
+//! A [`ModelLearner`] moves any of them until they tell the classes apart.
 //!
 //! Source: 000, section 3.2.
 
 mod clusters;
 mod kmeans;
+mod learner;
+mod medoids;
 
 use std::sync::Arc;
 
@@ -20,6 +25,8 @@ use rand_pcg::Pcg64;
 use solver_api::{Barycenters, Context, Cost, Measure};
 
 pub use kmeans::{KMeansSettings, WassersteinKMeans};
+pub use learner::{LearnedModels, LearnerSettings, LearningStep, ModelLearner};
+pub use medoids::Medoids;
 
 use crate::bernoulli::{BernoulliMixture, BernoulliSettings};
 use crate::images::by_class;
@@ -108,6 +115,14 @@ impl ModelSet {
         })
     }
 
+    /// Other models of the same classes.
+    fn with_measures(&self, measures: Vec<Measure>) -> Self {
+        Self {
+            measures,
+            ..self.clone()
+        }
+    }
+
     /// An error unless all of `classes` have a model.
     ///
     /// # Errors
@@ -162,21 +177,22 @@ impl ModelSet {
             let rule = "must be from 0 to below 1, a part of the largest pixel of a model";
             return Err(Error::setting("cutoff", cutoff, rule));
         }
-        let sparse = |measure: &Measure| {
-            let weights = measure.weights();
-            let least = cutoff * weights.iter().fold(0.0, |most: f64, &w| most.max(w));
-            let kept = weights.iter().map(|&w| if w >= least { w } else { 0.0 });
-            Ok(Measure::named("models", kept.collect::<Vec<_>>())?.normalized())
-        };
         Ok(Self {
             measures: self
                 .measures
                 .iter()
-                .map(sparse)
+                .map(|measure| sparse(measure.weights(), cutoff))
                 .collect::<Result<_, Error>>()?,
             ..self.clone()
         })
     }
+}
+
+/// The weights that are not below `cutoff` times the largest, at mass 1.
+fn sparse(weights: &[f64], cutoff: f64) -> Result<Measure, Error> {
+    let least = cutoff * weights.iter().fold(0.0, |most: f64, &w| most.max(w));
+    let kept = weights.iter().map(|&w| if w >= least { w } else { 0.0 });
+    Ok(Measure::named("models", kept.collect::<Vec<_>>())?.normalized())
 }
 
 /// A seed for part `k` of what has the seed `seed` (SplitMix64).

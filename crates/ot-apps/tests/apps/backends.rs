@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ot_apps::{
-    Bregman, BregmanSettings, Coupling, CouplingRule, Images, KMeansSettings, ModelSet, Retrieval,
-    Samples, Score, WassersteinKMeans, pixel_cost,
+    Bregman, BregmanSettings, Coupling, CouplingRule, Images, KMeansSettings, LearnerSettings,
+    Medoids, ModelLearner, ModelSet, Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
 };
 use solver_api::{Context, Factory, Ground, Options, Reg, Solver};
 use solver_exact::NetworkSimplexFactory;
@@ -83,6 +83,53 @@ fn retrieval_by_every_backend() {
             assert_eq!(all.nearest(), found.nearest(), "{name}, {score:?}");
             assert_eq!(all.solved(), test.len() * models.len());
         }
+    }
+}
+
+#[test]
+fn medoids_and_learned_models_by_every_backend() {
+    let (train, labels) = bars(0.3);
+    let context = Context::default();
+    let cost = pixel_cost((SIDE, SIDE), &Ground::Euclidean).expect("a cost");
+    for solver in solvers() {
+        let name = solver.name();
+        let medoids = Medoids::new(solver.as_ref(), Arc::clone(&cost), 100).expect("balanced");
+        // Of bars side by side, those in the middle have the least sum of costs: a hundred of four bars are all of them.
+        let one = ModelSet::fit(&medoids, &train, &labels, 1, 5, &context).expect("models");
+        for (class, measure) in one.labels().iter().zip(one.measures()) {
+            let middle: f64 = (0..SIDE)
+                .flat_map(|along| [1, 2].map(|at| (along, at)))
+                .map(|(along, at)| match class {
+                    1 => measure.weights()[at * SIDE + along],
+                    _ => measure.weights()[along * SIDE + at],
+                })
+                .sum();
+            assert!(middle > 0.9, "{name}, {class}: {:?}", measure.weights());
+        }
+        let settings = LearnerSettings {
+            samples: 64,
+            batch: 8,
+            ..LearnerSettings::default()
+        };
+        let learner = ModelLearner::new(solver.as_ref(), Arc::clone(&cost), settings);
+        let learn = |threads: usize| {
+            let context = Context::default().with_threads(threads).expect("a pool");
+            let learner = learner.as_ref().expect("balanced");
+            learner
+                .fit(&one, &train, &labels, 2, &context)
+                .expect("learned")
+        };
+        let learned = learn(1);
+        assert_eq!(learned, learn(3), "{name}");
+        let masses = learned
+            .models()
+            .measures()
+            .iter()
+            .map(|m| (m.mass() - 1.0).abs());
+        assert!(masses.fold(0.0, f64::max) < 1e-12, "{name}");
+        assert_eq!(learned.models().labels(), one.labels());
+        let losses: Vec<f64> = learned.history().iter().map(|step| step.loss).collect();
+        assert!(losses[7] < losses[0], "{name}: {losses:?}");
     }
 }
 

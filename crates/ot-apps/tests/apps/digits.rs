@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ot_apps::class_models::ClassModels;
 use ot_apps::{
     Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, Coupling, CouplingRule, Images,
-    KMeansSettings, ModelSet, Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
+    KMeansSettings, LearnerSettings, Medoids, ModelLearner, ModelSet, Retrieval, Samples, Score,
+    WassersteinKMeans, pixel_cost,
 };
 use solver_api::{Context, Ground, Reg, Solver};
 use solver_exact::NetworkSimplex;
@@ -75,6 +76,41 @@ fn digits_by_class_models_exact_and_entropic() {
     assert!(averages > 0.6, "{averages}");
     let centres = accuracy(&kmeans, 2, &exact, Score::TransportCost);
     assert!(centres > 0.4, "{centres}");
+    let medoids = Medoids::new(&exact, Arc::clone(&cost), 40).expect("balanced");
+    let medoids = accuracy(&medoids, 1, &exact, Score::TransportCost);
+    let one = accuracy(&Samples, 1, &exact, Score::TransportCost);
+    assert!(medoids > one + 0.05, "{medoids}, {one}");
+}
+
+#[test]
+fn learned_models_tell_digits_better_that_they_have_not_seen() {
+    let (train, labels) = digits("train");
+    let (test, expected) = digits("t10k");
+    let context = Context::default();
+    let solver = NetworkSimplex::default();
+    let cost = pixel_cost((28, 28), &Ground::Log1p).expect("a cost");
+    let start = ModelSet::fit(&Bernoulli::default(), &train, &labels, 1, 1, &context);
+    let start = start.expect("models").sparsified(0.2).expect("a cutoff");
+    let settings = LearnerSettings {
+        samples: 600,
+        batch: 50,
+        rate: 0.1,
+        ..LearnerSettings::default()
+    };
+    let learner = ModelLearner::new(&solver, Arc::clone(&cost), settings).expect("balanced");
+    let learned = learner
+        .fit(&start, &train, &labels, 4, &context)
+        .expect("models");
+    assert_eq!(learned.history().len(), 12);
+    assert!(learned.history().iter().all(|step| step.samples == 50));
+    let accuracy = |models: &ModelSet| {
+        let cost = Arc::clone(&cost);
+        let retrieval = Retrieval::new(&solver, cost, models.clone(), Score::Objective);
+        let found = retrieval.expect("balanced").predict(&test, &context);
+        found.expect("solved").accuracy(&expected).expect("labels")
+    };
+    let (before, after) = (accuracy(&start), accuracy(learned.models()));
+    assert!(after > before + 0.05, "{before} and then {after}");
 }
 
 #[test]

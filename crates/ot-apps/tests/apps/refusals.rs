@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ot_apps::{
     Bernoulli, BernoulliMixture, BernoulliSettings, Bregman, BregmanSettings, ClusterBarycenters,
-    Coupling, Error, Images, KMeansSettings, ModelSet, Retrieval, Samples, Score,
-    WassersteinKMeans, pixel_cost,
+    Coupling, Error, Images, KMeansSettings, LearnerSettings, Medoids, ModelLearner, ModelSet,
+    Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
 };
 use solver_api::{Barycenters, CancelToken, Context, Ground, Measure, Reg};
 use solver_exact::NetworkSimplex;
@@ -95,6 +95,11 @@ fn what_is_wrong_with_settings_is_said() {
             settings,
         ))
     };
+    let learner = |change: fn(&mut LearnerSettings)| {
+        let mut settings = LearnerSettings::default();
+        change(&mut settings);
+        said(ModelLearner::new(&solver, Arc::clone(&cost), settings).map(drop))
+    };
     let mixture = |x: &[f64], dim, k| {
         let settings = BernoulliSettings::default();
         said(BernoulliMixture::fit(
@@ -137,6 +142,12 @@ fn what_is_wrong_with_settings_is_said() {
             kmeans(0, 1),
             kmeans(1, 0),
             said(ClusterBarycenters::new(&good, Arc::clone(&cost), 0)),
+            said(Medoids::new(&solver, Arc::clone(&cost), 0)),
+            learner(|s| s.samples = 0),
+            learner(|s| s.batch = 0),
+            learner(|s| s.rate = f64::INFINITY),
+            learner(|s| s.slope = -1.0),
+            learner(|s| s.cutoff = 1.0),
         ]
         .join("\n")
     );
