@@ -1,15 +1,17 @@
 //! Table 1 of source 000: accuracy of image retrieval on digits by 1 to 6 models a class, for samples, medoids, mixtures
 //! of Bernoullis, barycenters, Wasserstein k-means and models that are learned through the potentials, by an exact and an
 //! entropic solver; mean and standard error over seeds.
-//! And two tables beside it: which ground cost does best, and what leaving out faint pixels of the models does.
+//! And three tables beside it: which ground cost does best, what leaving out faint pixels of the models does, and how far
+//! models come that learn from more digits.
 //!
 //! ```text
 //! cargo run --release -p ot-apps --example table1_class_models [-- --full --data DIR]
-//!     [--train N] [--test N] [--seeds N] [--models N] [--averaged N] [--learned N]
+//!     [--train N] [--test N] [--seeds N] [--models N] [--averaged N] [--learned N] [--row N]
 //! ```
 //! `--train` and `--averaged` count digits a class: all that models may see, and those that barycenters are made of (and
 //! half of which are clustered by transport cost, and a third of which medoids are drawn from). `--learned` counts digits
-//! of all classes together, from which the mixtures of Bernoullis are moved.
+//! of all classes together, from which the mixtures of Bernoullis are moved. `--row` makes but that row of models, 1 for
+//! samples to 6 for learned ones, and 7 the last table alone.
 //! Without `--data` it reads the 400 and 200 digits of `fixtures/mnist`.
 
 #[path = "shared/args.rs"]
@@ -110,11 +112,14 @@ fn first_of_each(labels: &[i64], each: usize) -> Vec<usize> {
 }
 
 fn main() -> Outcome {
-    let args = Args::read(&["train", "test", "seeds", "models", "averaged", "learned"])?;
+    let args = Args::read(&[
+        "train", "test", "seeds", "models", "averaged", "learned", "row",
+    ])?;
     let seeds = args.count("seeds", 2, 5) as u64;
     let most = args.count("models", 6, 6);
     let averaged = args.count("averaged", 20, 120);
-    let learned = args.count("learned", 1000, 60_000);
+    let learned = args.count("learned", 1000, 20_000);
+    let row = args.count("row", 0, 0);
     let data = Data::read(&args)?;
     println!(
         "digits of {}: {} to learn from, {} to tell; {seeds} seeds",
@@ -148,7 +153,7 @@ fn main() -> Outcome {
         ..LearnerSettings::default()
     };
     let learner = ModelLearner::new(&exact, log1p, settings)?;
-    let kinds: [(&dyn ClassModels, Option<&ModelLearner>); 6] = [
+    let kinds: [Kind<'_>; 6] = [
         (&Samples, None),
         (&medoids, None),
         (&bernoulli, None),
@@ -157,8 +162,26 @@ fn main() -> Outcome {
         (&bernoulli, Some(&learner)),
     ];
 
-    // What the table is made with is chosen on mixtures of Bernoullis alone.
-    let mixtures = data.fit(&bernoulli, most, 0)?;
+    if row == 0 {
+        choices(&data, &bernoulli, most, &exact)?;
+    }
+    let rows = kinds.into_iter().enumerate();
+    let rows = rows
+        .filter(|(k, _)| row == 0 || row == k + 1)
+        .map(|(_, kind)| kind)
+        .collect::<Vec<_>>();
+    if !rows.is_empty() {
+        table(&data, &rows, most, seeds, [&exact, &entropic])?;
+    }
+    if row == 0 || row == 7 {
+        by_digits(&data, &bernoulli, most, learned, &exact)?;
+    }
+    Ok(())
+}
+
+/// What the table is made with is chosen on mixtures of Bernoullis alone.
+fn choices(data: &Data, bernoulli: &Bernoulli, most: usize, exact: &dyn Solver) -> Outcome {
+    let mixtures = data.fit(bernoulli, most, 0)?;
     let few_digits = data.beginning(500);
     println!(
         "\n{most} mixtures of Bernoullis a class, by ground cost (network-simplex, cutoff {CUTOFF})"
@@ -173,7 +196,7 @@ fn main() -> Outcome {
         "atan",
     ] {
         let models = mixtures.sparsified(CUTOFF)?;
-        let [accuracy, time] = few_digits.ask(&exact, &Ground::parse(name)?, models)?;
+        let [accuracy, time] = few_digits.ask(exact, &Ground::parse(name)?, models)?;
         println!("{name:>14}{accuracy:>12.1}{time:>14.1}");
     }
     println!("\nthe same by cutoff (log1p)");
@@ -185,19 +208,32 @@ fn main() -> Outcome {
         let models = mixtures.sparsified(cutoff)?;
         let pixels: usize = models.measures().iter().map(Measure::support_len).sum();
         let pixels = pixels / models.len();
-        let [accuracy, time] = few_digits.ask(&exact, &Ground::Log1p, models)?;
+        let [accuracy, time] = few_digits.ask(exact, &Ground::Log1p, models)?;
         println!("{cutoff:>14}{accuracy:>12.1}{time:>14.1}{pixels:>18}");
     }
 
+    Ok(())
+}
+
+/// A way to make models, and what moves them then.
+type Kind<'k> = (&'k dyn ClassModels, Option<&'k ModelLearner<'k>>);
+
+/// Rows of both solvers, from the same models.
+fn table(
+    data: &Data,
+    kinds: &[Kind<'_>],
+    most: usize,
+    seeds: u64,
+    solvers: [&dyn Solver; 2],
+) -> Outcome {
     println!(
         "\naccuracy in %, mean ± standard error over seeds; ground log1p, cutoff {CUTOFF}, reg {REG} of the largest cost"
     );
     print!("{:>12}{:>17}", "models", "solver");
     (1..=most).for_each(|k| print!("{k:>13}"));
     println!("{:>12}{:>13}", "fit, s", "ms a query");
-    for (kind, learner) in kinds {
+    for &(kind, learner) in kinds {
         let name = learner.map_or(kind.name(), |_| "learned");
-        // Rows of both solvers from the same models.
         let mut accuracies = [vec![Vec::new(); most], vec![Vec::new(); most]];
         let (mut fits, mut times) = (0.0, [0.0; 2]);
         for k in 1..=most {
@@ -211,14 +247,14 @@ fn main() -> Outcome {
                 }
                 let models = models.sparsified(CUTOFF)?;
                 fits = started.elapsed().as_secs_f64();
-                for (s, solver) in [&exact as &dyn Solver, &entropic].into_iter().enumerate() {
+                for (s, solver) in solvers.into_iter().enumerate() {
                     let [accuracy, time] = data.ask(solver, &Ground::Log1p, models.clone())?;
                     accuracies[s][k - 1].push(accuracy);
                     times[s] = time;
                 }
             }
         }
-        for (s, solver) in [exact.name(), entropic.name()].into_iter().enumerate() {
+        for (s, solver) in solvers.map(Solver::name).into_iter().enumerate() {
             print!("{name:>12}{solver:>17}");
             for values in &accuracies[s] {
                 let (mean, error) = mean_and_error(values);
@@ -231,5 +267,46 @@ fn main() -> Outcome {
         "fit and query: the last seed with {most} models, on this machine's {} threads",
         data.context.threads()
     );
+    Ok(())
+}
+
+/// Models that have learned from a third of `learned` digits, from as many, and from thrice and ten times as many.
+fn by_digits(
+    data: &Data,
+    bernoulli: &Bernoulli,
+    most: usize,
+    learned: usize,
+    exact: &dyn Solver,
+) -> Outcome {
+    println!(
+        "\n{most} mixtures of Bernoullis a class, moved by more and more digits (network-simplex)"
+    );
+    println!(
+        "{:>10}{:>14}{:>10}{:>24}",
+        "digits", "accuracy, %", "fit, s", "wrong of the last, %"
+    );
+    let start = data.fit(bernoulli, most, 0)?;
+    let [accuracy, _] = data.ask(exact, &Ground::Log1p, start.sparsified(CUTOFF)?)?;
+    println!("{:>10}{accuracy:>14.1}", 0);
+    let cost = pixel_cost(data.test.size(), &Ground::Log1p)?;
+    for samples in [learned / 3, learned, 3 * learned, 10 * learned] {
+        let settings = LearnerSettings {
+            samples: samples.max(1),
+            ..LearnerSettings::default()
+        };
+        let learner = ModelLearner::new(exact, Arc::clone(&cost), settings)?;
+        let started = Instant::now();
+        let moved = learner.fit(&start, &data.train, &data.labels, 0, &data.context)?;
+        let time = started.elapsed().as_secs_f64();
+        let models = moved.models().sparsified(CUTOFF)?;
+        let [accuracy, _] = data.ask(exact, &Ground::Log1p, models)?;
+        // Of a tenth of the steps: digits that were told before they were learned from.
+        let steps = moved.history();
+        let last = &steps[steps.len() - steps.len().div_ceil(10)..];
+        let wrong: usize = last.iter().map(|step| step.wrong).sum();
+        let seen: usize = last.iter().map(|step| step.samples).sum();
+        let wrong = 100.0 * wrong as f64 / seen as f64;
+        println!("{samples:>10}{accuracy:>14.1}{time:>10.1}{wrong:>24.1}");
+    }
     Ok(())
 }
