@@ -11,6 +11,8 @@
 //! | [`KernelClassifier`] | which side of a margin, by exp(−d/t)? | nothing: tables |
 //! | [`AlignedRetrieval`] | the same, after the plan has said how to move, scale and turn the image | `balanced` |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
+//! | [`ChannelTransfer`] | which levels of red, green and blue take the place of an image's own? | `balanced` |
+//! | [`PaletteTransfer`] | which colours take the place of an image's own? | `balanced` |
 //! | [`FilterLearner`] | which convolution makes the plan couple equal labels? | `balanced`, `entropic` |
 //! | [`RetrievalFilterLearner`] | which convolution brings images near to the models of their class? | `balanced` |
 //! | [`ClassModels`] | which few measures stand for a class? | nothing, `balanced`, [`Barycenters`](solver_api::Barycenters), or both |
@@ -44,6 +46,7 @@ pub mod alignment;
 pub mod bernoulli;
 pub mod bregman;
 pub mod class_models;
+pub mod colour;
 pub mod coupling;
 pub mod distances;
 mod error;
@@ -67,6 +70,9 @@ pub use bregman::{Bregman, BregmanSettings};
 pub use class_models::{
     Bernoulli, ClassModels, ClusterBarycenters, KMeansSettings, LearnedModels, LearnerSettings,
     Medoids, ModelLearner, ModelSet, Samples, WassersteinKMeans,
+};
+pub use colour::{
+    ChannelMap, ChannelTransfer, ColourImage, Palette, PaletteMap, PaletteSettings, PaletteTransfer,
 };
 pub use coupling::{Coupled, Coupling, CouplingRule, FittedCoupling};
 pub use distances::{DistanceTable, Distances};

@@ -4,6 +4,7 @@ mod alignment;
 mod alignment_fits;
 mod backends;
 mod class_models;
+mod colour;
 mod coupling;
 mod digits;
 mod distances;
