@@ -11,4 +11,5 @@ mod filter;
 mod learning;
 mod refusals;
 mod retrieval;
+mod solvers;
 mod toy;
