@@ -12,4 +12,5 @@ mod learning;
 mod refusals;
 mod retrieval;
 mod solvers;
+mod stops;
 mod toy;
