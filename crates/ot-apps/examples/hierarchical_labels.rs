@@ -166,15 +166,15 @@ fn main() -> Outcome {
         }
     }
     let lines = |what: usize, factor: f64| -> Vec<Line> {
-        let line = |(loss, name): (usize, &&str)| Line {
-            name: (*name).to_owned(),
-            points: sizes
-                .iter()
-                .map(|&size| {
-                    let (mean, error) = over(loss, size, what);
-                    ((size as f64).log10(), factor * mean, factor * error)
-                })
-                .collect(),
+        let line = |(loss, name): (usize, &&str)| {
+            let point = |&size: &usize| {
+                let (mean, error) = over(loss, size, what);
+                (size as f64, factor * mean, factor * error)
+            };
+            Line {
+                name: (*name).to_owned(),
+                points: sizes.iter().map(point).collect(),
+            }
         };
         NAMES.iter().enumerate().map(line).collect()
     };
@@ -199,8 +199,9 @@ fn main() -> Outcome {
     for (area, (title, y, lines, legend)) in areas.iter().zip(panels) {
         let panel = Panel {
             title,
-            x: "log10 of the training samples of a class",
+            x: "training samples of a class",
             y,
+            log: true,
             from: None,
             lines: &lines,
             legend,

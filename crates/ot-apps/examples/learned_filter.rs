@@ -106,13 +106,35 @@ fn cell(values: impl Iterator<Item = f64>) -> String {
     format!("{mean:.2} ± {error:.2}")
 }
 
-/// What one kind of filter came to: a filter for each seed, the means over its draws without and with it, and what each
-/// step saw.
+/// What one kind of filter came to: a filter for each seed, the means over its draws without and with it, what each step
+/// saw, and what no filter has on draws like those of the steps.
 struct Learned {
     filters: Vec<Filter>,
     plain: Vec<[f64; 3]>,
     filtered: Vec<[f64; 3]>,
     histories: Vec<Vec<f64>>,
+    without: f64,
+}
+
+/// Mass between equal labels without a filter, in %: the mean over draws of as many digits as a step has, `each` of a class
+/// on one side and as many others on the other.
+fn without(ground: &Ground, train: &Digits, each: usize) -> Outcome<f64> {
+    const DRAWS: usize = 50;
+    let unit = solver(1.0 / LAMBDA)?;
+    let mut rng = Pcg64::seed_from_u64(2000);
+    let mut sum = 0.0;
+    for _ in 0..DRAWS {
+        let both = draw(train, 2 * each, &mut rng)?;
+        let side = |odd: usize| {
+            let places: Vec<usize> = (odd..both.0.len()).step_by(2).collect();
+            let labels: Vec<i64> = places.iter().map(|&i| both.1[i]).collect();
+            (both.0.select(&places), labels)
+        };
+        let (x, y) = (side(0), side(1));
+        let loss = CouplingLoss::new(&unit, ground.clone(), (x.0, &x.1), (y.0, &y.1))?;
+        sum += loss.value(&Filter::identity(3)?, &mut context())?;
+    }
+    Ok(100.0 * sum / DRAWS as f64)
 }
 
 fn main() -> Outcome {
@@ -151,6 +173,7 @@ fn main() -> Outcome {
             plain: Vec::new(),
             filtered: Vec::new(),
             histories: Vec::new(),
+            without: without(&ground, &train, each)?,
         };
         let started = Instant::now();
         for seed in 0..seeds as u64 {
@@ -324,7 +347,7 @@ fn retrieval(args: &Args, train: &Digits, test: &Digits) -> Outcome {
 const POSITIVE: RGBColor = RGBColor(31, 78, 140);
 const NEGATIVE: RGBColor = RGBColor(196, 60, 30);
 
-/// The filters, and what the steps saw of L, each point a mean over seeds and ten steps.
+/// The filters, and what the steps saw of L, each point a mean over seeds and ten steps, with dashes where no filter is.
 fn picture(all: &[Learned], first: &[Filter]) -> Outcome<String> {
     let path = picture::path("learned_filter.svg")?;
     let root = SVGBackend::new(&path, (1060, 520)).into_drawing_area();
@@ -373,12 +396,13 @@ fn picture(all: &[Learned], first: &[Filter]) -> Outcome<String> {
             .collect()
         })
         .collect();
-    let values = || lines.iter().flatten().map(|p| p.1);
+    let plain = || all.iter().map(|kind| kind.without);
+    let values = || lines.iter().flatten().map(|p| p.1).chain(plain());
     let (least, most) = (values().fold(100.0, f64::min), values().fold(0.0, f64::max));
     let steps = all[0].histories[0].len() as f64;
     let mut chart = ChartBuilder::on(&curves)
         .caption(
-            "mass between equal labels on the training draws",
+            "mass between equal labels on the training draws (dashed: without a filter)",
             ("sans-serif", 16),
         )
         .margin(12)
@@ -399,8 +423,15 @@ fn picture(all: &[Learned], first: &[Filter]) -> Outcome<String> {
         RGBColor(46, 139, 87),
         RGBColor(140, 90, 160),
     ];
-    for ((line, (name, side)), colour) in lines.into_iter().zip(KINDS).zip(colours) {
+    for (k, ((line, (name, side)), colour)) in lines.into_iter().zip(KINDS).zip(colours).enumerate()
+    {
         let style = colour.stroke_width(2);
+        let level = all[k].without;
+        // Two kinds of one ground have one level: the second's dashes begin where the first's end.
+        let again = KINDS[..k].iter().any(|(earlier, _)| *earlier == name);
+        let shift = if again { 0.007 * steps } else { 0.0 };
+        let ends = [(shift, level), (steps, level)];
+        chart.draw_series(DashedLineSeries::new(ends, 6, 8, colour.stroke_width(1)))?;
         chart
             .draw_series(LineSeries::new(line, style))?
             .label(format!("{name}, {side}×{side}"))

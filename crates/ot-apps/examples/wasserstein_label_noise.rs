@@ -199,6 +199,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         title,
         x,
         y: "distance to the true label",
+        log: false,
         from: Some(0.0),
         lines,
         legend: SeriesLabelPosition::UpperLeft,

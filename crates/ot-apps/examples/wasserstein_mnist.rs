@@ -146,6 +146,7 @@ fn main() -> Outcome {
             title: &format!("images of a {digit}"),
             x: "p of the ground metric |κ − κ'|^p",
             y: "mean predicted probability",
+            log: false,
             from: Some(0.0),
             lines: &(0..10).map(line).collect::<Vec<_>>(),
             legend: SeriesLabelPosition::UpperRight,

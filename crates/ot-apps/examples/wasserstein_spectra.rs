@@ -317,15 +317,15 @@ fn main() -> Outcome {
     root.fill(&WHITE)?;
     let areas = root.split_evenly((2, 2));
     let by_size = |what: &dyn Fn(&Found) -> f64| -> Vec<Line> {
-        let line = |(loss, name): (usize, &&str)| Line {
-            name: (*name).to_owned(),
-            points: sizes
-                .iter()
-                .map(|&size| {
-                    let (mean, error) = over(loss, size, what);
-                    ((size as f64).log2(), mean, error)
-                })
-                .collect(),
+        let line = |(loss, name): (usize, &&str)| {
+            let point = |&size: &usize| {
+                let (mean, error) = over(loss, size, what);
+                (size as f64, mean, error)
+            };
+            Line {
+                name: (*name).to_owned(),
+                points: sizes.iter().map(point).collect(),
+            }
         };
         NAMES.iter().enumerate().map(line).collect()
     };
@@ -342,8 +342,9 @@ fn main() -> Outcome {
     for (area, (title, lines)) in areas.iter().zip(&panels) {
         Panel {
             title,
-            x: "log2 of the number of training signals",
+            x: "training signals",
             y: "breaths a minute",
+            log: true,
             from: Some(0.0),
             lines,
             legend: SeriesLabelPosition::LowerLeft,
@@ -355,6 +356,7 @@ fn main() -> Outcome {
         title: "a peak at the wrong place: what the losses say",
         x: "breaths a minute that it is off by",
         y: "loss over its largest",
+        log: false,
         from: Some(0.0),
         lines: &landscape(&losses)?,
         legend: SeriesLabelPosition::LowerRight,
@@ -385,6 +387,7 @@ fn main() -> Outcome {
         title: "a test signal",
         x: "breaths a minute",
         y: "share of the power",
+        log: false,
         from: Some(0.0),
         lines: &curves,
         legend: SeriesLabelPosition::UpperRight,

@@ -193,11 +193,11 @@ fn difference(found: &[Vec<Found>], k: usize, name: String) -> Line {
     }
 }
 
-/// Something against the logarithm of α > 0.
+/// Something against α > 0.
 fn by_alpha(name: &str, what: impl Fn(usize) -> (f64, f64)) -> Line {
     let point = |k: usize| {
         let (mean, error) = what(k);
-        (ALPHAS[k].log10(), mean, error)
+        (ALPHAS[k], mean, error)
     };
     Line {
         name: name.to_owned(),
@@ -265,39 +265,35 @@ fn examples(task: &Task<'_>, found: &[Vec<Found>], best: usize, title: impl Fn(u
 fn picture_of(file: &str, costs: &[Line], differences: &[Line], found: &[Vec<Found>]) -> Outcome {
     let cost = |k: usize| by_alpha(&format!("K = {k}"), |run| beside_kl(found, run, k - 1));
     let by_cost: Vec<Line> = (1..=4).map(cost).collect();
-    let auc = [by_alpha("mean over labels", |run| {
-        over(&found[run], |f| f.auc)
-    })];
-    let rises = auc[0].points.first().map(|p| p.1) < auc[0].points.last().map(|p| p.1);
-    let panel = |title, x, y, lines, legend| Panel {
+    let auc = [by_alpha("W + α·KL", |run| over(&found[run], |f| f.auc))];
+    let panel = |title, x, y, lines, log| Panel {
         title,
         x,
         y,
+        log,
         from: None,
         lines,
-        legend,
+        legend: SeriesLabelPosition::LowerRight,
     };
-    use SeriesLabelPosition::{LowerRight, UpperRight};
-    let corner = if rises { LowerRight } else { UpperRight };
     draw(
         file,
         &[
-            panel("top-K cost", "K", "top-K cost", costs, LowerRight),
+            panel("top-K cost", "K", "top-K cost", costs, false),
             panel(
                 "beside KL on the same split",
                 "K",
                 "top-K cost less that of KL, %",
                 differences,
-                LowerRight,
+                false,
             ),
             panel(
-                "weight of KL",
-                "log10 α",
+                "top-K cost of W + α·KL",
+                "α",
                 "top-K cost less that of KL, %",
                 &by_cost,
-                LowerRight,
+                true,
             ),
-            panel("weight of KL", "log10 α", "AUC", &auc, corner),
+            panel("AUC of W + α·KL, mean over labels", "α", "AUC", &auc, true),
         ],
     )
 }
@@ -419,8 +415,8 @@ fn headlines_task(args: &Args, data: &std::path::Path) -> Outcome {
         by_k(reduced, RUNS - 1, less(RUNS - 1)),
     ];
     let differences = [
-        difference(full, *best, "all tags".to_owned()),
-        difference(reduced, *other, "reduced redundancy".to_owned()),
+        difference(full, *best, name(*best)),
+        difference(reduced, *other, less(*other)),
     ];
     picture_of("wasserstein_tags_news.svg", &costs, &differences, full)
 }

@@ -142,6 +142,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a stop, and not a fault, is what ended it: [`Error::Stopped`], or a solve that was cancelled or ran out of
+    /// time.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        match self {
+            Self::Stopped { .. } => true,
+            Self::Transport(error) | Self::Pair { error, .. } => matches!(
+                error,
+                solver_api::Error::NotConverged {
+                    termination: Termination::Cancelled | Termination::TimeLimit,
+                    ..
+                }
+            ),
+            _ => false,
+        }
+    }
+
     /// What went wrong between a row and a column.
     pub(crate) fn of_pair(self, row: usize, col: usize) -> Self {
         match self {

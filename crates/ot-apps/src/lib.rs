@@ -21,6 +21,8 @@
 //! | [`learning`] | which labels, where some mistakes are worse than others? | nothing; a loss by a solver: `balanced` or `relaxed` |
 //!
 //! The same seed gives the same answer for any number of threads: they share steps of a fixed size, each on one thread.
+//! What the observer, the deadline or the token of a context stops is [`Error::Stopped`]; `predict_so_far` of a classifier
+//! of images gives what was answered until then ([`SoFar`]), and [`Distances::fill`] leaves it in its table.
 //!
 //! ```
 //! use ot_apps::{Images, ModelSet, Retrieval, Samples, Score, pixel_cost};
@@ -84,4 +86,5 @@ pub use filter::{
 pub use images::{Images, pixel_cost};
 pub use neighbours::{FittedNeighbours, Neighbours, Voted};
 pub use retrieval::{ModelCost, Retrieval, Retrieved, Score};
+pub use steps::SoFar;
 pub use svm::{KernelClassifier, SvmSettings, exponential_kernel};

@@ -11,7 +11,8 @@ use crate::error::require;
 use crate::images::by_class;
 use crate::retrieval::{ModelCost, Score, on_pixels};
 use crate::search::{Answer, Search};
-use crate::{Error, Images, scores, steps};
+use crate::steps::{self, SoFar};
+use crate::{Error, Images, scores};
 
 /// The classifier by a vote of the k nearest training images.
 ///
@@ -105,13 +106,29 @@ impl FittedNeighbours<'_> {
     /// `context` hears of each query that is done.
     ///
     /// # Errors
-    /// Images of another size, what the solver refuses, and a solve whose numbers failed.
+    /// Images of another size, what the solver refuses, a solve whose numbers failed, and [`Error::Stopped`] by the context.
     pub fn predict(&self, queries: &Images, context: &Context) -> Result<Voted, Error> {
+        self.predict_so_far(queries, context)?.complete()
+    }
+
+    /// The same of as many of `queries` as were answered before a stop by the context.
+    ///
+    /// # Errors
+    /// As [`FittedNeighbours::predict`], but for the stop.
+    pub fn predict_so_far(
+        &self,
+        queries: &Images,
+        context: &Context,
+    ) -> Result<SoFar<Voted>, Error> {
         queries.same_size("queries", "train", self.size)?;
-        let answers = steps::run(context, "queries", queries.len(), |i, own| {
+        let answers = steps::run_so_far(context, "queries", queries.len(), |i, own| {
             let answer = self.search.nearest(&queries.measure(i)?, self.count, own)?;
             Ok((self.sorted(&answer), answer))
         })?;
+        Ok(answers.map(|answers| self.voted(answers)))
+    }
+
+    fn voted(&self, answers: Vec<(Vec<(usize, f64)>, Answer)>) -> Voted {
         let mut voted = Voted {
             predictions: Vec::with_capacity(answers.len()),
             neighbours: Vec::with_capacity(answers.len()),
@@ -125,7 +142,7 @@ impl FittedNeighbours<'_> {
             voted.solved += answer.costs.iter().filter(solved).count();
             voted.unconverged += answer.unconverged;
         }
-        Ok(voted)
+        voted
     }
 
     /// The nearest, with their costs, the nearest first.

@@ -9,8 +9,9 @@ use solver_api::{Capability, Context, Cost, Solver};
 
 use crate::class_models::ModelSet;
 use crate::error::require;
-use crate::search::Search;
-use crate::{Error, Images, scores, steps};
+use crate::search::{Answer, Search};
+use crate::steps::{self, SoFar};
+use crate::{Error, Images, scores};
 
 /// The cost of a query to a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -88,12 +89,29 @@ impl<'a> Retrieval<'a> {
     /// The class of each of `queries`, and its costs. The observer of `context` hears of each query that is done.
     ///
     /// # Errors
-    /// Images of another size than the models, what the solver refuses, and a solve whose numbers failed.
+    /// Images of another size than the models, what the solver refuses, a solve whose numbers failed, and
+    /// [`Error::Stopped`] by the context.
     pub fn predict(&self, queries: &Images, context: &Context) -> Result<Retrieved, Error> {
+        self.predict_so_far(queries, context)?.complete()
+    }
+
+    /// The same of as many of `queries` as were answered before a stop by the context.
+    ///
+    /// # Errors
+    /// As [`Retrieval::predict`], but for the stop.
+    pub fn predict_so_far(
+        &self,
+        queries: &Images,
+        context: &Context,
+    ) -> Result<SoFar<Retrieved>, Error> {
         queries.same_size("queries", "models", self.models.size())?;
-        let answers = steps::run(context, "queries", queries.len(), |i, own| {
+        let answers = steps::run_so_far(context, "queries", queries.len(), |i, own| {
             self.search.nearest(&queries.measure(i)?, 1, own)
         })?;
+        Ok(answers.map(|answers| self.retrieved(answers)))
+    }
+
+    fn retrieved(&self, answers: Vec<Answer>) -> Retrieved {
         let mut retrieved = Retrieved {
             predictions: Vec::with_capacity(answers.len()),
             nearest: Vec::with_capacity(answers.len()),
@@ -112,7 +130,7 @@ impl<'a> Retrieval<'a> {
                 retrieved.solver = answer.solver;
             }
         }
-        Ok(retrieved)
+        retrieved
     }
 }
 
@@ -162,7 +180,7 @@ impl Retrieved {
         &self.costs[i * self.models..(i + 1) * self.models]
     }
 
-    /// Who solved: with a choice among backends, the one of the first solve.
+    /// Who solved: with a choice among backends, the one of the first solve; empty where no query was answered.
     #[must_use]
     pub fn solver(&self) -> &str {
         &self.solver

@@ -1,13 +1,102 @@
-//! Many independent steps on the threads of a context.
+//! Many independent steps on the threads of a context, and what they came to when it was stopped.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use solver_api::{Context, Progress};
+use solver_api::{Context, Progress, Termination};
 
 use crate::Error;
+
+/// What many queries came to when the observer, the deadline or the token of their context ended them: all of it, or the
+/// part that was answered. Each answer is the one that it would have been without the stop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SoFar<T> {
+    answer: T,
+    answered: Vec<usize>,
+    count: usize,
+    what: &'static str,
+    stopped: Option<Termination>,
+}
+
+impl<T> SoFar<T> {
+    /// The answer to the queries that were answered, in their order; none of them may be.
+    #[must_use]
+    pub fn answer(&self) -> &T {
+        &self.answer
+    }
+
+    /// The same, to keep.
+    #[must_use]
+    pub fn into_answer(self) -> T {
+        self.answer
+    }
+
+    /// Which queries were answered, ascending: place k of the answer belongs to query `answered()[k]`. With several
+    /// threads they need not be the first ones.
+    #[must_use]
+    pub fn answered(&self) -> &[usize] {
+        &self.answered
+    }
+
+    /// How many queries there were.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Why queries were left; `None` where none was, though the stop came.
+    #[must_use]
+    pub fn stopped(&self) -> Option<Termination> {
+        self.stopped
+    }
+
+    /// Values of the queries that were answered, each at its query's place.
+    ///
+    /// # Errors
+    /// Another number of values than of answers.
+    pub fn spread<V: Clone>(&self, values: &[V]) -> Result<Vec<Option<V>>, Error> {
+        if values.len() != self.answered.len() {
+            return Err(Error::Shape {
+                argument: "values",
+                found: values.len(),
+                expected: format!("there are {} answers", self.answered.len()),
+            });
+        }
+        let mut spread = vec![None; self.count];
+        for (&query, value) in self.answered.iter().zip(values) {
+            spread[query] = Some(value.clone());
+        }
+        Ok(spread)
+    }
+
+    /// The answer to all queries.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] where one is missing.
+    pub fn complete(self) -> Result<T, Error> {
+        match self.stopped {
+            None => Ok(self.answer),
+            Some(termination) => Err(Error::Stopped {
+                what: self.what,
+                termination,
+                done: self.answered.len(),
+                count: self.count,
+            }),
+        }
+    }
+
+    pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> SoFar<U> {
+        SoFar {
+            answer: into(self.answer),
+            answered: self.answered,
+            count: self.count,
+            what: self.what,
+            stopped: self.stopped,
+        }
+    }
+}
 
 /// Runs `work` for 0..`count` and returns what it came to, in order. Each step has a context of one thread, so that its
 /// bits do not depend on how many threads there are. The observer of `context` hears of every step that is done:
@@ -22,6 +111,19 @@ pub(crate) fn run<R: Send>(
     count: usize,
     work: impl Fn(usize, &mut Context) -> Result<R, Error> + Sync,
 ) -> Result<Vec<R>, Error> {
+    run_so_far(context, what, count, work)?.complete()
+}
+
+/// As [`run`], but a stop is no error: what was done until then is the answer. A step that the stop cut short is not done.
+///
+/// # Errors
+/// The error of the first step that failed for another reason.
+pub(crate) fn run_so_far<R: Send>(
+    context: &Context,
+    what: &'static str,
+    count: usize,
+    work: impl Fn(usize, &mut Context) -> Result<R, Error> + Sync,
+) -> Result<SoFar<Vec<R>>, Error> {
     let started = Instant::now();
     let threads = context.threads().min(count).max(1);
     let mut contexts = Vec::with_capacity(threads);
@@ -34,27 +136,30 @@ pub(crate) fn run<R: Send>(
         AtomicBool::new(false),
     );
     let stopped = Mutex::new(None);
+    let stop = |termination: Termination| {
+        let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        stopped.get_or_insert(termination);
+        halt.store(true, Ordering::Relaxed);
+    };
     let one = |step: usize, own: &mut Context| {
         let pool = own.clone();
         let result = pool.install(|| work(step, own));
-        let finished = done.fetch_add(1, Ordering::Relaxed) + 1;
-        let progress = progress(step, finished, count, started.elapsed());
-        if let Some(termination) = context.check(&progress)
-            && finished < count
+        if let (Err(error), Some(termination)) = (&result, context.interrupted())
+            && error.is_stop()
         {
-            let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
-            stopped.get_or_insert(Error::Stopped {
-                what,
-                termination,
-                done: finished,
-                count,
-            });
-            halt.store(true, Ordering::Relaxed);
+            stop(termination);
+            return None;
         }
         if result.is_err() {
             halt.store(true, Ordering::Relaxed);
+            return Some((step, result));
         }
-        (step, result)
+        let finished = done.fetch_add(1, Ordering::Relaxed) + 1;
+        let progress = progress(step, finished, count, started.elapsed());
+        if let Some(termination) = context.check(&progress) {
+            stop(termination);
+        }
+        Some((step, result))
     };
     let worker = |mut own: Context| {
         let mut results = Vec::new();
@@ -64,7 +169,7 @@ pub(crate) fn run<R: Send>(
             if step >= count {
                 break;
             }
-            results.push(one(step, &mut own));
+            results.extend(one(step, &mut own));
         }
         results
     };
@@ -82,14 +187,20 @@ pub(crate) fn run<R: Send>(
             .collect()
     });
     results.sort_by_key(|(step, _)| *step);
-    let values = results
-        .into_iter()
-        .map(|(_, result)| result)
-        .collect::<Result<Vec<_>, _>>()?;
-    match stopped.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok(values),
+    let mut answered = Vec::with_capacity(results.len());
+    let mut answer = Vec::with_capacity(results.len());
+    for (step, result) in results {
+        answer.push(result?);
+        answered.push(step);
     }
+    let stopped = stopped.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(SoFar {
+        stopped: stopped.filter(|_| answered.len() < count),
+        answer,
+        answered,
+        count,
+        what,
+    })
 }
 
 fn progress(step: usize, done: usize, count: usize, elapsed: Duration) -> Progress {
@@ -107,6 +218,8 @@ fn progress(step: usize, done: usize, count: usize, elapsed: Duration) -> Progre
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
+
+    use solver_api::CancelToken;
 
     use super::*;
 
@@ -152,5 +265,59 @@ mod tests {
                 .len(),
             5
         );
+    }
+
+    #[test]
+    fn what_was_done_before_a_stop_is_kept() {
+        let token = CancelToken::new();
+        let context = Context::default()
+            .cancelled_by(&token)
+            .with_threads(1)
+            .expect("a pool");
+        let cut_short = |step: usize, own: &mut Context| {
+            if step == 3 {
+                token.cancel();
+            }
+            match own.interrupted() {
+                None => Ok(10 * step),
+                Some(termination) => Err(Error::from(solver_api::Error::NotConverged {
+                    solver: "test".to_owned(),
+                    termination,
+                    iterations: None,
+                    source_error: 1.0,
+                    target_error: 1.0,
+                })),
+            }
+        };
+        let so_far = run_so_far(&context, "queries", 6, cut_short).expect("no failure");
+        assert_eq!(so_far.answer(), &[0, 10, 20]);
+        assert_eq!((so_far.answered(), so_far.count()), (&[0, 1, 2][..], 6));
+        assert_eq!(so_far.stopped(), Some(Termination::Cancelled));
+        let spread = so_far.spread(so_far.answer()).expect("one each");
+        assert_eq!(spread, [Some(0), Some(10), Some(20), None, None, None]);
+        assert_eq!(
+            so_far
+                .spread(&[0; 4])
+                .expect_err("one too many")
+                .to_string(),
+            "`values` has 4 values, but there are 3 answers"
+        );
+        assert_eq!(
+            so_far.complete().expect_err("stopped").to_string(),
+            "stopped by cancelled after 3 of 6 queries"
+        );
+        // What fails for itself is a failure, stop or not, and so is a solver's own stop.
+        let fails = |_, _: &mut Context| Err::<(), _>(Error::setting("k", 0, "is too small"));
+        run_so_far(&context, "queries", 6, fails).expect_err("its own failure");
+        let own_stop = |_, _: &mut Context| -> Result<(), _> {
+            Err(Error::from(solver_api::Error::NotConverged {
+                solver: "test".to_owned(),
+                termination: Termination::TimeLimit,
+                iterations: None,
+                source_error: 1.0,
+                target_error: 1.0,
+            }))
+        };
+        run_so_far(&Context::default(), "queries", 6, own_stop).expect_err("not stopped by us");
     }
 }

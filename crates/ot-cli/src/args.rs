@@ -156,6 +156,10 @@ kmeans (Wasserstein k-means). Barycenters are entropic at 1e-2 of the largest co
 Rules: retrieval, the class of the model that is reached at the least cost, with the metric between pixels;
 coupling, the class of the model that gets most of an image's part of one plan between all images and all
 models, with the metric between images as vectors of sum 1.
+Ctrl-C or --time-limit end a run with the classes it has, status 3: the others are NaN in P.npy, which then
+holds doubles, and `missing` in the JSON says how many. A coupling is one plan, and has none before its end.
+Test labels that --labels has no class for can't be right: the report warns of them, and `unknown_labels` in
+the JSON is their number.
 Without --reg or --reg-rel the backend that auto picks is an exact one.
 
 Example:
@@ -199,7 +203,7 @@ pub(crate) struct ClassifyArgs {
     #[command(flatten)]
     pub(crate) solver: SolverArgs,
 
-    /// Write the classes found, N integers
+    /// Write the classes found, N integers (doubles with NaN where a stop left some without one)
     #[arg(long, value_name = "P.npy", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
 

@@ -1,10 +1,10 @@
 //! `ot classify`.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kantorovich::{Context, Ground, Reg, Solver};
+use kantorovich::{Context, Ground, Reg, Solver, Termination};
 use ot_apps::class_models::ClassModels;
 use ot_apps::{
     Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, Coupling, CouplingRule, Images,
@@ -28,7 +28,13 @@ const CLUSTERED: usize = 50;
 const MODELS: [&str; 4] = ["samples", "bernoulli", "barycenter", "kmeans"];
 const RULES: [&str; 2] = ["retrieval", "coupling"];
 
-/// The JSON object of `ot classify --json`: what was asked for, and the accuracy, beside the usual fields.
+/// Classes of test labels that are named where none can be right.
+const NAMED: usize = 5;
+/// Whole numbers up to this are exact as doubles.
+const EXACT: u64 = 1 << 53;
+
+/// The JSON object of `ot classify --json`: what was asked for, how many images a stop left without a class, how many test
+/// labels can't be right, and the accuracy (of the images that have a class), beside the usual fields.
 #[derive(Debug, Serialize)]
 struct Report {
     #[serde(flatten)]
@@ -37,16 +43,25 @@ struct Report {
     models: usize,
     rule: String,
     metric: String,
+    missing: usize,
     accuracy: Option<f64>,
+    unknown_labels: Option<usize>,
+    #[serde(skip)]
+    unknown: BTreeMap<i64, usize>,
+    #[serde(skip)]
+    written: Option<PathBuf>,
 }
 
 /// What was found, whatever the rule.
+#[derive(Default)]
 struct Found {
-    classes: Vec<i64>,
+    /// `None` for an image that a stop left without one.
+    classes: Vec<Option<i64>>,
+    stopped: Option<Termination>,
     converged: bool,
     transport_cost: Option<f64>,
     objective: Option<f64>,
-    backend: String,
+    backend: Option<String>,
 }
 
 /// Fits the models, classifies, and returns the report with its exit status.
@@ -106,29 +121,42 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
     let (found, ended) = job.run(rule, |context| {
         asked.classify(rule, &train, &labels, &test, context)
     })?;
-    if let (Some(out), Some(found)) = (&out, &found) {
-        out.write(&[found.classes.len()], &found.classes)?;
+    // A stop before anything was classified leaves every image without a class.
+    let found = found.unwrap_or_else(|| Found {
+        classes: vec![None; test.len()],
+        ..Found::default()
+    });
+    let ended = ended.stopped(found.stopped);
+    if let Some(out) = &out {
+        write(out, &found.classes)?;
     }
-    let accuracy = found.as_ref().zip(expected.as_ref());
-    let accuracy = accuracy.map(|(found, expected)| scores::accuracy(&found.classes, expected));
+    let classes: BTreeSet<i64> = labels.iter().copied().collect();
+    let known = |expected: &Vec<i64>| {
+        let pairs = found.classes.iter().zip(expected);
+        pairs.filter_map(|(found, y)| Some(((*found)?, *y))).unzip()
+    };
+    let (answers, theirs): (Vec<i64>, Vec<i64>) = expected.as_ref().map(known).unwrap_or_default();
+    let accuracy = (!answers.is_empty()).then(|| scores::accuracy(&answers, &theirs));
     let accuracy = accuracy.transpose().map_err(|error| job.failure(error))?;
-    let classes: BTreeSet<_> = labels.iter().collect();
-    let shape = (test.len(), args.models * classes.len());
-    let backend = found.as_ref().map(|found| found.backend.clone());
-    let backend = backend.unwrap_or_else(|| args.solver.backend.clone());
-    let within = found.as_ref().is_some_and(|found| found.converged);
-    let mut figures = Figures::new(backend, shape, within, &ended);
-    if let Some(found) = &found {
-        figures.transport_cost = found.transport_cost;
-        figures.objective = found.objective;
+    let mut unknown = BTreeMap::new();
+    for label in expected.iter().flatten().filter(|y| !classes.contains(y)) {
+        *unknown.entry(*label).or_default() += 1;
     }
+    let shape = (test.len(), args.models * classes.len());
+    let mut figures = Figures::new(found.backend, shape, found.converged, &ended);
+    figures.transport_cost = found.transport_cost;
+    figures.objective = found.objective;
     let report = Report {
         figures,
         model: model.to_owned(),
         models: args.models,
         rule: rule.to_owned(),
         metric: args.metric.clone(),
+        missing: found.classes.iter().filter(|class| class.is_none()).count(),
         accuracy,
+        unknown_labels: expected.map(|_| unknown.values().sum()),
+        unknown,
+        written: args.out.clone(),
     };
     let text = if args.json {
         many::json(&report)?
@@ -185,13 +213,16 @@ impl Asked<'_> {
         let models = ModelSet::fit(kind, train, labels, self.models, self.seed, context)?;
         if retrieval {
             let retrieval = Retrieval::new(self.solver, cost, models, Score::TransportCost)?;
-            let found = retrieval.predict(test, context)?;
+            let so_far = retrieval.predict_so_far(test, context)?;
+            let found = so_far.answer();
+            let solver = found.solver();
             return Ok(Found {
-                classes: found.predictions().to_vec(),
+                classes: so_far.spread(found.predictions())?,
+                stopped: so_far.stopped(),
                 converged: found.unconverged() == 0,
                 transport_cost: None,
                 objective: None,
-                backend: found.solver().to_owned(),
+                backend: (!solver.is_empty()).then(|| solver.to_owned()),
             });
         }
         let y: Vec<f64> = models
@@ -208,12 +239,14 @@ impl Asked<'_> {
         let pool = context.clone();
         let coupled = pool.install(|| coupling.predict(&x, &mut context.clone()))?;
         let solution = coupled.solution();
+        let classes = coupled.predictions(CouplingRule::Representative);
         Ok(Found {
-            classes: coupled.predictions(CouplingRule::Representative),
+            classes: classes.into_iter().map(Some).collect(),
+            stopped: None,
             converged: solution.convergence.converged(),
             transport_cost: Some(solution.transport_cost),
             objective: Some(solution.objective),
-            backend: solution.solver.clone(),
+            backend: Some(solution.solver.clone()),
         })
     }
 }
@@ -223,18 +256,64 @@ impl Report {
         let of = &self.figures;
         let models = format!("{} of {} a class, {} in all", self.models, self.model, of.m);
         let mut pairs = vec![
-            ("backend", of.backend.clone()),
+            ("backend", of.who()),
             ("models", models),
             ("rule", format!("{}, metric {}", self.rule, self.metric)),
-            ("images", of.n.to_string()),
+            ("images", self.images()),
             ("termination", of.verdict()),
         ];
         if let Some(accuracy) = self.accuracy {
-            pairs.push(("accuracy", format!("{:.2} %", 100.0 * accuracy)));
+            let share = match self.missing {
+                0 => String::new(),
+                _ => " of those classified".to_owned(),
+            };
+            pairs.push(("accuracy", format!("{:.2} %{share}", 100.0 * accuracy)));
+        }
+        if let Some(count @ 1..) = self.unknown_labels {
+            let mut named: Vec<_> = self.unknown.keys().map(i64::to_string).collect();
+            if named.len() > NAMED {
+                named.truncate(NAMED);
+                named.push("…".to_owned());
+            }
+            let warning = format!(
+                "{count} of {} test labels can't be right: --labels has no {}",
+                of.n,
+                named.join(", ")
+            );
+            pairs.push(("warning", warning));
         }
         pairs.push(("time", format!("{:.3} s", of.seconds)));
         many::lines(&pairs)
     }
+
+    fn images(&self) -> String {
+        let count = self.figures.n;
+        if self.missing == 0 {
+            return count.to_string();
+        }
+        let classified = count - self.missing;
+        let missing = match &self.written {
+            Some(path) => format!("{} missing (NaN in {})", self.missing, path.display()),
+            None => format!("{} missing", self.missing),
+        };
+        format!("{classified} of {count} classified, {missing}")
+    }
+}
+
+/// Whole numbers; where a class is missing, doubles with NaN in its place.
+fn write(out: &ArrayOut, classes: &[Option<i64>]) -> Result<(), Failure> {
+    let shape = [classes.len()];
+    let whole: Option<Vec<i64>> = classes.iter().copied().collect();
+    if let Some(whole) = whole {
+        return out.write(&shape, &whole);
+    }
+    if let Some(class) = classes.iter().flatten().find(|c| c.unsigned_abs() > EXACT) {
+        let rule = format!("class {class} is no double, which an array with missing classes needs");
+        return Err(Failure::option("out", rule));
+    }
+    let number = |class: &Option<i64>| class.map_or(f64::NAN, |class| class as f64);
+    let numbers: Vec<f64> = classes.iter().map(number).collect();
+    out.write(&shape, &numbers)
 }
 
 fn one_of(option: &str, value: &str, names: &[&'static str]) -> Result<&'static str, Failure> {

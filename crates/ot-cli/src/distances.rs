@@ -115,8 +115,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit),
         width = Some(t);
     }
     let unconverged = table.unconverged().len();
-    // Nothing was left to solve: only the name that was asked for is known.
-    let backend = table.solver().unwrap_or(&args.solver.backend).to_owned();
+    let backend = table.solver().map(str::to_owned);
     let within = finished;
     let report = Report {
         figures: Figures::new(backend, shape, within, &ended),
@@ -141,7 +140,7 @@ impl Report {
             missing => format!(", {missing} missing (NaN): --resume goes on"),
         };
         let mut pairs = vec![
-            ("backend", of.backend.clone()),
+            ("backend", of.who()),
             (
                 "distances",
                 format!("{}×{} in {}{rest}", of.n, of.m, out.display()),

@@ -28,6 +28,14 @@ pub(crate) struct Ended {
     peak_bytes: Option<u64>,
 }
 
+impl Ended {
+    /// The same of work that kept what it had at a stop.
+    pub(crate) fn stopped(mut self, termination: Option<Termination>) -> Self {
+        self.termination = self.termination.or(termination);
+        self
+    }
+}
+
 impl<'a> Job<'a> {
     /// `of` says what the problems have in place of a tree.
     pub(crate) fn new(cli: &'a Cli<'a>, args: &'a SolverArgs, of: &str) -> Result<Self, Failure> {
@@ -82,10 +90,10 @@ impl<'a> Job<'a> {
         let (result, termination) = match done {
             Ok(result) => (Some(result), None),
             Err(ot_apps::Error::Stopped { termination, .. }) => (None, Some(termination)),
-            // A solve that was itself cut short is the same stop.
+            // A solve that was itself cut short is the same stop; what is wrong with the input is so at any time.
             Err(error) => match context.interrupted() {
-                Some(termination) => (None, Some(termination)),
-                None => return Err(self.failure(error)),
+                Some(termination) if error.is_stop() => (None, Some(termination)),
+                _ => return Err(self.failure(error)),
             },
         };
         let ended = Ended {
@@ -112,7 +120,8 @@ impl<'a> Job<'a> {
 /// The fields of `ot solve --json`, null where one problem's figure has no meaning for many.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Figures {
-    pub(crate) backend: String,
+    /// Who solved; null where nothing was.
+    pub(crate) backend: Option<String>,
     pub(crate) n: usize,
     pub(crate) m: usize,
     pub(crate) termination: String,
@@ -133,7 +142,7 @@ pub(crate) struct Figures {
 impl Figures {
     /// Of n×m things, solved `within` all tolerances or not.
     pub(crate) fn new(
-        backend: String,
+        backend: Option<String>,
         (n, m): (usize, usize),
         within: bool,
         ended: &Ended,
@@ -162,6 +171,12 @@ impl Figures {
         } else {
             Exit::NotConverged
         }
+    }
+
+    /// The backend for people.
+    pub(crate) fn who(&self) -> String {
+        let none = || "none: nothing was solved".to_owned();
+        self.backend.clone().unwrap_or_else(none)
     }
 
     /// Termination, with a word for what fell short.

@@ -170,8 +170,10 @@ fn what_fell_short_is_solved_for_again_and_the_rest_is_not() {
     assert_eq!(fine, read(&folder, "E.npy"));
     let other = rough.iter().zip(&fine).filter(|(r, f)| r != f).count();
     assert!(other > 0 && other as u64 <= short, "{other} {short}");
-    // Nothing is left to do, and nothing is done.
-    assert_eq!(ot(&folder, &format!("{line} --resume")).exit, Exit::Solved);
+    // Nothing is left to do, and nothing is done, by nobody.
+    let ran = ot(&folder, &format!("{line} --resume --json"));
+    assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
+    assert!(ran.json()["backend"].is_null(), "{ran:?}");
     assert_eq!(read(&folder, "D.npy"), fine);
 }
 

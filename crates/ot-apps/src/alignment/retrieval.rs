@@ -7,7 +7,8 @@ use super::{AffineMap, Alignment, Registered};
 use crate::class_models::ModelSet;
 use crate::error::require;
 use crate::retrieval::Score;
-use crate::{Error, Images, scores, steps};
+use crate::steps::{self, SoFar};
+use crate::{Error, Images, scores};
 
 /// Rounding of an ε, as a part of it.
 const SAME_REG: f64 = 1e-9;
@@ -64,8 +65,20 @@ impl<'a> AlignedRetrieval<'a> {
     ///
     /// # Errors
     /// Images of another size than the models, an ε that differs from model to model, what the ground cost and the solver
-    /// refuse, and a solve whose numbers failed.
+    /// refuse, a solve whose numbers failed, and [`Error::Stopped`] by the context.
     pub fn predict(&self, queries: &Images, context: &Context) -> Result<AlignedRetrieved, Error> {
+        self.predict_so_far(queries, context)?.complete()
+    }
+
+    /// The same of as many of `queries` as were answered before a stop by the context.
+    ///
+    /// # Errors
+    /// As [`AlignedRetrieval::predict`], but for the stop.
+    pub fn predict_so_far(
+        &self,
+        queries: &Images,
+        context: &Context,
+    ) -> Result<SoFar<AlignedRetrieved>, Error> {
         queries.same_size("queries", "models", self.models.size())?;
         let places = places(queries.size());
         let asked = Asked {
@@ -73,7 +86,7 @@ impl<'a> AlignedRetrieval<'a> {
             ground: &self.ground,
             score: self.score,
         };
-        let answers = steps::run(context, "queries", queries.len(), |i, own| {
+        let answers = steps::run_so_far(context, "queries", queries.len(), |i, own| {
             own.certify = Certify::Off;
             let query = Cloud::new("queries", &queries.measure(i)?, &places)?;
             let found = self
@@ -82,6 +95,10 @@ impl<'a> AlignedRetrieval<'a> {
             one_reg(&found)?;
             Ok(found)
         })?;
+        Ok(answers.map(|answers| self.retrieved(answers)))
+    }
+
+    fn retrieved(&self, answers: Vec<Vec<Registered>>) -> AlignedRetrieved {
         let mut retrieved = AlignedRetrieved {
             predictions: Vec::with_capacity(answers.len()),
             nearest: Vec::with_capacity(answers.len()),
@@ -105,7 +122,7 @@ impl<'a> AlignedRetrieval<'a> {
             retrieved.nearest.push(nearest.0);
             retrieved.predictions.push(self.models.labels()[nearest.0]);
         }
-        Ok(retrieved)
+        retrieved
     }
 }
 

@@ -11,9 +11,10 @@ use solver_exact::NetworkSimplex;
 use solver_sinkhorn::SinkhornFactory;
 use solver_stabilized::SinkhornStabilizedFactory;
 
-use crate::backends::{bars, solvers};
+use crate::backends::bars;
 use crate::digits::digits;
 use crate::refusals::said;
+use crate::solvers::solvers;
 use crate::toy::RelaxedOnly;
 
 /// Twelve points that no rotation or reflection takes to themselves, all of one weight.

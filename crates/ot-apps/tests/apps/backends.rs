@@ -6,33 +6,10 @@ use ot_apps::{
     Bregman, BregmanSettings, Coupling, CouplingRule, Images, KMeansSettings, LearnerSettings,
     Medoids, ModelLearner, ModelSet, Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
 };
-use solver_api::{Context, Factory, Ground, Options, Reg, Solver};
-use solver_exact::NetworkSimplexFactory;
-use solver_exact::lp::MICROLP;
-use solver_ipot::IpotFactory;
-use solver_sinkhorn::SinkhornFactory;
-use solver_stabilized::SinkhornStabilizedFactory;
+use solver_api::{Context, Ground, Reg};
 
-use crate::toy::{Matching, Medoid};
-
-/// Every backend that solves balanced problems, and one of the test's own.
-pub(crate) fn solvers() -> Vec<Box<dyn Solver>> {
-    let plain = Options::default();
-    let entropic = Options {
-        reg: Some(Reg::Relative(0.01)),
-        ..Options::default()
-    };
-    let build =
-        |factory: &dyn Factory, options: &Options| factory.build(options).expect("a solver");
-    vec![
-        build(&NetworkSimplexFactory, &plain),
-        build(&MICROLP, &plain),
-        build(&IpotFactory, &plain),
-        build(&SinkhornFactory, &entropic),
-        build(&SinkhornStabilizedFactory, &entropic),
-        Box::new(Matching),
-    ]
-}
+use crate::solvers::solvers;
+use crate::toy::Medoid;
 
 const SIDE: usize = 4;
 

@@ -13,10 +13,11 @@ use rand_pcg::Pcg64;
 use solver_api::{Context, Cost, DenseCost, Ground, Measure, Problem, Progress, Solver};
 use solver_exact::NetworkSimplex;
 
-use crate::backends::{bars, solvers};
+use crate::backends::bars;
 use crate::digits::digits;
 use crate::refusals::said;
 use crate::retrieval::images;
+use crate::solvers::solvers;
 use crate::toy::RelaxedOnly;
 
 fn measures(images: &Images) -> Vec<Measure> {

@@ -12,4 +12,6 @@ mod filter;
 mod learning;
 mod refusals;
 mod retrieval;
+mod solvers;
+mod stops;
 mod toy;

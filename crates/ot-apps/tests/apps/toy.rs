@@ -1,11 +1,12 @@
-//! A solver and a barycenter that no backend crate knows.
+//! Solvers and a barycenter that no backend crate knows.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use solver_api::{
-    Barycenter, Barycenters, Capabilities, Capability, Context, Convergence, Cost, Error, Measure,
-    Outcome, Plan, Potentials, Problem, Solution, Solver, SparsePlan, Termination, check_feasible,
+    Barycenter, Barycenters, Capabilities, Capability, Context, Convergence, Cost, DensePlan,
+    Error, Measure, Outcome, Plan, Potentials, Problem, Solution, Solver, SparsePlan, Termination,
+    check_feasible,
 };
 
 /// Exact for tiny problems with masses that are multiples of 1/`UNITS`: splits both sides into units and goes through
@@ -111,6 +112,65 @@ fn hungarian(n: usize, cost: impl Fn(usize, usize) -> f64) -> Vec<usize> {
     let mut matched = vec![0; n];
     (1..=n).for_each(|j| matched[row_of[j] - 1] = j - 1);
     matched
+}
+
+/// Sinkhorn in logarithms, as it stands in the books, for positive weights.
+pub(crate) struct Plain(pub(crate) f64);
+
+impl Solver for Plain {
+    fn name(&self) -> &str {
+        "plain"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&[Capability::Balanced, Capability::Entropic])
+    }
+
+    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        let started = Instant::now();
+        self.capabilities().require(self.name(), problem)?;
+        let ((n, m), eps) = (problem.shape(), self.0);
+        let (a, b) = (problem.a().weights(), problem.b().weights());
+        let c = |i, j| problem.cost().entry(i, j);
+        let (mut f, mut g) = (vec![0.0; n], vec![0.0; m]);
+        for _ in 0..3000 {
+            for j in 0..m {
+                g[j] = -eps
+                    * (0..n)
+                        .map(|i| a[i] * ((f[i] - c(i, j)) / eps).exp())
+                        .sum::<f64>()
+                        .ln();
+            }
+            for i in 0..n {
+                f[i] = -eps
+                    * (0..m)
+                        .map(|j| b[j] * ((g[j] - c(i, j)) / eps).exp())
+                        .sum::<f64>()
+                        .ln();
+            }
+        }
+        let entry = |e: usize| {
+            let (i, j) = (e / m, e % m);
+            a[i] * b[j] * ((f[i] + g[j] - c(i, j)) / eps).exp()
+        };
+        let plan = DensePlan::new(n, m, (0..n * m).map(entry).collect::<Vec<_>>())?;
+        let outcome = Outcome {
+            plan: Plan::from(plan),
+            potentials: Potentials::new(f, g),
+            reg: eps,
+            termination: Termination::Converged,
+            iterations: None,
+            history: Vec::new(),
+            certificate: None,
+        };
+        Ok(Solution::assemble(
+            self.name(),
+            problem,
+            outcome,
+            started,
+            context,
+        ))
+    }
 }
 
 /// Says that it is exact whatever is inside, as a choice among several backends does of which one is.

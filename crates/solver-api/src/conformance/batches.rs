@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cases::{Random, generic, text};
+use super::cases::{Random, text};
 use super::subject::Subject;
 use super::{Suite, Verdict, verify};
 use crate::{
@@ -12,12 +12,17 @@ use crate::{
 
 pub(super) fn section(suite: &mut Suite<'_>) {
     use Capability::{Balanced, WarmStart};
-    suite.check("separate problems", &[Balanced], separate);
+    suite.check_anywhere("separate problems", &[Balanced], separate);
     suite.check("pairs that share a cost", &[Balanced], shared_cost);
+    suite.check_anywhere(
+        "masses on one cost, separate and to many targets",
+        &[Balanced],
+        masses,
+    );
     suite.check("one source, many targets", &[Balanced], one_to_many);
-    suite.check("a bad problem does not stop the rest", &[Balanced], one_bad);
-    suite.check("an empty batch", &[Balanced], |s| {
-        let solver = s.solver(&generic(300, 3, 3, 1.0)?)?;
+    suite.check_anywhere("a bad problem does not stop the rest", &[Balanced], one_bad);
+    suite.check_anywhere("an empty batch", &[Balanced], |s| {
+        let solver = s.solver(&s.generic(300, 3, 3, 1.0)?)?;
         let none = solver.solve_batch(&Batch::Separate(Vec::new()), &mut Context::default());
         if none.is_empty() {
             Ok(())
@@ -25,17 +30,17 @@ pub(super) fn section(suite: &mut Suite<'_>) {
             Err("answers to no questions".to_owned())
         }
     });
-    suite.check(
+    suite.check_anywhere(
         "a warm start changes the iterations only",
         &[Balanced, WarmStart],
         warm,
     );
-    suite.check(
+    suite.check_anywhere(
         "a warm start is looked at",
         &[Balanced, WarmStart],
         warm_counts,
     );
-    suite.check(
+    suite.check_anywhere(
         "a useless warm start does no harm",
         &[Balanced],
         useless_warm,
@@ -83,7 +88,7 @@ fn separate(subject: &Subject<'_>) -> Verdict {
     let problems: Result<Vec<_>, _> = sizes
         .iter()
         .enumerate()
-        .map(|(k, &(n, m))| generic(310 + k as u64, n, m, 1.0 + k as f64))
+        .map(|(k, &(n, m))| subject.generic(310 + k as u64, n, m, 1.0 + k as f64))
         .collect();
     let problems = problems?;
     let solver = subject.solver(&problems[0])?;
@@ -151,20 +156,28 @@ fn one_to_many(subject: &Subject<'_>) -> Verdict {
     )
 }
 
+/// Pairs of several masses, and one source with several targets, that have a cost in common.
+fn masses(subject: &Subject<'_>) -> Verdict {
+    let (cost, pairs) = subject.sharing(335, (6, 7), 5, |k| [1.0, 4.0, 0.5, 1e6, 1.0][k])?;
+    let (a, b) = pairs[0].clone();
+    let first = text(Problem::new(a.clone(), b.clone(), Arc::clone(&cost)))?;
+    let solver = subject.solver(&first)?;
+    let many = Batch::OneToMany {
+        cost: Arc::clone(&cost),
+        source: a,
+        targets: vec![b, pairs[4].1.clone()],
+    };
+    compare(subject, solver.as_ref(), &Batch::SharedCost { cost, pairs })?;
+    compare(subject, solver.as_ref(), &many)
+}
+
 /// Wrong masses, wrong lengths: errors in their places, answers in the others.
 fn one_bad(subject: &Subject<'_>) -> Verdict {
-    let mut random = Random::new(340);
-    let cost = cost(&mut random, 4, 4)?;
-    let good = |random: &mut Random| text(Measure::new(random.weights(4, 1.0)));
-    let heavy = text(Measure::new(random.weights(4, 2.0)))?;
-    let long = text(Measure::new(random.weights(5, 1.0)))?;
-    let pairs = vec![
-        (good(&mut random)?, good(&mut random)?),
-        (good(&mut random)?, heavy),
-        (good(&mut random)?, good(&mut random)?),
-        (long, good(&mut random)?),
-        (good(&mut random)?, good(&mut random)?),
-    ];
+    let (cost, mut pairs) = subject.sharing(340, (4, 4), 5, |_| 1.0)?;
+    let times = |w: &Measure, t: f64| w.weights().iter().map(|w| w * t).collect::<Vec<_>>();
+    pairs[1].1 = text(Measure::new(times(&pairs[1].1, 2.0)))?;
+    let half = |w: &Measure| [times(w, 0.5), vec![0.5 * w.mass()]].concat();
+    pairs[3].0 = text(Measure::new(half(&pairs[3].0)))?;
     let first = text(Problem::new(
         pairs[0].0.clone(),
         pairs[0].1.clone(),
@@ -192,7 +205,7 @@ fn one_bad(subject: &Subject<'_>) -> Verdict {
 
 fn warm(subject: &Subject<'_>) -> Verdict {
     let size = subject.expect.max_size.min(40);
-    let problem = generic(350, size, size, 1.0)?;
+    let problem = subject.generic(350, size, size, 1.0)?;
     let solver = subject.solver(&problem)?;
     let cold = subject.run("cold", solver.as_ref(), &problem, &mut Context::default())?;
     let mut context = Context::new().warm(cold.potentials.clone());
@@ -221,7 +234,7 @@ fn warm_counts(subject: &Subject<'_>) -> Verdict {
     let size = subject.expect.max_size;
     let mut counts = Vec::new();
     for seed in 351..351 + STARTS {
-        let problem = generic(seed, size, size, 1.0)?;
+        let problem = subject.generic(seed, size, size, 1.0)?;
         let solver = subject.solver(&problem)?;
         let cold = subject.run("cold", solver.as_ref(), &problem, &mut Context::default())?;
         let mut random = Random::new(seed);
@@ -263,12 +276,13 @@ fn warm_counts(subject: &Subject<'_>) -> Verdict {
 
 /// Potentials of another problem, random ones, and bad ones: a correct answer, or an error for what is no potential.
 fn useless_warm(subject: &Subject<'_>) -> Verdict {
-    let problem = generic(360, 8, 6, 1.0)?;
+    let problem = subject.generic(360, 8, 6, 1.0)?;
     let solver = subject.solver(&problem)?;
     let cold = subject.run("cold", solver.as_ref(), &problem, &mut Context::default())?;
+    let (n, m) = problem.shape();
     let mut random = Random::new(361);
     let mut potentials =
-        |size: f64| Potentials::new(random.vec(8, -size, size), random.vec(6, -size, size));
+        |size: f64| Potentials::new(random.vec(n, -size, size), random.vec(m, -size, size));
     let mut useless: Vec<(String, Potentials)> = [0.0, 0.3, 3.0, 1e9, 1e300]
         .map(|size| {
             (
@@ -278,7 +292,7 @@ fn useless_warm(subject: &Subject<'_>) -> Verdict {
         })
         .into();
     // Beside a shift this large the costs are rounding.
-    let shifted = Potentials::new(vec![1e300; 8], vec![-1e300; 6]);
+    let shifted = Potentials::new(vec![1e300; n], vec![-1e300; m]);
     useless.push(("from potentials shifted by 1e300".to_owned(), shifted));
     for (name, potentials) in useless {
         let mut context = Context::new().warm(potentials);
@@ -288,11 +302,11 @@ fn useless_warm(subject: &Subject<'_>) -> Verdict {
     let bad = [
         (
             "NaN potentials",
-            Potentials::new(vec![f64::NAN; 8], vec![0.0; 6]),
+            Potentials::new(vec![f64::NAN; n], vec![0.0; m]),
         ),
         (
             "potentials of another shape",
-            Potentials::new(vec![0.0; 3], vec![0.0; 6]),
+            Potentials::new(vec![0.0; n + 1], vec![0.0; m]),
         ),
     ];
     for (name, bad) in bad {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{Cost, DenseCost, Measure, Problem};
 
 /// SplitMix64: a stream of numbers that never changes, without a dependency.
+#[derive(Debug)]
 pub(super) struct Random(u64);
 
 impl Random {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cases::{self, Random, generic, text};
+use super::cases::{self, Random, text};
 use super::output::{partial_problem, relaxed_problem};
 use super::subject::{Subject, rounding};
 use super::{Suite, Verdict, verify};
@@ -11,9 +11,8 @@ use crate::{Capability, Context, DenseCost, Ground, Measure, Problem};
 
 pub(super) fn section(suite: &mut Suite<'_>) {
     use Capability::{Balanced, Entropic, Partial, Relaxed};
-    suite.check("the bracket holds the exact optimum", &[Balanced], |s| {
-        holds(s)
-    });
+    suite.check_anywhere("the bracket holds the exact optimum", &[Balanced], holds);
+    suite.check("ties on a line", &[Balanced], ties);
     suite.check("also for relaxed problems", &[Relaxed, Entropic], |s| {
         for seed in 0..6 {
             let problem = relaxed_problem(40 + seed, 1.0 + seed as f64, 0.4, 1.5)?;
@@ -34,7 +33,7 @@ pub(super) fn section(suite: &mut Suite<'_>) {
     });
     let name = "also for answers that were stopped early";
     if suite.subject.expect.iteration_limit {
-        suite.check(name, &[Balanced], stopped_early);
+        suite.check_anywhere(name, &[Balanced], stopped_early);
     } else {
         suite.skip(name, "the caller says there are no iterations to limit");
     }
@@ -43,8 +42,12 @@ pub(super) fn section(suite: &mut Suite<'_>) {
 fn holds(subject: &Subject<'_>) -> Verdict {
     for seed in 0..10 {
         let (n, m) = (2 + seed as usize, 12 - seed as usize);
-        subject.solve("generic", &generic(20 + seed, n, m, 1.0)?)?;
+        subject.solve("generic", &subject.generic(20 + seed, n, m, 1.0)?)?;
     }
+    Ok(())
+}
+
+fn ties(subject: &Subject<'_>) -> Verdict {
     // Few points of a line: many ties.
     let x: Vec<f64> = (0..9).map(|k| f64::from(k % 3)).collect();
     let y: Vec<f64> = (0..6).map(|k| f64::from(k % 4)).collect();
@@ -113,7 +116,7 @@ fn planted_relaxed(subject: &Subject<'_>) -> Verdict {
 /// The bracket does not trust the solver: it holds for whatever one iteration leaves behind.
 fn stopped_early(subject: &Subject<'_>) -> Verdict {
     for seed in 0..6 {
-        let problem = generic(30 + seed, 8, 7, 1.0)?;
+        let problem = subject.generic(30 + seed, 8, 7, 1.0)?;
         for limit in [1, 2, 5] {
             let mut options = subject.options(subject.reg(&problem));
             options.max_iter = Some(limit);

@@ -1,18 +1,17 @@
 //! Contract 5: the same bits again, and agreement between numbers of threads.
 
-use super::cases::generic;
 use super::subject::Subject;
 use super::{Suite, Verdict, verify};
 use crate::{Capability, Context, Problem, Solution};
 
 pub(super) fn section(suite: &mut Suite<'_>) {
     use Capability::{Balanced, Deterministic};
-    suite.check(
+    suite.check_anywhere(
         "the same bits on a second solve",
         &[Balanced, Deterministic],
         again,
     );
-    suite.check("one thread and two agree", &[Balanced], threads);
+    suite.check_anywhere("one thread and two agree", &[Balanced], threads);
 }
 
 /// Everything that a caller may compare.
@@ -29,8 +28,8 @@ fn bits(s: &Solution) -> Vec<u64> {
 fn problems(subject: &Subject<'_>) -> Result<Vec<Problem>, String> {
     let size = subject.expect.max_size;
     Ok(vec![
-        generic(201, 7, 9, 1.0)?,
-        generic(202, size, size - 1, 1.0)?,
+        subject.generic(201, 7, 9, 1.0)?,
+        subject.generic(202, size, size - 1, 1.0)?,
     ])
 }
 

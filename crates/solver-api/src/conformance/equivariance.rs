@@ -1,6 +1,7 @@
 //! Contract 4: what a change of the problem that changes nothing essential does to the answer.
 
-use super::cases::{Random, generic, parts, text, with_marginals_of};
+use super::cases::{Random, parts, text, with_marginals_of};
+use super::domain;
 use super::output::{partial_problem, relaxed_problem};
 use super::subject::{Subject, rounding};
 use super::{Suite, Verdict, verify};
@@ -8,8 +9,8 @@ use crate::{Capability, Marginals, Problem, Solution};
 
 pub(super) fn section(suite: &mut Suite<'_>) {
     use Capability::{Balanced, Entropic, Partial, Relaxed};
-    let balanced = || -> Result<Vec<Problem>, String> {
-        Ok(vec![generic(101, 6, 5, 1.0)?, generic(102, 4, 9, 2.5)?])
+    let balanced = |s: &Subject<'_>| -> Result<Vec<Problem>, String> {
+        Ok(vec![s.generic(101, 6, 5, 1.0)?, s.generic(102, 4, 9, 2.5)?])
     };
     let relaxed = || -> Result<Vec<Problem>, String> {
         Ok(vec![
@@ -18,18 +19,18 @@ pub(super) fn section(suite: &mut Suite<'_>) {
         ])
     };
     let partial = || Ok::<_, String>(vec![partial_problem(105, 1.0)?]);
-    suite.check("permutation", &[Balanced], |s| {
-        each(s, balanced()?, permuted)
+    suite.check_anywhere("permutation", &[Balanced], |s| {
+        each(s, balanced(s)?, permuted)
     });
-    suite.check("transposition", &[Balanced], |s| {
-        each(s, balanced()?, transposed)
+    suite.check_anywhere("transposition", &[Balanced], |s| {
+        each(s, balanced(s)?, transposed)
     });
-    suite.check("C → s·C", &[Balanced], |s| each(s, balanced()?, scaled));
+    suite.check("C → s·C", &[Balanced], |s| each(s, balanced(s)?, scaled));
     suite.check("C → C + c", &[Balanced], |s| {
-        each(s, balanced()?, shifted)
+        each(s, balanced(s)?, shifted)
     });
-    suite.check("masses × t", &[Balanced], |s| {
-        each(s, balanced()?, heavier)
+    suite.check_anywhere("masses × t", &[Balanced], |s| {
+        each(s, balanced(s)?, heavier)
     });
     suite.check("relaxed: permutation", &[Relaxed, Entropic], |s| {
         each(s, relaxed()?, permuted)
@@ -84,9 +85,10 @@ fn compare(
     wanted: &Wanted,
 ) -> Verdict {
     verify::same_value(subject, name, problem, found, wanted.values)?;
-    // Generic costs: the optimal plan is unique. Sub-optimal by δ, it may still differ by δ over the smallest
+    // Generic costs: the optimal plan is unique; those of a domain need not be. Sub-optimal by δ, it may still differ by δ over the smallest
     // reduced cost, so approximate solvers are compared by values only.
-    let unique = subject.has(Capability::Exact) || subject.has(Capability::Entropic);
+    let unique = (subject.has(Capability::Exact) && subject.expect.domain.is_none())
+        || subject.has(Capability::Entropic);
     if !unique {
         return Ok(());
     }
@@ -123,9 +125,13 @@ fn permuted(subject: &Subject<'_>, problem: &Problem, original: &Solution) -> Ve
             .flat_map(|&i| cols.iter().map(move |&j| v[i * m + j]));
         entries.collect::<Vec<_>>()
     };
-    let (a, b, cost) = parts(problem);
-    let changed = (pick(&a, &rows), pick(&b, &cols), matrix(&cost));
-    let changed = with_marginals_of(problem, changed, 1.0, 1.0)?;
+    let changed = if subject.expect.domain.is_some() {
+        domain::permuted(problem, &rows, &cols)?
+    } else {
+        let (a, b, cost) = parts(problem);
+        let changed = (pick(&a, &rows), pick(&b, &cols), matrix(&cost));
+        with_marginals_of(problem, changed, 1.0, 1.0)?
+    };
     let found = subject.solve("permuted", &changed)?;
     let wanted = Wanted {
         values: [original.transport_cost, original.objective],
@@ -138,7 +144,11 @@ fn permuted(subject: &Subject<'_>, problem: &Problem, original: &Solution) -> Ve
 
 fn transposed(subject: &Subject<'_>, problem: &Problem, original: &Solution) -> Verdict {
     let (n, m) = problem.shape();
-    let changed = text(problem.transposed())?;
+    let changed = if subject.expect.domain.is_some() {
+        domain::transposed(problem)?
+    } else {
+        text(problem.transposed())?
+    };
     let found = subject.solve("transposed", &changed)?;
     let plan = original.plan.to_dense();
     let wanted = Wanted {
@@ -203,8 +213,12 @@ fn shifted(subject: &Subject<'_>, problem: &Problem, original: &Solution) -> Ver
 fn heavier(subject: &Subject<'_>, problem: &Problem, original: &Solution) -> Verdict {
     let times = |v: &[f64], t: f64| v.iter().map(|v| v * t).collect::<Vec<_>>();
     for t in [7.3, 1e-3, 1e6] {
-        let (a, b, cost) = parts(problem);
-        let changed = with_marginals_of(problem, (times(&a, t), times(&b, t), cost), 1.0, t)?;
+        let changed = if subject.expect.domain.is_some() {
+            domain::heavier(problem, t)?
+        } else {
+            let (a, b, cost) = parts(problem);
+            with_marginals_of(problem, (times(&a, t), times(&b, t), cost), 1.0, t)?
+        };
         let name = format!("masses × {t}");
         let found = subject.solve_at(&name, &changed, subject.reg(problem))?;
         // A partial plan's reference a⊗b stays in the caller's units, t² times as heavy.

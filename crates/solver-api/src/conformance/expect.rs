@@ -1,7 +1,10 @@
 //! What the caller expects of the solver under test.
 
-use crate::Options;
+use std::sync::Arc;
+
+use super::domain::{Domain, Draw};
 use crate::solver::{Capabilities, Capability};
+use crate::{Error, Options, Problem};
 
 /// What the solver under test is expected to be able to do, and how accurately.
 ///
@@ -19,6 +22,7 @@ pub struct Expect {
     pub(super) cases: u32,
     pub(super) delegates: bool,
     pub(super) options: Options,
+    pub(super) domain: Option<Domain>,
 }
 
 impl Default for Expect {
@@ -42,6 +46,7 @@ impl Expect {
             cases: 64,
             delegates: false,
             options: Options::default(),
+            domain: None,
         }
     }
 
@@ -117,6 +122,34 @@ impl Expect {
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
+        self
+    }
+
+    /// The solver takes certain costs only, and `make` makes balanced problems with such a cost: of the shape, the mass
+    /// and the numbers that it is given. The suite's checks of generated problems are run on these; those whose
+    /// problems have costs of their own are skipped, with `name` as the reason, and that such a problem is refused is a
+    /// check of its own.
+    ///
+    /// ```
+    /// # use solver_api::conformance::Expect;
+    /// # use solver_api::{Ground, Problem};
+    /// let expect = Expect::new().domain("points on a line", |draw| {
+    ///     let (n, m) = draw.shape();
+    ///     let (a, b) = (draw.weights(n), draw.weights(m));
+    ///     let (x, y) = (draw.numbers(n), draw.numbers(m));
+    ///     Problem::from_points(&a, &b, &x, &y, 1, Ground::SqEuclidean)
+    /// });
+    /// ```
+    #[must_use]
+    pub fn domain(
+        mut self,
+        name: impl Into<String>,
+        make: impl Fn(&mut Draw) -> Result<Problem, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.domain = Some(Domain {
+            name: name.into(),
+            make: Arc::new(make),
+        });
         self
     }
 

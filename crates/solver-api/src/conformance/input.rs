@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cases::{self, Case, Random, dense, text};
+use super::domain::Draw;
 use super::subject::Subject;
 use super::{Suite, Verdict, verify};
 use crate::{
@@ -12,14 +13,26 @@ use crate::{
 
 pub(super) fn section(suite: &mut Suite<'_>) {
     use Capability::{Balanced, Entropic, ForbiddenPairs};
-    suite.check("bad measures, costs and shapes are refused", &[], |_| {
+    suite.check_anywhere("bad measures, costs and shapes are refused", &[], |_| {
         bad_data()
     });
-    suite.check("bad settings are refused", &[], bad_settings);
-    suite.check("a bad regularization is refused", &[Entropic], bad_reg);
+    suite.check_anywhere("bad settings are refused", &[], bad_settings);
+    suite.check_anywhere("a bad regularization is refused", &[Entropic], bad_reg);
     suite.check("odd but valid problems are solved", &[Balanced], |s| {
         solve_all(s, cases::odd()?)
     });
+    if suite.subject.expect.domain.is_some() {
+        suite.check_anywhere(
+            "odd but valid problems of the domain are solved",
+            &[Balanced],
+            odd_drawn,
+        );
+        suite.check_anywhere(
+            "problems beyond the domain are refused",
+            &[Balanced],
+            beyond,
+        );
+    }
     suite.check(
         "every way to store a cost gives the same answer",
         &[Balanced],
@@ -40,12 +53,51 @@ pub(super) fn section(suite: &mut Suite<'_>) {
         &[Capability::Relaxed, ForbiddenPairs],
         lonely,
     );
-    suite.check("what the solver lacks is refused by name", &[], unsupported);
+    suite.check_anywhere("what the solver lacks is refused by name", &[], unsupported);
 }
 
 fn solve_all(subject: &Subject<'_>, list: Vec<Case>) -> Verdict {
     for Case { name, problem } in list {
         subject.solve(name, &problem)?;
+    }
+    Ok(())
+}
+
+/// One point, one side of one point, ties and zero weights, masses of any size.
+fn odd_drawn(subject: &Subject<'_>) -> Verdict {
+    for (seed, shape, mass, ties) in [
+        (11, (1, 1), 2.0, false),
+        (12, (1, 5), 1.0, false),
+        (13, (6, 1), 1.0, false),
+        (14, (9, 7), 1.0, true),
+        (15, (12, 12), 3.0, true),
+        (16, (5, 4), 1e9, false),
+        (17, (5, 4), 1e-6, true),
+        (18, (5, 4), 1e-200, false),
+    ] {
+        let name = format!(
+            "{shape:?} of mass {mass}{}",
+            if ties { ", ties" } else { "" }
+        );
+        let problem = subject.drawn(Draw::new(seed, shape, mass, ties))?;
+        subject.solve(&name, &problem)?;
+    }
+    Ok(())
+}
+
+/// A cost of anything: `accepts` says no, and so does the solver when it is asked all the same.
+fn beyond(subject: &Subject<'_>) -> Verdict {
+    let problem = cases::generic(19, 5, 4, 1.0)?;
+    let solver = subject.solver(&problem)?;
+    for (asked, answer) in [
+        ("accepts", solver.accepts(&problem).err()),
+        ("solve", solver.solve(&problem).err()),
+    ] {
+        match answer {
+            Some(Error::Unsupported { .. }) => {}
+            Some(e) => return Err(format!("{asked}: refused, but not as unsupported: {e}")),
+            None => return Err(format!("{asked}: takes a matrix of random costs")),
+        }
     }
     Ok(())
 }
@@ -401,19 +453,18 @@ pub(super) fn proof_holds(name: &str, problem: &Problem, proof: &Infeasible) -> 
 
 /// Each kind of problem beyond the declared ones is `Unsupported`, and the missing capability is named.
 fn unsupported(subject: &Subject<'_>) -> Verdict {
-    let cost: Arc<dyn Cost> = Arc::new(text(DenseCost::new(2, 2, vec![0.0, 1.0, 2.0, 0.5]))?);
-    let half = text(Measure::uniform(2))?;
-    let x = f64::INFINITY;
-    let list = [
-        (
-            Capability::Balanced,
-            text(Problem::new(half.clone(), half.clone(), Arc::clone(&cost)))?,
-        ),
+    let problem = match subject.expect.domain {
+        None => dense(&[0.5, 0.5], &[0.5, 0.5], &[0.0, 1.0, 2.0, 0.5])?,
+        Some(_) => subject.generic(24, 2, 2, 1.0)?,
+    };
+    let (a, b, cost) = (problem.a(), problem.b(), problem.shared_cost());
+    let mut list = vec![
+        (Capability::Balanced, problem.clone()),
         (
             Capability::Relaxed,
             text(Problem::relaxed(
-                half.clone(),
-                half.clone(),
+                a.clone(),
+                b.clone(),
                 Arc::clone(&cost),
                 1.0,
                 2.0,
@@ -421,13 +472,15 @@ fn unsupported(subject: &Subject<'_>) -> Verdict {
         ),
         (
             Capability::Partial,
-            text(Problem::partial(half.clone(), half, cost, 0.5))?,
-        ),
-        (
-            Capability::ForbiddenPairs,
-            dense(&[0.5, 0.5], &[0.5, 0.5], &[0.0, 1.0, 1.0, x])?,
+            text(Problem::partial(a.clone(), b.clone(), cost, 0.5))?,
         ),
     ];
+    // Whether a cost of a domain may forbid pairs is the domain's to say.
+    if subject.expect.domain.is_none() {
+        let x = f64::INFINITY;
+        let problem = dense(&[0.5, 0.5], &[0.5, 0.5], &[0.0, 1.0, 1.0, x])?;
+        list.push((Capability::ForbiddenPairs, problem));
+    }
     for (capability, problem) in list {
         let solver = subject.solver(&problem)?;
         match (solver.solve(&problem), subject.has(capability)) {

@@ -48,6 +48,9 @@
 //! Each answer of each section is verified from its plan and potentials alone: entries, marginals, values, the form
 //! of an entropic plan, and the bracket, against an exact oracle of the suite's own up to 12×12.
 //!
+//! A solver that takes certain costs only states them as its [`Expect::domain`]. The sections `input` to `watched` are then
+//! about problems of that domain, and what needs other costs is skipped.
+//!
 //! The capabilities must equal the solver's declaration, so that nothing passes by declaring nothing. Every check
 //! that passed is printed, and every one that was skipped, with its reason (`cargo test -- --nocapture`).
 
@@ -56,6 +59,7 @@ mod cases;
 mod certificates;
 mod closed_forms;
 mod determinism;
+mod domain;
 mod entropic;
 mod equivariance;
 mod expect;
@@ -73,6 +77,7 @@ mod watched;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use domain::Draw;
 pub use expect::Expect;
 
 use crate::{Capability, Error, Options, Solver};
@@ -186,7 +191,7 @@ pub fn check(
     };
     let solver = subject.make(&subject.options(subject.has(Capability::Entropic).then_some(1.0)));
     let name = solver.as_ref().map_or("?", |s| s.name()).to_owned();
-    suite.check("capabilities equal those expected", &[], |_| {
+    suite.check_anywhere("capabilities equal those expected", &[], |_| {
         let declared = solver?.capabilities();
         if declared == expect.capabilities {
             return Ok(());
@@ -233,8 +238,27 @@ struct Suite<'a> {
 }
 
 impl Suite<'_> {
-    /// Runs `body` if the solver has all of `needs`; a panic of the solver is a failure like any other.
+    /// Runs `body`, whose problems have costs of its own, if the solver has all of `needs` and takes any cost.
     fn check(
+        &mut self,
+        check: &'static str,
+        needs: &[Capability],
+        body: impl FnOnce(&Subject<'_>) -> Verdict,
+    ) {
+        let able = needs.iter().all(|c| self.subject.has(*c));
+        match &self.subject.expect.domain {
+            // What it lacks is the better reason to skip.
+            Some(domain) if able => {
+                let why = format!("the solver takes {} only", domain.name);
+                self.skip(check, &why);
+            }
+            _ => self.check_anywhere(check, needs, body),
+        }
+    }
+
+    /// Runs `body`, whose problems are in the solver's domain if it has one, if the solver has all of `needs`; a panic of
+    /// the solver is a failure like any other.
+    fn check_anywhere(
         &mut self,
         check: &'static str,
         needs: &[Capability],

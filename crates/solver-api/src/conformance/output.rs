@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) fn section(suite: &mut Suite<'_>) {
     use Capability::{Balanced, Entropic, Interruptible, Partial, Relaxed};
-    suite.check(
+    suite.check_anywhere(
         "balanced answers are what they claim",
         &[Balanced],
         balanced,
@@ -28,26 +28,26 @@ pub(super) fn section(suite: &mut Suite<'_>) {
     suite.check("partial answers are what they claim", &[Partial], partial);
     let name = "a limit of one iteration is kept and reported";
     if suite.subject.expect.iteration_limit {
-        suite.check(name, &[Balanced], one_iteration);
+        suite.check_anywhere(name, &[Balanced], one_iteration);
     } else {
         suite.skip(name, "the caller says there are no iterations to limit");
     }
-    suite.check(
+    suite.check_anywhere(
         "the certificate can be switched off",
         &[Balanced],
         without_certificate,
     );
-    suite.check(
+    suite.check_anywhere(
         "a deadline in the past stops the solve",
         &[Balanced, Interruptible],
         deadline,
     );
-    suite.check(
+    suite.check_anywhere(
         "a cancelled token stops the solve",
         &[Balanced, Interruptible],
         cancelled,
     );
-    suite.check(
+    suite.check_anywhere(
         "an observer sees the checks and can stop",
         &[Balanced, Interruptible],
         observer,
@@ -56,7 +56,7 @@ pub(super) fn section(suite: &mut Suite<'_>) {
 
 fn balanced(subject: &Subject<'_>) -> Verdict {
     for (seed, n, m, mass) in [(1, 8, 8, 1.0), (2, 3, 11, 5.0), (3, 12, 2, 0.1)] {
-        let problem = generic(seed, n, m, mass)?;
+        let problem = subject.generic(seed, n, m, mass)?;
         let s = subject.solve("generic", &problem)?;
         if !subject.expect.delegates && s.solver != subject.solver(&problem)?.name() {
             return Err(format!("the solution names its solver `{}`", s.solver));
@@ -68,7 +68,7 @@ fn balanced(subject: &Subject<'_>) -> Verdict {
     // Large enough for the passes in parallel chunks.
     let size = subject.expect.max_size;
     subject
-        .solve("generic, large", &generic(4, size, size - 1, 1.0)?)
+        .solve("generic, large", &subject.generic(4, size, size - 1, 1.0)?)
         .map(|_| ())
 }
 
@@ -137,7 +137,10 @@ fn partial(subject: &Subject<'_>) -> Verdict {
 fn one_iteration(subject: &Subject<'_>) -> Verdict {
     let size = subject.expect.max_size;
     // A small one may be solved within the limit.
-    for problem in [generic(12, 9, 10, 1.0)?, generic(18, size, size, 1.0)?] {
+    for problem in [
+        subject.generic(12, 9, 10, 1.0)?,
+        subject.generic(18, size, size, 1.0)?,
+    ] {
         let mut options = subject.options(subject.reg(&problem));
         options.max_iter = Some(1);
         let solver = subject.make(&options)?;
@@ -193,7 +196,10 @@ pub(super) fn unfinished(
 
 fn without_certificate(subject: &Subject<'_>) -> Verdict {
     let size = subject.expect.max_size;
-    let (small, large) = (generic(13, 5, 5, 1.0)?, generic(17, size, size, 1.0)?);
+    let (small, large) = (
+        subject.generic(13, 5, 5, 1.0)?,
+        subject.generic(17, size, size, 1.0)?,
+    );
     for problem in [&small, &large] {
         let solver = subject.solver(problem)?;
         let mut context = Context::new().certified(Certify::Off);
@@ -228,7 +234,7 @@ fn uncertified(name: &str, s: &Solution) -> Verdict {
 
 fn deadline(subject: &Subject<'_>) -> Verdict {
     let size = subject.expect.max_size;
-    let problem = generic(14, size, size, 1.0)?;
+    let problem = subject.generic(14, size, size, 1.0)?;
     let mut context = Context::new().time_limit(Duration::ZERO);
     let s = subject
         .solver(&problem)?
@@ -245,7 +251,7 @@ fn deadline(subject: &Subject<'_>) -> Verdict {
 
 fn cancelled(subject: &Subject<'_>) -> Verdict {
     let size = subject.expect.max_size;
-    let problem = generic(15, size, size, 1.0)?;
+    let problem = subject.generic(15, size, size, 1.0)?;
     let token = CancelToken::new();
     token.cancel();
     let mut context = Context::new().cancelled_by(&token);
@@ -307,7 +313,7 @@ pub(super) fn counted(name: &str, s: &Solution, seen: u64) -> Verdict {
 
 fn observer(subject: &Subject<'_>) -> Verdict {
     let size = subject.expect.max_size;
-    let problem = generic(16, size, size, 1.0)?;
+    let problem = subject.generic(16, size, size, 1.0)?;
     let solver = subject.solver(&problem)?;
     let calls = Arc::new(AtomicU64::new(0));
     let in_order = Arc::new(AtomicBool::new(true));

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use super::cases::text;
+use super::domain::{self, Draw};
 use super::input::proof_holds;
 use super::oracle::optimum;
 use super::subject::Subject;
@@ -15,6 +16,11 @@ use crate::{Capability, DenseCost, Error, Measure, Problem};
 
 pub(super) fn section(suite: &mut Suite<'_>) {
     use Capability::{Balanced, Entropic, ForbiddenPairs, Partial, Relaxed};
+    if suite.subject.expect.domain.is_some() {
+        suite.check_anywhere("generated problems of the domain", &[Balanced], |s| {
+            property(s, &of_domain(), |d| in_domain(s, *d))
+        });
+    }
     suite.check("generated balanced problems", &[Balanced], |s| {
         property(s, &drawn(0), |d| balanced(s, d))
     });
@@ -166,6 +172,24 @@ fn balanced(subject: &Subject<'_>, drawn: &Drawn) -> Verdict {
     let original = subject.solve("generated", &problem)?;
     // Transposition on the same numbers: rows and columns take different code in most solvers.
     let changed = text(problem.transposed())?;
+    let found = subject.solve("generated, transposed", &changed)?;
+    let values = [original.transport_cost, original.objective];
+    verify::same_value(subject, "generated, transposed", &changed, &found, values)
+}
+
+/// Seed, shape, log₁₀ of the mass, and whether numbers are tied.
+type Seeds = (u64, (usize, usize), i8, bool);
+
+fn of_domain() -> impl Strategy<Value = Seeds> {
+    let tied = prop::bool::weighted(0.75);
+    (any::<u64>(), (1_usize..=12, 1_usize..=12), -3_i8..=3, tied)
+}
+
+fn in_domain(subject: &Subject<'_>, (seed, shape, units, ties): Seeds) -> Verdict {
+    let mass = 10_f64.powi(i32::from(units));
+    let problem = subject.drawn(Draw::new(seed, shape, mass, ties))?;
+    let original = subject.solve("generated", &problem)?;
+    let changed = domain::transposed(&problem)?;
     let found = subject.solve("generated, transposed", &changed)?;
     let values = [original.transport_cost, original.objective];
     verify::same_value(subject, "generated, transposed", &changed, &found, values)

@@ -1,11 +1,20 @@
 //! The solver under test: built for a problem, run, and its answer verified.
 
+use std::sync::Arc;
+
+use super::cases::{self, Random, text};
+use super::domain::Draw;
 use super::{Expect, Verdict, verify};
 use crate::error::after;
-use crate::{Capability, Context, Error, Options, Problem, Reg, Solution, Solver};
+use crate::{
+    Capability, Context, Cost, DenseCost, Error, Measure, Options, Problem, Reg, Solution, Solver,
+};
 
 /// Makes the solver under test from options.
 pub(super) type Build<'a> = &'a dyn Fn(&Options) -> Result<Box<dyn Solver>, Error>;
+
+/// A cost and the pairs of measures that share it.
+pub(super) type Sharing = (Arc<dyn Cost>, Vec<(Measure, Measure)>);
 
 pub(super) struct Subject<'a> {
     pub(super) build: Build<'a>,
@@ -15,6 +24,61 @@ pub(super) struct Subject<'a> {
 impl Subject<'_> {
     pub(super) fn has(&self, capability: Capability) -> bool {
         self.expect.has(capability)
+    }
+
+    /// A balanced problem of generic numbers, in the solver's domain: the optimal plan is unique where costs are anything.
+    pub(super) fn generic(
+        &self,
+        seed: u64,
+        n: usize,
+        m: usize,
+        mass: f64,
+    ) -> Result<Problem, String> {
+        match &self.expect.domain {
+            None => cases::generic(seed, n, m, mass),
+            Some(_) => self.drawn(Draw::new(seed, (n, m), mass, false)),
+        }
+    }
+
+    /// The problem of the domain that is made of `draw`.
+    pub(super) fn drawn(&self, mut draw: Draw) -> Result<Problem, String> {
+        match &self.expect.domain {
+            None => Err("there is no domain to draw from".to_owned()),
+            Some(domain) => (domain.make)(&mut draw)
+                .map_err(|e| format!("the domain `{}` made no problem: {e}", domain.name)),
+        }
+    }
+
+    /// A cost, and `count` pairs of measures of the masses that `mass` says, for problems that share it. In a domain, where
+    /// the cost may be for these measures alone, they are one pair times its masses.
+    pub(super) fn sharing(
+        &self,
+        seed: u64,
+        (n, m): (usize, usize),
+        count: usize,
+        mass: impl Fn(usize) -> f64,
+    ) -> Result<Sharing, String> {
+        if self.expect.domain.is_some() {
+            let problem = self.generic(seed, n, m, 1.0)?;
+            let times = |w: &Measure, t: f64| {
+                let weights = w.weights().iter().map(|w| w * t).collect::<Vec<_>>();
+                text(Measure::new(weights))
+            };
+            let pair = |k| {
+                let (a, b) = (problem.a(), problem.b());
+                Ok((times(a, mass(k))?, times(b, mass(k))?))
+            };
+            let pairs = (0..count).map(pair).collect::<Result<_, String>>()?;
+            return Ok((problem.shared_cost(), pairs));
+        }
+        let mut random = Random::new(seed);
+        let cost = text(DenseCost::new(n, m, random.vec(n * m, 0.0, 1.0)))?;
+        let mut pair = |k| {
+            let mut side = |len| text(Measure::new(random.weights(len, mass(k))));
+            Ok((side(n)?, side(m)?))
+        };
+        let pairs = (0..count).map(&mut pair).collect::<Result<_, String>>()?;
+        Ok((Arc::new(cost), pairs))
     }
 
     /// The regularization for `problem`, in cost units; none for solvers that have no such thing.

@@ -1,5 +1,7 @@
 //! The suite on two toy solvers, and on the same solvers with one thing wrong at a time.
 
+mod domain;
+
 use std::time::{Duration, Instant};
 
 use super::*;

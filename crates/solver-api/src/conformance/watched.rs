@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::cases::{generic, text};
+use super::cases::text;
 use super::output::{counted, unfinished};
 use super::subject::{Subject, rounding};
 use super::{Suite, Verdict, oracle};
@@ -11,17 +11,17 @@ use crate::{Batch, Capability, Certify, Context, Problem, Progress, Termination}
 
 pub(super) fn section(suite: &mut Suite<'_>) {
     use Capability::{Balanced, Interruptible};
-    suite.check(
+    suite.check_anywhere(
         "brackets on the way hold",
         &[Balanced, Interruptible],
         brackets,
     );
-    suite.check(
+    suite.check_anywhere(
         "each problem of a batch is seen under its index",
         &[Balanced, Interruptible],
         all_seen,
     );
-    suite.check(
+    suite.check_anywhere(
         "one problem of a batch is stopped, the others go on",
         &[Balanced, Interruptible],
         one_stopped,
@@ -86,7 +86,7 @@ fn hold<'a>(
 
 fn brackets(subject: &Subject<'_>) -> Verdict {
     for (seed, n, m) in [(500, 8, 7), (501, 3, 11), (502, 12, 12)] {
-        let problem = generic(seed, n, m, 2.0)?;
+        let problem = subject.generic(seed, n, m, 2.0)?;
         let seen = Seen::default();
         let mut context = seen.by(|_| false).certified(Certify::EveryCheck);
         let solver = subject.solver(&problem)?;
@@ -98,23 +98,19 @@ fn brackets(subject: &Subject<'_>) -> Verdict {
 }
 
 /// Problems of several sizes, and pairs of measures with one cost.
-fn batches() -> Result<[Batch; 2], String> {
+fn batches(subject: &Subject<'_>) -> Result<[Batch; 2], String> {
     let sizes = [(9, 8), (12, 7), (6, 11), (8, 9), (10, 10)];
     let ragged: Result<Vec<Problem>, String> = sizes
         .iter()
         .zip(510..)
-        .map(|(&(n, m), seed)| generic(seed, n, m, 1.0))
+        .map(|(&(n, m), seed)| subject.generic(seed, n, m, 1.0))
         .collect();
-    let cost = generic(520, 9, 8, 1.0)?.shared_cost();
-    let pairs: Result<Vec<_>, String> = (521..526)
-        .map(|seed| generic(seed, 9, 8, 1.0).map(|p| (p.a().clone(), p.b().clone())))
-        .collect();
-    let pairs = pairs?;
+    let (cost, pairs) = subject.sharing(520, (9, 8), 5, |k| (k + 1) as f64)?;
     Ok([Batch::Separate(ragged?), Batch::SharedCost { cost, pairs }])
 }
 
 fn all_seen(subject: &Subject<'_>) -> Verdict {
-    for batch in batches()? {
+    for batch in batches(subject)? {
         for certify in [Certify::AtEnd, Certify::EveryCheck] {
             let seen = Seen::default();
             let mut context = seen.by(|_| false).certified(certify);
@@ -148,7 +144,7 @@ fn all_seen(subject: &Subject<'_>) -> Verdict {
 
 fn one_stopped(subject: &Subject<'_>) -> Verdict {
     const STOPPED: usize = 1;
-    for batch in batches()? {
+    for batch in batches(subject)? {
         let seen = Seen::default();
         let mut context = seen.by(|p| p.problem == STOPPED);
         let solver = subject.solver(&text(batch.problem(0))?)?;

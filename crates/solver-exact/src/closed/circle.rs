@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use solver_api::{
     Capabilities, Context, CostKind, Error, Factory, Ground, LineCost, Options, PointCost,
-    Potentials, Problem, SettingSpec, Solution, Solver, Termination,
+    Potentials, Problem, SettingSpec, Solution, Solver,
 };
 
 use super::Settings;
@@ -220,7 +220,7 @@ impl Solver for Circle {
                 || Side::of(&wrapped(points.y()), b),
             )
         });
-        let stop = look(context, self.settings.tol, started);
+        let look = look(context, self.settings.tol, started);
         let Cut {
             x_from,
             y_from,
@@ -235,19 +235,11 @@ impl Solver for Circle {
             return Err(Error::unsupported(NAME, NEEDS));
         };
         let coupling = Coupling::of(&x, &y, &cost);
-        let termination = stop.unwrap_or(Termination::Optimal);
         let mut solution = context.install(|| {
             let parts = (&coupling, &x, &y);
-            assembled(
-                NAME,
-                problem,
-                parts,
-                potentials,
-                termination,
-                (started, context),
-            )
+            assembled(NAME, problem, parts, potentials, look, (started, context))
         })?;
-        self.settings.judge(problem, &mut solution);
+        self.settings.judge(problem, &mut solution, || 0.0);
         Ok(solution)
     }
 }

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use solver_api::{
-    Capabilities, Capability, Context, Error, Factory, LineCost, Options, Outcome, Plan,
+    Capabilities, Capability, Check, Context, Error, Factory, LineCost, Options, Outcome, Plan,
     Potentials, Problem, Progress, SettingSpec, Solution, Solver, Termination,
 };
 
@@ -72,9 +72,15 @@ pub(super) fn capabilities() -> Capabilities {
     ])
 }
 
-/// Tells the observer that the points are in order; whether to stop.
-pub(super) fn look(context: &Context, tol: f64, started: Instant) -> Option<Termination> {
-    context.check(&Progress {
+/// The one check of a closed form: how the solve ends, and the history that was asked for.
+pub(super) struct Look {
+    termination: Termination,
+    history: Vec<Check>,
+}
+
+/// Tells the observer that the points are in order, and hears whether to stop.
+pub(super) fn look(context: &Context, tol: f64, started: Instant) -> Look {
+    let progress = Progress {
         problem: context.problem_index,
         iteration: 0,
         part: None,
@@ -82,7 +88,16 @@ pub(super) fn look(context: &Context, tol: f64, started: Instant) -> Option<Term
         tol,
         certificate: None,
         elapsed: started.elapsed(),
-    })
+    };
+    let check = Check {
+        iteration: progress.iteration,
+        error: progress.error,
+        elapsed: progress.elapsed,
+    };
+    Look {
+        termination: context.check(&progress).unwrap_or(Termination::Optimal),
+        history: context.keep_history.then_some(check).into_iter().collect(),
+    }
 }
 
 /// A solution of a coupling.
@@ -91,7 +106,7 @@ pub(super) fn assembled(
     problem: &Problem,
     (coupling, x, y): (&Coupling, &Side, &Side),
     potentials: Potentials,
-    termination: Termination,
+    look: Look,
     (started, context): (Instant, &Context),
 ) -> Result<Solution, Error> {
     let (plan, measured) = coupling.plan(x, y, problem.shape())?;
@@ -99,9 +114,9 @@ pub(super) fn assembled(
         plan: Plan::Sparse(plan),
         potentials,
         reg: 0.0,
-        termination,
+        termination: look.termination,
         iterations: None,
-        history: Vec::new(),
+        history: look.history,
         certificate: None,
     };
     Ok(Solution::assemble_measured(
@@ -136,23 +151,15 @@ impl Solver for Line {
         let (a, b) = (problem.a().weights(), problem.b().weights());
         let (x, y) =
             context.install(|| rayon::join(|| Side::of(cost.x(), a), || Side::of(cost.y(), b)));
-        let stop = look(context, self.settings.tol, started);
+        let look = look(context, self.settings.tol, started);
         let coupling = Coupling::of(&x, &y, &cost);
         let (n, m) = problem.shape();
         let potentials = Potentials::new(x.spread(&coupling.f, n), y.spread(&coupling.g, m));
-        let termination = stop.unwrap_or(Termination::Optimal);
         let mut solution = context.install(|| {
             let parts = (&coupling, &x, &y);
-            assembled(
-                NAME,
-                problem,
-                parts,
-                potentials,
-                termination,
-                (started, context),
-            )
+            assembled(NAME, problem, parts, potentials, look, (started, context))
         })?;
-        self.settings.judge(problem, &mut solution);
+        self.settings.judge(problem, &mut solution, || 0.0);
         Ok(solution)
     }
 }

@@ -18,7 +18,7 @@ pub mod circle;
 pub mod gaussian;
 #[cfg(feature = "line")]
 pub mod line;
-#[cfg(any(feature = "line", feature = "circle"))]
+#[cfg(any(feature = "line", feature = "circle", feature = "tree"))]
 mod settings;
 pub mod sliced;
 #[cfg(any(feature = "line", feature = "circle"))]
@@ -33,5 +33,5 @@ mod value;
 pub use circle::{Circle, CircleFactory};
 #[cfg(feature = "line")]
 pub use line::{Line, LineFactory};
-#[cfg(any(feature = "line", feature = "circle"))]
+#[cfg(any(feature = "line", feature = "circle", feature = "tree"))]
 pub use settings::Settings;

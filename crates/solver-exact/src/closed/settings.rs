@@ -4,11 +4,13 @@ use solver_api::{Error, OptionReader, Options, SettingSpec, Solution, Terminatio
 
 use solver_api::Problem;
 
-/// The settings of every closed form.
+/// The settings of the closed forms that are exact: [`Line`](super::Line), [`Circle`](super::Circle) and
+/// [`TreeSolver`](super::tree::TreeSolver).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// The relative gap (upper − lower)/(mass · spread) that is promised. The form is exact; a certificate that is wider all
-    /// the same ends as `Stalled`. Default: 1e-9.
+    /// The relative gap (upper − lower)/(mass · spread) that is promised. The form is exact; a certificate that is wider, by
+    /// more than rounding, ends as `Stalled`, and a gap below 1e-12 is refused by every solve. Default: 1e-9, as of the
+    /// other exact backends.
     #[doc(alias = "stopThr")]
     pub tol: f64,
 }
@@ -67,12 +69,21 @@ impl Settings {
         }]
     }
 
-    /// An answer whose bracket is wider than promised says so.
-    pub(crate) fn judge(&self, problem: &Problem, solution: &mut Solution) {
+    /// An answer whose bracket is wider than promised says so. `rounding` is what its ends may be off by beside their own
+    /// digits.
+    pub(crate) fn judge(
+        &self,
+        problem: &Problem,
+        solution: &mut Solution,
+        rounding: impl Fn() -> f64,
+    ) {
         let wide = (solution.certificate).is_some_and(|c| {
             // Where the bracket is within rounding, nobody needs to know the spread.
             let gap = c.gap();
-            gap > 1e-15 * c.upper.abs() && (c.relative_gap(problem) > self.tol || gap.is_nan())
+            gap.is_nan()
+                || gap > 1e-15 * c.upper.abs()
+                    && c.relative_gap(problem) > self.tol
+                    && gap > rounding()
         });
         if wide && solution.convergence.termination == Termination::Optimal {
             solution.convergence.termination = Termination::Stalled;

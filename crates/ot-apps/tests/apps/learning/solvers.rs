@@ -1,103 +1,22 @@
 //! Losses by any solver: every backend with the capability, and one of the test's own.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use ot_apps::learning::losses::{Loss, TransportLoss, evaluate};
 use ot_apps::learning::{LabelCost, Training, WassersteinClassifier};
-use solver_api::{
-    Capabilities, Capability, Context, DensePlan, Error, Factory, Ground, Options, Outcome, Plan,
-    Potentials, Problem, Reg, Solution, Solver, Termination,
-};
-use solver_exact::NetworkSimplexFactory;
-use solver_exact::lp::MICROLP;
-use solver_ipot::IpotFactory;
+use solver_api::{Context, Factory, Ground, Options, Reg};
 use solver_sinkhorn::SinkhornFactory;
-use solver_stabilized::SinkhornStabilizedFactory;
 
 use super::{close, of, rows, sparse};
-use crate::toy::RelaxedOnly;
-
-/// Sinkhorn in logarithms, as it stands in the books, for positive weights.
-struct Plain(f64);
-
-impl Solver for Plain {
-    fn name(&self) -> &str {
-        "plain"
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::of(&[Capability::Balanced, Capability::Entropic])
-    }
-
-    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
-        let started = Instant::now();
-        self.capabilities().require(self.name(), problem)?;
-        let ((n, m), eps) = (problem.shape(), self.0);
-        let (a, b) = (problem.a().weights(), problem.b().weights());
-        let c = |i, j| problem.cost().entry(i, j);
-        let (mut f, mut g) = (vec![0.0; n], vec![0.0; m]);
-        for _ in 0..3000 {
-            for j in 0..m {
-                g[j] = -eps
-                    * (0..n)
-                        .map(|i| a[i] * ((f[i] - c(i, j)) / eps).exp())
-                        .sum::<f64>()
-                        .ln();
-            }
-            for i in 0..n {
-                f[i] = -eps
-                    * (0..m)
-                        .map(|j| b[j] * ((g[j] - c(i, j)) / eps).exp())
-                        .sum::<f64>()
-                        .ln();
-            }
-        }
-        let entry = |e: usize| {
-            let (i, j) = (e / m, e % m);
-            a[i] * b[j] * ((f[i] + g[j] - c(i, j)) / eps).exp()
-        };
-        let plan = DensePlan::new(n, m, (0..n * m).map(entry).collect::<Vec<_>>())?;
-        let outcome = Outcome {
-            plan: Plan::from(plan),
-            potentials: Potentials::new(f, g),
-            reg: eps,
-            termination: Termination::Converged,
-            iterations: None,
-            history: Vec::new(),
-            certificate: None,
-        };
-        Ok(Solution::assemble(
-            self.name(),
-            problem,
-            outcome,
-            started,
-            context,
-        ))
-    }
-}
-
-fn build(factory: &dyn Factory, reg: Option<f64>) -> Box<dyn Solver> {
-    let options = Options {
-        reg: reg.map(Reg::Absolute),
-        tol: reg.map(|_| 1e-9),
-        max_iter: reg.map(|_| 100_000),
-        ..Options::default()
-    };
-    factory.build(&options).unwrap()
-}
+use crate::solvers::{entropic, exact, sharp};
+use crate::toy::{Plain, RelaxedOnly};
 
 #[test]
 fn exact_backends_agree() {
     let cost = LabelCost::lattice((2, 3), &Ground::Euclidean).unwrap();
     let (h, y) = (rows(3, 6, 1.0, 1), sparse(3, 6, 2, 2));
     let mut wanted: Option<Vec<f64>> = None;
-    for factory in [
-        &NetworkSimplexFactory as &dyn Factory,
-        &MICROLP,
-        &IpotFactory,
-    ] {
-        let solver = build(factory, None);
+    for solver in exact() {
         let loss = TransportLoss::new(solver.as_ref(), cost.clone()).unwrap();
         let (values, gradient) = of(&loss, 6, &h, &y);
         let wanted = wanted.get_or_insert_with(|| values.clone());
@@ -124,8 +43,7 @@ fn entropic_backends_agree_with_a_solver_of_the_tests_own() {
         &h,
         &y,
     );
-    for factory in [&SinkhornFactory as &dyn Factory, &SinkhornStabilizedFactory] {
-        let solver = build(factory, Some(0.2));
+    for solver in entropic(&sharp(0.2)) {
         let found = of(
             &TransportLoss::new(solver.as_ref(), cost.clone()).unwrap(),
             6,
@@ -149,14 +67,8 @@ fn entropic_backends_agree_with_a_solver_of_the_tests_own() {
 #[test]
 fn classifiers_by_every_backend() {
     let (x, labels) = super::training::blobs(3, 8, 5);
-    let backends: [(&dyn Factory, Option<f64>); 5] = [
-        (&NetworkSimplexFactory, None),
-        (&MICROLP, None),
-        (&IpotFactory, None),
-        (&SinkhornFactory, Some(0.1)),
-        (&SinkhornStabilizedFactory, Some(0.1)),
-    ];
-    let mut solvers: Vec<_> = backends.iter().map(|(f, reg)| build(*f, *reg)).collect();
+    let mut solvers = exact();
+    solvers.extend(entropic(&sharp(0.1)));
     solvers.push(Box::new(Plain(0.2)));
     let training = Training {
         epochs: 30,

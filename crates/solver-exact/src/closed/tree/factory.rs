@@ -1,6 +1,6 @@
 //! The solver by name.
 
-use solver_api::{Capabilities, Error, Factory, OptionReader, Options, SettingSpec, Solver};
+use solver_api::{Capabilities, Error, Factory, Options, SettingSpec, Solver};
 
 use super::{NAME, Settings, TreeSolver};
 
@@ -22,20 +22,10 @@ impl Factory for TreeFactory {
     }
 
     fn settings(&self) -> Vec<SettingSpec> {
-        vec![SettingSpec {
-            name: "tol",
-            default: format!("{:e}", Settings::default().tol),
-            doc: "relative gap promised; the method is exact, so this only refuses what cannot be reached",
-        }]
+        Settings::specs()
     }
 
     fn build(&self, options: &Options) -> Result<Box<dyn Solver>, Error> {
-        let mut reader = OptionReader::new(NAME, options);
-        let mut settings = Settings::default();
-        if let Some(tol) = reader.tol()? {
-            settings.tol = tol;
-        }
-        reader.finish()?;
-        Ok(Box::new(TreeSolver::new(settings)?))
+        Ok(Box::new(TreeSolver::new(Settings::read(NAME, options)?)?))
     }
 }

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | the tree itself, and costs on it | [`solver_api::Tree`], [`solver_api::TreeCost`] |
 //! | plan and potentials, from one sweep up and one down | `matching.rs` |
-//! | from and to the vocabulary of `solver-api` | `solve.rs`, `settings.rs`, `factory.rs` |
+//! | from and to the vocabulary of `solver-api` | `solve.rs`, `factory.rs` |
 //! | Σ w_e \|φ_e\|^ρ and its gradient | `hierarchy.rs` |
 //! | a tree from labels such as `animal/mammal/cat` | `labels.rs` |
 //! | a tree from distances, by clustering | `clustering.rs` |
@@ -23,14 +23,13 @@ mod factory;
 mod hierarchy;
 mod labels;
 mod matching;
-pub mod settings;
 mod solve;
 
+pub use super::settings::Settings;
 pub use clustering::{Clustering, Linkage, cluster};
 pub use factory::TreeFactory;
 pub use hierarchy::{HierarchicalEmd, hierarchical_emd, hierarchical_emd_at, tangent};
 pub use labels::LabelTree;
-pub use settings::Settings;
 pub use solve::TreeSolver;
 
 /// The backend's name.

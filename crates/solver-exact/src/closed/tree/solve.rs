@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use solver_api::{
-    Capabilities, Capability, Certify, Check, Context, Cost, CostKind, Error, Outcome, Plan,
-    Potentials, Problem, Progress, Solution, Solver, SparsePlan, Termination, certify,
+    Capabilities, Capability, Check, Context, Cost, CostKind, Error, Outcome, Plan, Potentials,
+    Problem, Progress, Solution, Solver, SparsePlan, Termination,
 };
 
 use super::matching::matched;
@@ -64,7 +64,7 @@ impl Solver for TreeSolver {
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
         let started = Instant::now();
         self.accepts(problem)?;
-        self.settings.check_reach()?;
+        self.settings.check_reach(NAME)?;
         let CostKind::Tree(cost) = problem.cost().kind() else {
             return Err(Error::unsupported(NAME, "costs other than paths on a tree"));
         };
@@ -103,7 +103,6 @@ impl Solver for TreeSolver {
                     .flatten()
             }),
         };
-        let mut certificate = None;
         let (plan, potentials, termination) = match found {
             Err(end) => {
                 let nothing = Plan::Sparse(SparsePlan::from_triples(n, m, Vec::new())?);
@@ -114,20 +113,7 @@ impl Solver for TreeSolver {
                 done = nodes;
                 let plan = Plan::Sparse(SparsePlan::from_triples(n, m, found.triples)?);
                 let potentials = Potentials::new(found.f, found.g);
-                let mut termination = Termination::Optimal;
-                if context.certify != Certify::Off {
-                    let begun = Instant::now();
-                    let bracket = certify(problem, &plan, &potentials);
-                    // Where all distances are nearly the same, their spread is less than what potentials as long as they
-                    // round off.
-                    let rounding = ROUNDING * cost.range().max_abs() * problem.mass();
-                    if bracket.relative_gap(problem) > self.settings.tol && bracket.gap() > rounding
-                    {
-                        termination = Termination::Stalled;
-                    }
-                    certificate = Some((bracket, begun.elapsed()));
-                }
-                (plan, potentials, termination)
+                (plan, potentials, Termination::Optimal)
             }
         };
         let outcome = Outcome {
@@ -137,8 +123,12 @@ impl Solver for TreeSolver {
             termination,
             iterations: Some(done as u64),
             history,
-            certificate,
+            certificate: None,
         };
-        Ok(Solution::assemble(NAME, problem, outcome, started, context))
+        let mut solution = Solution::assemble(NAME, problem, outcome, started, context);
+        // Where all distances are nearly the same, their spread is less than what potentials as long as they round off.
+        let rounding = || ROUNDING * cost.range().max_abs() * problem.mass();
+        self.settings.judge(problem, &mut solution, rounding);
+        Ok(solution)
     }
 }
