@@ -30,6 +30,9 @@ pub(crate) enum Command {
     /// Fill a table of transport costs between many histograms
     #[command(after_help = DISTANCES_NOTES)]
     Distances(Box<DistancesArgs>),
+    /// Give an image the colours of another one
+    #[command(after_help = TRANSFER_NOTES)]
+    Transfer(Box<TransferArgs>),
     /// List the backends, what they can do, and their settings
     Backends(BackendsArgs),
 }
@@ -206,6 +209,52 @@ pub(crate) struct ClassifyArgs {
     /// Write the classes found, N integers (doubles with NaN where a stop left some without one)
     #[arg(long, value_name = "P.npy", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
+
+    /// Print one JSON object instead of the report
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// What `ot transfer --help` says below its options.
+const TRANSFER_NOTES: &str = "\
+Images are RGB, 8 bits a channel; OUT is .png and has the size of SOURCE. Modes: channels moves the levels of
+red, of green and of blue, each for itself; palette moves colours in three dimensions, those of a palette by
+the plan to the other's, and all others as their neighbours there. By an entropic plan a palette is moved as
+if SOURCE itself stayed where it is; channels are drawn together by about the square root of reg / 2.
+Costs are squared distances of colours from 0 to 1 (of channels: the sum of the three). Without --reg or
+--reg-rel the backend that auto picks is an exact one, for channels the closed form of the line.
+
+Example:
+  ot transfer day.png sunset.png out.png --mode palette --colours 1000 --json";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TransferArgs {
+    /// Image to recolour
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: PathBuf,
+
+    /// Image whose colours it gets
+    #[arg(value_name = "REFERENCE")]
+    pub(crate) reference: PathBuf,
+
+    /// Where the recoloured image goes, .png
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+
+    /// How colours are moved: channels or palette
+    #[arg(long, value_name = "NAME", help_heading = "Colours")]
+    pub(crate) mode: String,
+
+    /// Colours of a palette at most; 500 if omitted
+    #[arg(long, value_name = "K", help_heading = "Colours", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) colours: Option<usize>,
+
+    /// Palettes are pixels drawn at random, not means of clusters
+    #[arg(long, help_heading = "Colours")]
+    pub(crate) sampled: bool,
+
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
 
     /// Print one JSON object instead of the report
     #[arg(long, help_heading = "Output")]

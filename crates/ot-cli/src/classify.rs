@@ -66,8 +66,8 @@ struct Found {
 
 /// Fits the models, classifies, and returns the report with its exit status.
 pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), Failure> {
-    let model = one_of("model", &args.model, &MODELS)?;
-    let rule = one_of("rule", &args.rule, &RULES)?;
+    let model = many::one_of("model", &args.model, &MODELS)?;
+    let rule = many::one_of("rule", &args.rule, &RULES)?;
     let ground = Ground::parse(&args.metric)?;
     if rule == "retrieval" && matches!(ground, Ground::Arc | Ground::Cosine) {
         let problem = format!(
@@ -314,14 +314,6 @@ fn write(out: &ArrayOut, classes: &[Option<i64>]) -> Result<(), Failure> {
     let number = |class: &Option<i64>| class.map_or(f64::NAN, |class| class as f64);
     let numbers: Vec<f64> = classes.iter().map(number).collect();
     out.write(&shape, &numbers)
-}
-
-fn one_of(option: &str, value: &str, names: &[&'static str]) -> Result<&'static str, Failure> {
-    let found = names.iter().find(|name| **name == value);
-    found.copied().ok_or_else(|| {
-        let problem = format!("`{value}` must be one of {}", names.join(", "));
-        Failure::option(option, problem)
-    })
 }
 
 fn images(option: &'static str, path: &Path) -> Result<Images, Failure> {

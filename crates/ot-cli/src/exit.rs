@@ -54,7 +54,7 @@ impl Failure {
 
     /// The same with the option that it is about in front.
     pub(crate) fn option(option: &str, problem: impl std::fmt::Display) -> Self {
-        Self::usage(format!("--{option}: {problem}"))
+        Self::usage(format!("{}: {problem}", named(option)))
     }
 
     /// The same with where it happened in front.
@@ -122,5 +122,14 @@ mod tests {
         assert!(failure.message().contains("{1}"));
         let failure = Failure::from(Error::unsupported("sinkhorn", "partial"));
         assert_eq!(failure.exit().code(), 2);
+    }
+}
+
+/// An option as it is written; what is in angle brackets is an argument without one.
+pub(crate) fn named(option: &str) -> String {
+    if option.starts_with('<') {
+        option.to_owned()
+    } else {
+        format!("--{option}")
     }
 }

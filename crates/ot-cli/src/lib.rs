@@ -38,6 +38,7 @@ mod output;
 mod progress;
 mod report;
 mod solve;
+mod transfer;
 mod tree;
 
 use std::ffi::OsString;
@@ -151,6 +152,7 @@ impl<'a> Cli<'a> {
         match command {
             Command::Solve(args) => solve::run(self, &args),
             Command::Classify(args) => classify::run(self, &args),
+            Command::Transfer(args) => transfer::run(self, &args),
             Command::Distances(args) => distances::run(self, &args),
             Command::Backends(args) => Ok((backends::list(self.registry, args.json), Exit::Solved)),
         }

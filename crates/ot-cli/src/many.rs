@@ -201,3 +201,16 @@ pub(crate) fn lines(pairs: &[(&str, String)]) -> String {
     let line = |(label, value): &(&str, String)| format!("{label:<15} {value}\n");
     pairs.iter().map(line).collect()
 }
+
+/// The one of `names` that an option has for its value.
+pub(crate) fn one_of(
+    option: &str,
+    value: &str,
+    names: &[&'static str],
+) -> Result<&'static str, Failure> {
+    let found = names.iter().find(|name| **name == value);
+    found.copied().ok_or_else(|| {
+        let problem = format!("`{value}` must be one of {}", names.join(", "));
+        Failure::option(option, problem)
+    })
+}

@@ -4,10 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use kantorovich::{Plan, Potentials, Solution};
-use ot_data::{DataError, Element, npy, npz};
+use ot_data::{DataError, Element, npy, npz, png};
 
 use crate::args::SolveArgs;
-use crate::exit::Failure;
+use crate::exit::{Failure, named};
 use crate::interrupt::{self, Held};
 
 /// Where to write, checked before the solve: a wrong folder must not cost an hour of work.
@@ -78,8 +78,17 @@ pub(crate) struct ArrayOut {
 impl ArrayOut {
     /// A file whose name ends in .npy and that can be made.
     pub(crate) fn check(option: &'static str, path: &Path) -> Result<Self, Failure> {
-        if extension(path).as_deref() != Some("npy") {
-            return Err(wrong_name(option, path, ".npy"));
+        Self::named(option, path, "npy")
+    }
+
+    /// The same for an image, .png.
+    pub(crate) fn check_image(option: &'static str, path: &Path) -> Result<Self, Failure> {
+        Self::named(option, path, "png")
+    }
+
+    fn named(option: &'static str, path: &Path, format: &str) -> Result<Self, Failure> {
+        if extension(path).as_deref() != Some(format) {
+            return Err(wrong_name(option, path, &format!(".{format}")));
         }
         check_writable(option, path)?;
         let path = path.to_owned();
@@ -98,8 +107,16 @@ impl ArrayOut {
         let Some((option, _)) = inputs.iter().find(is_read) else {
             return Ok(());
         };
-        let rule = format!("{} is already --{option}", self.path.display());
+        let rule = format!("{} is already {}", self.path.display(), named(option));
         Err(Failure::option(self.option, rule))
+    }
+
+    /// The whole image, or nothing.
+    pub(crate) fn write_image(&self, shape: &[usize], levels: &[u8]) -> Result<(), Failure> {
+        let part = Part::write(self.option, &self.path, |path| {
+            png::write(path, shape, levels)
+        })?;
+        keep_all(vec![part])
     }
 
     /// The whole array, or nothing.
