@@ -145,13 +145,15 @@ impl Solver for Patient {
         self.left.store(left.saturating_sub(1), Ordering::Relaxed);
         let mut solution = self.inner.solve_with(problem, &mut Context::default())?;
         "waiting".clone_into(&mut solution.solver);
-        while left == 0 {
+        if left > 0 {
+            return Ok(solution);
+        }
+        solution.convergence.termination = loop {
             if let Some(termination) = context.interrupted() {
-                solution.convergence.termination = termination;
-                break;
+                break termination;
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        };
         Ok(solution)
     }
 }

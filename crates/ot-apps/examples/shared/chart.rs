@@ -109,7 +109,7 @@ fn round(low: f64, high: f64) -> Vec<f64> {
 
 /// A number without zeros that say nothing.
 fn short(value: f64) -> String {
-    let text = format!("{value:.3}");
+    let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0" } else { text }.to_owned()
 }
@@ -151,7 +151,7 @@ impl Panel<'_> {
             .caption(self.title, ("sans-serif", 17))
             .margin(12)
             .x_label_area_size(42)
-            .y_label_area_size(58)
+            .y_label_area_size(66)
             .build_cartesian_2d(x_axis, y_axis)?;
         chart
             .configure_mesh()

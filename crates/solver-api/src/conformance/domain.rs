@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::cases::{Random, text};
+use super::Verdict;
+use super::cases::{self, Random, text};
+use super::subject::Subject;
 use crate::{Cost, CostKind, DenseCost, Error, Measure, PointCost, Problem, TreeCost};
 
 type Make = dyn Fn(&mut Draw) -> Result<Problem, Error> + Send + Sync;
@@ -143,6 +145,45 @@ pub(super) fn heavier(problem: &Problem, t: f64) -> Result<Problem, String> {
     };
     let (a, b) = (times(problem.a())?, times(problem.b())?);
     text(Problem::new(a, b, problem.shared_cost()))
+}
+
+/// One point, one side of one point, ties and zero weights, masses of any size.
+pub(super) fn odd(subject: &Subject<'_>) -> Verdict {
+    for (seed, shape, mass, ties) in [
+        (11, (1, 1), 2.0, false),
+        (12, (1, 5), 1.0, false),
+        (13, (6, 1), 1.0, false),
+        (14, (9, 7), 1.0, true),
+        (15, (12, 12), 3.0, true),
+        (16, (5, 4), 1e9, false),
+        (17, (5, 4), 1e-6, true),
+        (18, (5, 4), 1e-200, false),
+    ] {
+        let name = format!(
+            "{shape:?} of mass {mass}{}",
+            if ties { ", ties" } else { "" }
+        );
+        let problem = subject.drawn(Draw::new(seed, shape, mass, ties))?;
+        subject.solve(&name, &problem)?;
+    }
+    Ok(())
+}
+
+/// A cost of anything: `accepts` says no, and so does the solver when it is asked all the same.
+pub(super) fn beyond(subject: &Subject<'_>) -> Verdict {
+    let problem = cases::generic(19, 5, 4, 1.0)?;
+    let solver = subject.solver(&problem)?;
+    for (asked, answer) in [
+        ("accepts", solver.accepts(&problem).err()),
+        ("solve", solver.solve(&problem).err()),
+    ] {
+        match answer {
+            Some(Error::Unsupported { .. }) => {}
+            Some(e) => return Err(format!("{asked}: refused, but not as unsupported: {e}")),
+            None => return Err(format!("{asked}: takes a matrix of random costs")),
+        }
+    }
+    Ok(())
 }
 
 /// The nodes of sources and targets.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cases::{self, Case, Random, dense, text};
-use super::domain::Draw;
+use super::domain;
 use super::subject::Subject;
 use super::{Suite, Verdict, verify};
 use crate::{
@@ -25,12 +25,12 @@ pub(super) fn section(suite: &mut Suite<'_>) {
         suite.check_anywhere(
             "odd but valid problems of the domain are solved",
             &[Balanced],
-            odd_drawn,
+            domain::odd,
         );
         suite.check_anywhere(
             "problems beyond the domain are refused",
             &[Balanced],
-            beyond,
+            domain::beyond,
         );
     }
     suite.check(
@@ -59,45 +59,6 @@ pub(super) fn section(suite: &mut Suite<'_>) {
 fn solve_all(subject: &Subject<'_>, list: Vec<Case>) -> Verdict {
     for Case { name, problem } in list {
         subject.solve(name, &problem)?;
-    }
-    Ok(())
-}
-
-/// One point, one side of one point, ties and zero weights, masses of any size.
-fn odd_drawn(subject: &Subject<'_>) -> Verdict {
-    for (seed, shape, mass, ties) in [
-        (11, (1, 1), 2.0, false),
-        (12, (1, 5), 1.0, false),
-        (13, (6, 1), 1.0, false),
-        (14, (9, 7), 1.0, true),
-        (15, (12, 12), 3.0, true),
-        (16, (5, 4), 1e9, false),
-        (17, (5, 4), 1e-6, true),
-        (18, (5, 4), 1e-200, false),
-    ] {
-        let name = format!(
-            "{shape:?} of mass {mass}{}",
-            if ties { ", ties" } else { "" }
-        );
-        let problem = subject.drawn(Draw::new(seed, shape, mass, ties))?;
-        subject.solve(&name, &problem)?;
-    }
-    Ok(())
-}
-
-/// A cost of anything: `accepts` says no, and so does the solver when it is asked all the same.
-fn beyond(subject: &Subject<'_>) -> Verdict {
-    let problem = cases::generic(19, 5, 4, 1.0)?;
-    let solver = subject.solver(&problem)?;
-    for (asked, answer) in [
-        ("accepts", solver.accepts(&problem).err()),
-        ("solve", solver.solve(&problem).err()),
-    ] {
-        match answer {
-            Some(Error::Unsupported { .. }) => {}
-            Some(e) => return Err(format!("{asked}: refused, but not as unsupported: {e}")),
-            None => return Err(format!("{asked}: takes a matrix of random costs")),
-        }
     }
     Ok(())
 }
