@@ -78,7 +78,8 @@ impl<'a> Neighbours<'a> {
         }
         let measures: Result<_, _> = (0..images.len()).map(|i| images.measure(i)).collect();
         let cost = Arc::clone(&self.cost);
-        let search = Search::new(self.solver, cost, measures?, self.score, context)?;
+        let search = Search::new(self.solver, cost, measures?, self.score);
+        search.prepare(context)?;
         Ok(FittedNeighbours {
             search: if self.exhaustive {
                 search.exhaustive()

@@ -67,7 +67,7 @@ impl<'a> Retrieval<'a> {
         require(solver, Capability::Balanced)?;
         on_pixels(cost.as_ref(), models.size())?;
         let targets = models.measures().to_vec();
-        let search = Search::new(solver, cost, targets, score, &Context::default())?;
+        let search = Search::new(solver, cost, targets, score);
         Ok(Self { search, models })
     }
 
@@ -105,6 +105,11 @@ impl<'a> Retrieval<'a> {
         context: &Context,
     ) -> Result<SoFar<Retrieved>, Error> {
         queries.same_size("queries", "models", self.models.size())?;
+        match self.search.prepare(context) {
+            // Then no query is answered either.
+            Err(error) if error.is_stop() && context.interrupted().is_some() => {}
+            prepared => prepared?,
+        }
         let answers = steps::run_so_far(context, "queries", queries.len(), |i, own| {
             self.search.nearest(&queries.measure(i)?, 1, own)
         })?;

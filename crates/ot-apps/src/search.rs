@@ -6,7 +6,7 @@
 
 mod found;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ot_kernels::exp;
 use solver_api::transform::c_transform_to_target;
@@ -35,7 +35,7 @@ pub(crate) struct Search<'a> {
     /// Where each target has weight.
     supports: Vec<Support>,
     /// A feasible pair from the mean of all targets to each of them: f, ⟨g, b⟩ and the size of the numbers.
-    towards: Vec<Toward>,
+    towards: OnceLock<Vec<Toward>>,
 }
 
 #[derive(Clone)]
@@ -69,29 +69,38 @@ struct Toward {
 }
 
 impl<'a> Search<'a> {
-    /// # Errors
-    /// What the solver refuses of the problems between the mean and each target.
+    /// Nothing is solved yet.
     pub(crate) fn new(
         solver: &'a dyn Solver,
         cost: Arc<dyn Cost>,
         targets: Vec<Measure>,
         score: Score,
-        context: &Context,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let exact = solver.capabilities().has(Capability::Exact);
-        let mut search = Self {
+        Self {
             solver,
             sources: Sources::new(cost),
             supports: targets.iter().map(Support::of).collect(),
             targets,
             score,
             exhaustive: !(exact || score == Score::Objective),
-            towards: Vec::new(),
-        };
-        if !search.exhaustive {
-            search.towards = search.mean_to_targets(context)?;
+            towards: OnceLock::new(),
         }
-        Ok(search)
+    }
+
+    /// Solves for what bounds the costs of all queries, one problem for each target, unless that was done before. The
+    /// observer of `context` hears nothing of it; the deadline and the token hold.
+    ///
+    /// # Errors
+    /// What the solver refuses of the problems between the mean and each target, and [`Error::Stopped`].
+    pub(crate) fn prepare(&self, context: &Context) -> Result<(), Error> {
+        if !self.exhaustive && self.towards.get().is_none() {
+            let quiet = context.for_step(context.threads())?;
+            let towards = self.mean_to_targets(&quiet)?;
+            // Another thread may have been as fast, with the same.
+            let _ = self.towards.set(towards);
+        }
+        Ok(())
     }
 
     pub(crate) fn exhaustive(mut self) -> Self {
@@ -140,7 +149,8 @@ impl<'a> Search<'a> {
     /// O(n·m) a target, and no solve.
     pub(crate) fn moved(mut self, targets: Vec<Measure>) -> Self {
         self.supports = targets.iter().map(Support::of).collect();
-        for (toward, support) in self.towards.iter_mut().zip(&self.supports) {
+        let towards = self.towards.get_mut().into_iter().flatten();
+        for (toward, support) in towards.zip(&self.supports) {
             let pair =
                 Pair::everywhere(self.sources.cost().as_ref(), std::mem::take(&mut toward.f));
             *toward = Toward {
@@ -199,7 +209,10 @@ impl<'a> Search<'a> {
             ModelCost::AtLeast(lower(sent.sum::<f64>() + toward.received, toward.size))
         };
         let mut answer = Answer {
-            costs: self.towards.iter().map(bound).collect(),
+            costs: match self.towards.get() {
+                Some(towards) => towards.iter().map(bound).collect(),
+                None => vec![ModelCost::AtLeast(f64::NEG_INFINITY); self.targets.len()],
+            },
             ..Answer::default()
         };
         let mut found = seek.found();

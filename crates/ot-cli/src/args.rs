@@ -153,9 +153,11 @@ pub(crate) struct SolveArgs {
 /// What `ot classify --help` says below its options.
 const CLASSIFY_NOTES: &str = "\
 Images are N×height×width, .npy, .npz or IDX; labels are N integers.
-Models: samples (drawn at random), bernoulli (components of a mixture), barycenter (of clusters of pixels),
-kmeans (Wasserstein k-means). Barycenters are entropic at 1e-2 of the largest cost, and debiased, of at most
-100 images a class (kmeans: 50).
+Models: samples (drawn at random), medoids (in the middle of the class, of 100 images), bernoulli (components
+of a mixture), barycenter (of clusters of pixels), kmeans (Wasserstein k-means). Barycenters are entropic at
+1e-2 of the largest cost, and debiased, of at most 100 images a class (kmeans: 50). --learn moves the pixels of
+any of them along the potentials, N training images one after another, until classes are told apart; pixels
+below a fifth of the largest of their model are left out then.
 Rules: retrieval, the class of the model that is reached at the least cost, with the metric between pixels;
 coupling, the class of the model that gets most of an image's part of one plan between all images and all
 models, with the metric between images as vectors of sum 1.
@@ -187,13 +189,17 @@ pub(crate) struct ClassifyArgs {
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub(crate) test_labels: Option<PathBuf>,
 
-    /// What stands for a class: samples, bernoulli, barycenter or kmeans
+    /// What stands for a class: samples, medoids, bernoulli, barycenter or kmeans
     #[arg(long, value_name = "NAME", help_heading = "Classifier")]
     pub(crate) model: String,
 
     /// Models of each class
     #[arg(long, value_name = "K", help_heading = "Classifier", default_value = "1", allow_negative_numbers = true, value_parser = whole::<usize>)]
     pub(crate) models: usize,
+
+    /// Move the models by N training images until they tell classes apart
+    #[arg(long, value_name = "N", help_heading = "Classifier", allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) learn: Option<usize>,
 
     /// How a class is found: retrieval or coupling
     #[arg(long, value_name = "NAME", help_heading = "Classifier")]

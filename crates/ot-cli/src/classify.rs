@@ -8,7 +8,8 @@ use kantorovich::{Context, Ground, Reg, Solver, Termination};
 use ot_apps::class_models::ClassModels;
 use ot_apps::{
     Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, Coupling, CouplingRule, Images,
-    KMeansSettings, ModelSet, Retrieval, Samples, Score, WassersteinKMeans, pixel_cost, scores,
+    KMeansSettings, LearnerSettings, Medoids, ModelLearner, ModelSet, Retrieval, Samples, Score,
+    WassersteinKMeans, pixel_cost, scores,
 };
 use serde::Serialize;
 
@@ -21,11 +22,11 @@ use crate::output::ArrayOut;
 
 /// ε of the barycenters, as a part of the largest cost.
 const REG_OF_BARYCENTERS: f64 = 1e-2;
-/// Images of a class that barycenters are made of, and that Wasserstein k-means clusters.
+/// Images of a class that barycenters are made of and medoids drawn from, and that Wasserstein k-means clusters.
 const AVERAGED: usize = 100;
 const CLUSTERED: usize = 50;
 
-const MODELS: [&str; 4] = ["samples", "bernoulli", "barycenter", "kmeans"];
+const MODELS: [&str; 5] = ["samples", "medoids", "bernoulli", "barycenter", "kmeans"];
 const RULES: [&str; 2] = ["retrieval", "coupling"];
 
 /// Classes of test labels that are named where none can be right.
@@ -41,6 +42,7 @@ struct Report {
     figures: Figures,
     model: String,
     models: usize,
+    learned_from: Option<usize>,
     rule: String,
     metric: String,
     missing: usize,
@@ -75,6 +77,14 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
             args.metric
         );
         return Err(Failure::option("metric", problem));
+    }
+    match args.learn {
+        Some(0) => return Err(Failure::option("learn", "0: must be at least 1")),
+        Some(_) if rule != "retrieval" => {
+            let rule = "models learn to be retrieved: it goes with `--rule retrieval`";
+            return Err(Failure::option("learn", rule));
+        }
+        _ => {}
     }
     let job = Job::new(cli, &args.solver, "images have a `--metric`")?;
     let out = args.out.as_deref().map(|path| ArrayOut::check("out", path));
@@ -116,6 +126,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
         model,
         models: args.models,
         seed: args.solver.seed.unwrap_or(0),
+        learn: args.learn,
         ground,
     };
     let (found, ended) = job.run(rule, |context| {
@@ -150,6 +161,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
         figures,
         model: model.to_owned(),
         models: args.models,
+        learned_from: args.learn,
         rule: rule.to_owned(),
         metric: args.metric.clone(),
         missing: found.classes.iter().filter(|class| class.is_none()).count(),
@@ -172,6 +184,7 @@ struct Asked<'a> {
     model: &'static str,
     models: usize,
     seed: u64,
+    learn: Option<usize>,
     ground: Ground,
 }
 
@@ -204,15 +217,29 @@ impl Asked<'_> {
             ..KMeansSettings::default()
         };
         let kmeans = WassersteinKMeans::new(self.solver, &bregman, Arc::clone(&cost), settings)?;
+        let medoids = Medoids::new(self.solver, Arc::clone(&cost), AVERAGED)?;
         let kind: &dyn ClassModels = match self.model {
             "samples" => &Samples,
+            "medoids" => &medoids,
             "bernoulli" => &bernoulli,
             "barycenter" => &barycenters,
             _ => &kmeans,
         };
-        let models = ModelSet::fit(kind, train, labels, self.models, self.seed, context)?;
+        let mut models = ModelSet::fit(kind, train, labels, self.models, self.seed, context)?;
+        let mut score = Score::TransportCost;
+        if let Some(samples) = self.learn {
+            let settings = LearnerSettings {
+                samples,
+                ..LearnerSettings::default()
+            };
+            let learner = ModelLearner::new(self.solver, Arc::clone(&cost), settings)?;
+            let learned = learner.fit(&models, train, labels, self.seed, context)?;
+            models = learned.models().clone();
+            // What they were moved by.
+            score = Score::Objective;
+        }
         if retrieval {
-            let retrieval = Retrieval::new(self.solver, cost, models, Score::TransportCost)?;
+            let retrieval = Retrieval::new(self.solver, cost, models, score)?;
             let so_far = retrieval.predict_so_far(test, context)?;
             let found = so_far.answer();
             let solver = found.solver();
@@ -254,7 +281,10 @@ impl Asked<'_> {
 impl Report {
     fn to_text(&self) -> String {
         let of = &self.figures;
-        let models = format!("{} of {} a class, {} in all", self.models, self.model, of.m);
+        let mut models = format!("{} of {} a class, {} in all", self.models, self.model, of.m);
+        if let Some(learned) = self.learned_from {
+            models += &format!(", moved by {learned} images");
+        }
         let mut pairs = vec![
             ("backend", of.who()),
             ("models", models),

@@ -49,6 +49,7 @@ fn every_model_and_rule_by_json() {
     let folder = folder();
     for (model, models) in [
         ("samples", 3),
+        ("medoids", 3),
         ("bernoulli", 3),
         ("barycenter", 3),
         ("kmeans", 3),
@@ -69,6 +70,47 @@ fn every_model_and_rule_by_json() {
             let written = ot_data::read(folder.path().join("p.npy")).unwrap();
             assert_eq!(written.into_labels().unwrap().to_vec(), [3, 7, 3, 7, 3, 7]);
         }
+    }
+}
+
+#[test]
+fn models_that_learn_say_from_how_many_images() {
+    let folder = folder();
+    let line =
+        "--test-labels @y.npy --model bernoulli --rule retrieval --metric euclidean --learn 30";
+    let ran = classify(&folder, line);
+    assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("1 of bernoulli a class, 2 in all, moved by 30 images"),
+        "{ran:?}"
+    );
+    let json = classify(&folder, &format!("{line} --json")).json();
+    assert_eq!(json["learned_from"], 30);
+    // A blurred bar of each class beside bars: what is learned is no worse.
+    let plain = classify(
+        &folder,
+        &format!("{} --json", line.replace(" --learn 30", "")),
+    )
+    .json();
+    assert!(plain["learned_from"].is_null());
+    assert!(
+        json["accuracy"].as_f64() >= plain["accuracy"].as_f64(),
+        "{json} {plain}"
+    );
+    for (line, said) in [
+        (
+            "--model samples --rule retrieval --metric euclidean --learn 0",
+            "--learn: 0: must be at least 1",
+        ),
+        (
+            "--model samples --rule coupling --metric euclidean --learn 5",
+            "it goes with `--rule retrieval`",
+        ),
+    ] {
+        let ran = classify(&folder, line);
+        ran.assert_refused(Exit::Usage);
+        assert!(ran.stderr.contains(said), "{ran:?}");
     }
 }
 

@@ -145,13 +145,10 @@ impl<'a> ModelLearner<'a> {
         // Of the steps, not of the samples of each, the observer is told.
         let quiet = context.for_step(context.threads())?;
         let mut models = Weights::new(start);
-        let mut search = Search::new(
-            self.solver,
-            Arc::clone(&self.cost),
-            models.measures(set.cutoff)?,
-            Score::Objective,
-            &quiet,
-        )?;
+        let first = models.measures(set.cutoff)?;
+        let cost = Arc::clone(&self.cost);
+        let mut search = Search::new(self.solver, cost, first, Score::Objective);
+        search.prepare(&quiet)?;
         let mut order = Order::new(images.len(), seed);
         let mut history = Vec::with_capacity(steps);
         let started = Instant::now();
@@ -395,11 +392,9 @@ mod tests {
                     }
                     Measure::new(model).expect("valid")
                 });
-                let context = Context::default();
                 let cost = Arc::clone(&cost);
-                let search =
-                    Search::new(solver, cost, models.collect(), Score::Objective, &context);
-                let search = search.expect("a search");
+                let search = Search::new(solver, cost, models.collect(), Score::Objective);
+                search.prepare(&Context::default()).expect("solved");
                 // One of those that move on either side, and all of them near enough.
                 let own = [false, true, false, true];
                 let answer = search.nearest_of_sides(&query, &own, 1e9, &mut Context::default());

@@ -5,8 +5,8 @@ use solver_api::{Context, Solver};
 use solver_exact::NetworkSimplex;
 use solver_exact::closed::{Line, Settings};
 
-use crate::backends::solvers;
 use crate::refusals::said;
+use crate::solvers::solvers;
 use crate::toy::RelaxedOnly;
 
 /// 60 pixels with twelve levels a channel at most, none of them a tie.
