@@ -215,6 +215,34 @@ fn progress(step: usize, done: usize, count: usize, elapsed: Duration) -> Progre
     }
 }
 
+/// Tells the observer of `context` that step `step` of `count`, one after another, is done. `error` is what the steps bring
+/// down.
+///
+/// # Errors
+/// [`Error::Stopped`] by the observer, the deadline or the token, but for the last step: what is complete is an answer.
+pub(crate) fn tell(
+    context: &Context,
+    what: &'static str,
+    (step, count): (usize, usize),
+    error: f64,
+    started: Instant,
+) -> Result<(), Error> {
+    let done = step + 1;
+    let progress = Progress {
+        error,
+        ..progress(step, done, count, started.elapsed())
+    };
+    match context.check(&progress) {
+        Some(termination) if done < count => Err(Error::Stopped {
+            what,
+            termination,
+            done,
+            count,
+        }),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;

@@ -100,6 +100,15 @@ pub(crate) fn one_line(message: &str) -> String {
     line
 }
 
+/// An option as it is written; what is in angle brackets is an argument without one.
+pub(crate) fn named(option: &str) -> String {
+    if option.starts_with('<') {
+        option.to_owned()
+    } else {
+        format!("--{option}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,14 +131,5 @@ mod tests {
         assert!(failure.message().contains("{1}"));
         let failure = Failure::from(Error::unsupported("sinkhorn", "partial"));
         assert_eq!(failure.exit().code(), 2);
-    }
-}
-
-/// An option as it is written; what is in angle brackets is an argument without one.
-pub(crate) fn named(option: &str) -> String {
-    if option.starts_with('<') {
-        option.to_owned()
-    } else {
-        format!("--{option}")
     }
 }

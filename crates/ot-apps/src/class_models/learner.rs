@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
-use solver_api::{Capability, Context, Cost, Measure, Progress, Solver};
+use solver_api::{Capability, Context, Cost, Measure, Solver};
 
 use super::{ModelSet, sparse, stream};
 use crate::error::require;
@@ -177,25 +177,7 @@ impl<'a> ModelLearner<'a> {
             let share = start.len() as f64 / batch as f64;
             models.step(set.rate * share * (steps - step) as f64 / steps as f64);
             search = search.moved(models.measures(set.cutoff)?);
-            let progress = Progress {
-                problem: step,
-                iteration: step as u64 + 1,
-                part: Some((step + 1) as f64 / steps as f64),
-                error: seen.loss,
-                tol: 0.0,
-                certificate: None,
-                elapsed: started.elapsed(),
-            };
-            if let Some(termination) = context.check(&progress)
-                && step + 1 < steps
-            {
-                return Err(Error::Stopped {
-                    what: "steps",
-                    termination,
-                    done: step + 1,
-                    count: steps,
-                });
-            }
+            steps::tell(context, "steps", (step, steps), seen.loss, started)?;
         }
         Ok(LearnedModels {
             models: start.with_measures(models.measures(set.cutoff)?),

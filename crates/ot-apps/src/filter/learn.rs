@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
-use solver_api::{Capability, Certify, Context, Cost, Ground, Progress, Solver};
+use solver_api::{Capability, Certify, Context, Cost, Ground, Solver};
 
 use super::{CouplingLoss, Filter, RetrievalLoss};
 use crate::class_models::{ModelSet, stream};
@@ -280,25 +280,8 @@ fn climb(
             let [mean, square] = [0, 1].map(|k| means[k] / (1.0 - fading[k]));
             *at += rate * mean / (square.sqrt() + 1e-8);
         }
-        let progress = Progress {
-            problem: step,
-            iteration: step as u64 + 1,
-            part: Some((step + 1) as f64 / steps as f64),
-            error: (steps - step - 1) as f64,
-            tol: 0.0,
-            certificate: None,
-            elapsed: started.elapsed(),
-        };
-        if let Some(termination) = context.check(&progress)
-            && step + 1 < steps
-        {
-            return Err(Error::Stopped {
-                what: "steps",
-                termination,
-                done: step + 1,
-                count: steps,
-            });
-        }
+        let left = (steps - step - 1) as f64;
+        crate::steps::tell(context, "steps", (step, steps), left, started)?;
     }
     Ok((at, history))
 }

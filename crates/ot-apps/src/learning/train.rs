@@ -6,12 +6,12 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
-use solver_api::{Context, Progress};
+use solver_api::Context;
 
 use super::losses::{Loss, Rows, Sums};
 use super::optimizer::{Optimizer, Steps};
 use super::{Head, Model, Targets};
-use crate::Error;
+use crate::{Error, steps};
 
 /// What can be set of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -181,25 +181,8 @@ pub fn train(
         {
             break;
         }
-        let progress = Progress {
-            problem: 0,
-            iteration: epoch as u64 + 1,
-            part: Some((epoch + 1) as f64 / training.epochs as f64),
-            error: seen,
-            tol: 0.0,
-            certificate: None,
-            elapsed: begun.elapsed(),
-        };
-        if let Some(termination) = context.check(&progress)
-            && epoch + 1 < training.epochs
-        {
-            return Err(Error::Stopped {
-                what: "epochs",
-                termination,
-                done: epoch + 1,
-                count: training.epochs,
-            });
-        }
+        let of = (epoch, training.epochs);
+        steps::tell(context, "epochs", of, seen, begun)?;
     }
     if !kept.is_empty() {
         run.model.parameters_mut().copy_from_slice(&kept);
