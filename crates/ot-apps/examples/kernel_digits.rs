@@ -10,6 +10,8 @@
 
 #[path = "shared/args.rs"]
 mod args;
+#[path = "shared/chart.rs"]
+mod chart;
 #[path = "shared/picture.rs"]
 mod picture;
 
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use args::{Args, Outcome};
+use chart::{Line, Panel};
 use ot_apps::scores::mean_and_error;
 use ot_apps::svm::select;
 use ot_apps::{
@@ -117,7 +120,10 @@ fn main() -> Outcome {
             curve.push((n as f64, mean, error));
         }
         println!("{last}");
-        curves.push((table.name.clone(), curve));
+        curves.push(Line {
+            name: table.name.clone(),
+            points: curve,
+        });
     }
 
     println!("\nneighbours that bounds leave to be solved for (exact, Euclidean ground)");
@@ -307,66 +313,20 @@ fn nearest(tables: &Tables, labels: &[i64], expected: &[i64]) -> f64 {
     wrong.count() as f64 / expected.len() as f64
 }
 
-/// Digits to learn from, mean and standard error of the error, by name.
-type Curve = (String, Vec<(f64, f64, f64)>);
-
-/// Colours that can be told apart by anybody (Okabe and Ito), black for the exact one.
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 0, 0),
-    RGBColor(0, 114, 178),
-    RGBColor(0, 158, 115),
-    RGBColor(86, 180, 233),
-    RGBColor(213, 94, 0),
-    RGBColor(204, 121, 167),
-];
-
-/// Each doubling of the digits takes the same width.
-fn draw(curves: &[Curve], file: &std::path::Path) -> Outcome {
-    let points = || curves.iter().flat_map(|(_, curve)| curve);
-    let most = points().fold(0.0, |top: f64, (_, mean, error)| top.max(mean + error));
-    let least = points().fold(f64::INFINITY, |low: f64, (n, ..)| low.min(*n));
-    let place = |n: f64| (n / least).log2();
-    let last = points().fold(0.0, |high: f64, (n, ..)| high.max(place(*n)));
+/// Errors by digits to learn from, each doubling of which takes the same width.
+fn draw(lines: &[Line], file: &std::path::Path) -> Outcome {
     let root = SVGBackend::new(file, (720, 460)).into_drawing_area();
     root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption("Digits by exp(−d/t)", ("sans-serif", 20))
-        .margin(14)
-        .x_label_area_size(42)
-        .y_label_area_size(52)
-        .build_cartesian_2d(-0.15..last + 0.15, 0.0..1.08 * most)?;
-    chart
-        .configure_mesh()
-        .x_desc("digits to learn from")
-        .y_desc("error on test digits, %")
-        .x_labels(last.round() as usize + 1)
-        .x_label_formatter(&|x| format!("{:.0}", least * x.exp2()))
-        .y_label_formatter(&|y| format!("{y:.0}"))
-        .light_line_style(WHITE)
-        .draw()?;
-    for (k, (name, curve)) in curves.iter().enumerate() {
-        let style = COLOURS[k % COLOURS.len()].stroke_width(2);
-        // Side by side, or bars would hide each other.
-        let aside = 0.02 * (k as f64 - 0.5 * (curves.len() - 1) as f64);
-        let at = |n: f64| place(n) + aside;
-        chart
-            .draw_series(LineSeries::new(
-                curve.iter().map(|(n, mean, _)| (at(*n), *mean)),
-                style,
-            ))?
-            .label(name.as_str())
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
-        chart.draw_series(curve.iter().map(|(n, mean, error)| {
-            let ends = [(at(*n), mean - error), (at(*n), mean + error)];
-            PathElement::new(ends, style)
-        }))?;
-    }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE)
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
+    let panel = Panel {
+        title: "Digits by exp(−d/t)",
+        x: "digits to learn from",
+        y: "error on test digits, %",
+        log: true,
+        from: Some(0.0),
+        lines,
+        legend: SeriesLabelPosition::UpperRight,
+    };
+    panel.draw(&root)?;
     root.present()?;
     Ok(())
 }
