@@ -61,7 +61,7 @@ fn apart(one: &ColourImage, other: &ColourImage) -> (u8, f64) {
 
 /// W₂ between the colours of two images, in levels: exact, between their palettes.
 fn distance(one: &ColourImage, other: &ColourImage) -> Outcome<f64> {
-    let [x, y] = [one, other].map(|image| Palette::clusters(image, MEASURED, 0));
+    let [x, y] = [one, other].map(|i| Palette::clusters(i, MEASURED, 0, &Context::default()));
     let (x, y) = (x?, y?);
     let cost = PointCost::new(x.colours(), y.colours(), 3, Ground::SqEuclidean)?;
     let problem = Problem::new(x.weights().clone(), y.weights().clone(), Arc::new(cost))?;

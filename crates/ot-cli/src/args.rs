@@ -224,8 +224,8 @@ pub(crate) struct ClassifyArgs {
 /// What `ot transfer --help` says below its options.
 const TRANSFER_NOTES: &str = "\
 Images are RGB, 8 bits a channel; OUT is .png and has the size of SOURCE. Modes: channels moves the levels of
-red, of green and of blue, each for itself; palette moves colours in three dimensions, those of a palette by
-the plan to the other's, and all others as their neighbours there. By an entropic plan a palette is moved as
+red, of green and of blue, each for itself; palette moves colours in three dimensions, each about as the plan
+between two palettes moves those that are near to it. By an entropic plan a palette is moved as
 if SOURCE itself stayed where it is; channels are drawn together by about the square root of reg / 2.
 Costs are squared distances of colours from 0 to 1 (of channels: the sum of the three). Without --reg or
 --reg-rel the backend that auto picks is an exact one, for channels the closed form of the line.

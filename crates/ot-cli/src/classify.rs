@@ -60,6 +60,8 @@ struct Found {
     /// `None` for an image that a stop left without one.
     classes: Vec<Option<i64>>,
     stopped: Option<Termination>,
+    /// The models were there.
+    fitted: bool,
     converged: bool,
     transport_cost: Option<f64>,
     objective: Option<f64>,
@@ -138,7 +140,9 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
         ..Found::default()
     });
     let ended = ended.stopped(found.stopped);
-    if let Some(out) = &out {
+    // Where there is no class at all, an earlier file stays as it is.
+    let any = found.classes.iter().any(Option::is_some);
+    if let (Some(out), true) = (&out, any) {
         write(out, &found.classes)?;
     }
     let classes: BTreeSet<i64> = labels.iter().copied().collect();
@@ -161,14 +165,14 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
         figures,
         model: model.to_owned(),
         models: args.models,
-        learned_from: args.learn,
+        learned_from: args.learn.filter(|_| found.fitted),
         rule: rule.to_owned(),
         metric: args.metric.clone(),
         missing: found.classes.iter().filter(|class| class.is_none()).count(),
         accuracy,
         unknown_labels: expected.map(|_| unknown.values().sum()),
         unknown,
-        written: args.out.clone(),
+        written: args.out.clone().filter(|_| any),
     };
     let text = if args.json {
         many::json(&report)?
@@ -226,7 +230,7 @@ impl Asked<'_> {
             _ => &kmeans,
         };
         let mut models = ModelSet::fit(kind, train, labels, self.models, self.seed, context)?;
-        let mut score = Score::TransportCost;
+        let (mut score, mut short) = (Score::TransportCost, false);
         if let Some(samples) = self.learn {
             let settings = LearnerSettings {
                 samples,
@@ -237,6 +241,7 @@ impl Asked<'_> {
             models = learned.models().clone();
             // What they were moved by.
             score = Score::Objective;
+            short = learned.history().iter().any(|step| step.unconverged > 0);
         }
         if retrieval {
             let retrieval = Retrieval::new(self.solver, cost, models, score)?;
@@ -246,7 +251,8 @@ impl Asked<'_> {
             return Ok(Found {
                 classes: so_far.spread(found.predictions())?,
                 stopped: so_far.stopped(),
-                converged: found.unconverged() == 0,
+                fitted: true,
+                converged: found.unconverged() == 0 && !short,
                 transport_cost: None,
                 objective: None,
                 backend: (!solver.is_empty()).then(|| solver.to_owned()),
@@ -270,6 +276,7 @@ impl Asked<'_> {
         Ok(Found {
             classes: classes.into_iter().map(Some).collect(),
             stopped: None,
+            fitted: true,
             converged: solution.convergence.converged(),
             transport_cost: Some(solution.transport_cost),
             objective: Some(solution.objective),

@@ -107,7 +107,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit),
     if let (Some(out), 0) = (&kernel_out, missing) {
         let t = args.width.or_else(|| table.quantile(0.5)).unwrap_or(1.0);
         if t <= 0.0 {
-            let rule = "the median distance is 0: give --width";
+            let rule = format!("the median distance is {t}, and t must be positive: give --width");
             return Err(Failure::option("kernel-out", rule));
         }
         let kernel = exponential_kernel(&table, t).map_err(|e| job.failure(e))?;

@@ -268,6 +268,10 @@ fn beside(path: &Path) -> Option<PathBuf> {
 /// Whether two names mean one file, however their folders are spelt.
 fn same_file(one: &Path, other: &Path) -> bool {
     let resolved = |path: &Path| {
+        // A link is the file that it leads to.
+        if let Ok(whole) = fs::canonicalize(path) {
+            return Some(whole);
+        }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
         let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
         Some(folder.join(path.file_name()?))

@@ -254,14 +254,8 @@ fn a_stop_before_the_first_class_names_no_backend() {
             "{json}"
         );
         assert_eq!(json["missing"], 6);
-        let written = ot_data::read(folder.path().join("p.npy")).unwrap();
-        assert!(
-            written
-                .into_vector()
-                .unwrap()
-                .iter()
-                .all(|class| class.is_nan())
-        );
+        // Nothing is worth a file, and an earlier one would be lost.
+        assert!(!folder.path().join("p.npy").exists());
         if rule == "retrieval" {
             let ran = classify_until(
                 &folder,

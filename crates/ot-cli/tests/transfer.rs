@@ -161,6 +161,22 @@ fn what_is_wrong_is_said() {
     insta::assert_snapshot!(said.concat());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_to_an_input_is_no_output() {
+    let folder = folder();
+    let link = folder.path().join("link.png");
+    std::os::unix::fs::symlink(folder.path().join("coffee.png"), &link).unwrap();
+    let before = levels(&folder, "coffee.png");
+    let ran = transfer(
+        &folder,
+        "@coffee.png @chelsea.png @link.png --mode channels",
+    );
+    ran.assert_refused(Exit::Usage);
+    assert!(ran.stderr.contains("is already <SOURCE>"), "{ran:?}");
+    assert_eq!(levels(&folder, "coffee.png"), before);
+}
+
 #[test]
 fn a_stop_writes_no_image_and_says_so() {
     let folder = folder();

@@ -12,13 +12,17 @@ use super::{ModelSet, sparse, stream};
 use crate::error::require;
 use crate::images::by_class;
 use crate::retrieval::{Score, on_pixels};
-use crate::search::{Near, Search};
+use crate::search::{Answer, Near, Search};
 use crate::{Error, Images, steps};
 
 /// Each pixel of a model starts with at least this part of an even share: steps multiply, and 0 would stay 0.
 const FLOOR: f64 = 1e-3;
-/// A step changes the logarithm of a pixel by no more than this.
-const LONGEST: f64 = 1.0;
+/// A step changes the logarithm of a pixel by no more than this: longer ones, as steep costs ask for, are cut as a whole.
+const LONGEST: f64 = 0.5;
+/// Samples at most that tell whether what was learned is better than what there was before.
+const TOLD: usize = 500;
+/// Steps whose figures have room from the start.
+const ROOM: usize = 1 << 12;
 /// Where slope·|μ| is above it, σ′ is below a fiftieth of its largest: such a sample moves nothing, and is not solved for.
 const FAR: f64 = 5.3;
 
@@ -149,29 +153,30 @@ impl<'a> ModelLearner<'a> {
         let cost = Arc::clone(&self.cost);
         let mut search = Search::new(self.solver, cost, first, Score::Objective);
         search.prepare(&quiet)?;
+        let before = search.clone();
+        let own: Vec<Vec<bool>> = (start.labels().iter())
+            .map(|label| start.labels().iter().map(|l| l == label).collect())
+            .collect();
+        // What samples say of the models of a search.
+        let ask = |search: &Search<'_>, drawn: &[usize]| {
+            steps::run(&quiet, "samples", drawn.len(), |k, context| {
+                let label = labels[drawn[k]];
+                // Every class has a model.
+                let model = start.labels().iter().position(|l| *l == label).unwrap_or(0);
+                let query = images.measure(drawn[k])?;
+                search.nearest_of_sides(&query, &own[model], set.ratio(), context)
+            })
+        };
         let mut order = Order::new(images.len(), seed);
-        let mut history = Vec::with_capacity(steps);
+        let mut history = Vec::with_capacity(steps.min(ROOM));
         let started = Instant::now();
         for step in 0..steps {
             let drawn: Vec<usize> = (&mut order).take(batch).collect();
-            let found = steps::run(&quiet, "samples", drawn.len(), |k, own| {
-                let label = labels[drawn[k]];
-                let same: Vec<bool> = start.labels().iter().map(|l| *l == label).collect();
-                let query = images.measure(drawn[k])?;
-                search.nearest_of_sides(&query, &same, set.ratio(), own)
-            })?;
+            let found = ask(&search, &drawn)?;
             models.clear();
-            let mut seen = LearningStep::default();
-            for answer in found {
-                let sides = answer.sides.as_ref();
-                let loss = sides.map(|sides| models.learn(sides, set.slope));
-                // Nearer by the ratio and more, on the side where the nearest of all is.
-                let right = start.labels()[answer.nearest()] == labels[drawn[seen.samples]];
-                seen.loss += loss.unwrap_or(if right { 0.0 } else { 1.0 });
-                seen.wrong += usize::from(!right);
-                seen.samples += 1;
-            }
-            seen.loss /= seen.samples as f64;
+            let seen = self.told(start, &found, &drawn, labels, |sides| {
+                models.learn(sides, set.slope)
+            });
             history.push(seen);
             // Samples that fall to a model grow fewer with the number of models.
             let share = start.len() as f64 / batch as f64;
@@ -179,10 +184,47 @@ impl<'a> ModelLearner<'a> {
             search = search.moved(models.measures(set.cutoff)?);
             steps::tell(context, "steps", (step, steps), seen.loss, started)?;
         }
+        // By the same samples: a learner that made things worse gives back what there was.
+        let drawn: Vec<usize> = (&mut order).take(set.samples.min(TOLD)).collect();
+        let [first, last] = [&before, &search].map(|search| {
+            let found = ask(search, &drawn)?;
+            let by = |[own, other]: &[Near; 2]| loss([own.score, other.score], set.slope).0;
+            Ok::<_, Error>(self.told(start, &found, &drawn, labels, by).loss)
+        });
+        let improved = last? < first?;
+        let measures = if improved {
+            models.measures(set.cutoff)?
+        } else {
+            Weights::new(start).measures(set.cutoff)?
+        };
         Ok(LearnedModels {
-            models: start.with_measures(models.measures(set.cutoff)?),
+            models: start.with_measures(measures),
             history,
+            improved,
         })
+    }
+
+    /// The figures of samples, whose losses `by` tells where both sides matter.
+    fn told(
+        &self,
+        start: &ModelSet,
+        found: &[Answer],
+        drawn: &[usize],
+        labels: &[i64],
+        mut by: impl FnMut(&[Near; 2]) -> f64,
+    ) -> LearningStep {
+        let mut seen = LearningStep::default();
+        for (answer, &sample) in found.iter().zip(drawn) {
+            // Nearer by the ratio and more, on the side where the nearest of all is.
+            let right = start.labels()[answer.nearest()] == labels[sample];
+            let far = if right { 0.0 } else { 1.0 };
+            seen.loss += answer.sides.as_ref().map_or(far, &mut by);
+            seen.wrong += usize::from(!right);
+            seen.unconverged += answer.unconverged;
+            seen.samples += 1;
+        }
+        seen.loss /= seen.samples.max(1) as f64;
+        seen
     }
 }
 
@@ -261,8 +303,17 @@ impl Weights {
             // Potentials are known up to a constant, which mass 1 takes out: here already, so that the bound on a step is
             // on what moves.
             let total: f64 = weights.iter().sum();
-            let pairs = weights.iter().zip(gradient);
-            let mean = pairs.map(|(w, g)| w * g).sum::<f64>() / total;
+            let pairs = || weights.iter().zip(gradient);
+            let mean = pairs().map(|(w, g)| w * g).sum::<f64>() / total;
+            // Of the pixels that have more than an even share; what is next to nothing may be pushed as far.
+            let even = total / weights.len() as f64;
+            let longest = pairs().filter(|(w, _)| **w >= even);
+            let longest = longest.fold(0.0, |most: f64, (_, g)| most.max((g - mean).abs()));
+            let rate = if rate * longest > LONGEST {
+                LONGEST / longest
+            } else {
+                rate
+            };
             for (w, g) in weights.iter_mut().zip(gradient) {
                 *w *= (rate * (mean - g)).clamp(-LONGEST, LONGEST).exp();
             }
@@ -279,8 +330,8 @@ fn loss([own, other]: [f64; 2], slope: f64) -> (f64, [f64; 2]) {
         return (0.5, [0.0; 2]);
     }
     let s = 1.0 / (1.0 + (-slope * (own - other) / sum).exp());
-    let by = slope * s * (1.0 - s) * 2.0 / (sum * sum);
-    (s, [by * other, -by * own])
+    let by = slope * s * (1.0 - s) * 2.0 / sum;
+    (s, [by * (other / sum), -by * (own / sum)])
 }
 
 /// What [`ModelLearner::fit`] found.
@@ -288,6 +339,7 @@ fn loss([own, other]: [f64; 2], slope: f64) -> (f64, [f64; 2]) {
 pub struct LearnedModels {
     models: ModelSet,
     history: Vec<LearningStep>,
+    improved: bool,
 }
 
 /// The samples of a step, before it was taken: they had not been learned from, until they come again.
@@ -299,13 +351,23 @@ pub struct LearningStep {
     pub wrong: usize,
     /// Their mean loss.
     pub loss: f64,
+    /// Solves that ended short of their tolerance; what they said was learned from all the same.
+    pub unconverged: usize,
 }
 
 impl LearnedModels {
-    /// The models after the last step, without pixels below the cutoff.
+    /// The models after the last step, or those from the start where [`LearnedModels::improved`] says so; without pixels
+    /// below the cutoff.
     #[must_use]
     pub fn models(&self) -> &ModelSet {
         &self.models
+    }
+
+    /// Whether samples have a smaller loss by the models after the last step than by those from the start, which they are
+    /// otherwise: a rate may be too long for a cost.
+    #[must_use]
+    pub fn improved(&self) -> bool {
+        self.improved
     }
 
     /// The steps.

@@ -6,8 +6,12 @@ use solver_api::Context;
 use super::{ColourImage, MOST, level};
 use crate::{Error, steps};
 
-/// Neighbours in the palette whose mean distance is how far a colour's word counts.
+/// Neighbours in the palette whose mean distance says how far a colour's word counts.
 const NEIGHBOURS: usize = 4;
+/// It counts as far as this part of it: at a colour of the palette its neighbours have a weight of about e^(−2) each.
+const REACH: f64 = 0.5;
+/// Colours of a step.
+const COLOURS: usize = 64;
 /// It counts as far as this at least, half a level.
 const NEAREST: f64 = 0.5 / MOST;
 /// Pixels of a step.
@@ -25,9 +29,8 @@ pub(super) struct Smooth {
 }
 
 impl Smooth {
-    /// Of colours x_i and where they go, n×3 each. O(n²).
-    pub(super) fn new(colours: &[f64], moved: &[f64]) -> Self {
-        let count = colours.len() / 3;
+    /// Of colours x_i and where they go, n×3 each. O(n²), on the threads of `context`.
+    pub(super) fn new(colours: &[f64], moved: &[f64], context: &Context) -> Result<Self, Error> {
         let channel = |values: &[f64], c: usize| -> Vec<f64> {
             values.iter().skip(c).step_by(3).copied().collect()
         };
@@ -36,22 +39,31 @@ impl Smooth {
             .zip(colours)
             .map(|(to, from)| to - from)
             .collect();
-        let mut squares = Vec::with_capacity(count);
-        let width = |x: &[f64]| {
-            squares.clear();
-            let square = |y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
-            squares.extend(colours.chunks_exact(3).map(square).filter(|s| *s > 0.0));
-            squares.sort_unstable_by(f64::total_cmp);
-            let near = &squares[..squares.len().min(NEIGHBOURS)];
-            let mean = near.iter().map(|s| s.sqrt()).sum::<f64>() / near.len().max(1) as f64;
-            mean.max(NEAREST)
-        };
-        let widths: Vec<f64> = colours.chunks_exact(3).map(width).collect();
-        Self {
+        let parts: Vec<&[f64]> = colours.chunks(3 * COLOURS).collect();
+        let exponents = steps::run(context, "colours", parts.len(), |k, _| {
+            let mut squares = Vec::with_capacity(colours.len() / 3);
+            let mut exponent = |x: &[f64]| {
+                squares.clear();
+                let square = |y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum();
+                squares.extend(
+                    colours
+                        .chunks_exact(3)
+                        .map(square)
+                        .filter(|s: &f64| *s > 0.0),
+                );
+                let width = REACH * nearest(&mut squares);
+                -0.5 / width.max(NEAREST).powi(2)
+            };
+            Ok(parts[k]
+                .chunks_exact(3)
+                .map(&mut exponent)
+                .collect::<Vec<_>>())
+        })?;
+        Ok(Self {
             colours: [0, 1, 2].map(|c| channel(colours, c)),
             displacements: [0, 1, 2].map(|c| channel(&displaced, c)),
-            exponents: widths.iter().map(|h| -0.5 / (h * h)).collect(),
-        }
+            exponents: exponents.concat(),
+        })
     }
 
     /// The displacement of one colour; `room` is scratch space of the palette's length. O(n).
@@ -91,6 +103,16 @@ impl Smooth {
             displacements: slabs.concat(),
         })
     }
+}
+
+/// The mean of the least few roots; 0 where there is none.
+fn nearest(squares: &mut [f64]) -> f64 {
+    let count = squares.len().min(NEIGHBOURS);
+    if count == 0 {
+        return 0.0;
+    }
+    squares.select_nth_unstable_by(count - 1, f64::total_cmp);
+    squares[..count].iter().map(|s| s.sqrt()).sum::<f64>() / count as f64
 }
 
 /// Displacements on a lattice, and along lines between its nodes.

@@ -2,16 +2,18 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use solver_api::Measure;
+use solver_api::{Context, Measure};
 
 use super::{ColourImage, MOST};
 use crate::Error;
 use crate::class_models::draw;
 
-/// Rounds of k-means at most: what moves after them are thousandths of a level.
+/// Rounds of k-means at most: a palette of a photograph needs no more than its clusters do to be about even.
 const ROUNDS: usize = 50;
-/// Bits of a channel that tell cells of colours apart before they are clustered: 32 levels each.
+/// Bits of a channel that tell cells of colours apart before they are clustered: 32 cells of 8 levels.
 const BITS: u32 = 5;
+/// Seeds between two looks at the clock.
+const LOOK: usize = 64;
 
 /// Colours with weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,15 +56,21 @@ impl Palette {
     /// Source: Lloyd (1982), seeded by k-means++ (Arthur and Vassilvitskii 2007).
     ///
     /// # Errors
-    /// No colours.
-    pub fn clusters(image: &ColourImage, count: usize, seed: u64) -> Result<Self, Error> {
+    /// No colours, and [`Error::Stopped`] by the deadline or the token of `context`.
+    pub fn clusters(
+        image: &ColourImage,
+        count: usize,
+        seed: u64,
+        context: &Context,
+    ) -> Result<Self, Error> {
         at_least_one(count)?;
         let cells = Cells::of(image);
-        let mut centres = cells.seeds(count, seed);
+        let mut centres = cells.seeds(count, seed, context)?;
         let count = centres.len();
         let mut masses = vec![0.0; count];
         let mut own = vec![usize::MAX; cells.masses.len()];
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            go_on(context, "rounds", (round, ROUNDS))?;
             if !cells.assign(&centres, &mut own) {
                 break;
             }
@@ -112,6 +120,23 @@ impl Palette {
     }
 }
 
+/// An error where the deadline or the token says so.
+fn go_on(
+    context: &Context,
+    what: &'static str,
+    (done, count): (usize, usize),
+) -> Result<(), Error> {
+    match context.interrupted() {
+        None => Ok(()),
+        Some(termination) => Err(Error::Stopped {
+            what,
+            termination,
+            done,
+            count,
+        }),
+    }
+}
+
 fn at_least_one(count: usize) -> Result<(), Error> {
     if count == 0 {
         return Err(Error::setting("colours", 0, "must be at least 1"));
@@ -147,12 +172,15 @@ impl Cells {
 
     /// At most `count` different colours, each after the first with a probability in proportion to its mass and its
     /// squared distance from the nearest before it.
-    fn seeds(&self, count: usize, seed: u64) -> Vec<[f64; 3]> {
+    fn seeds(&self, count: usize, seed: u64, context: &Context) -> Result<Vec<[f64; 3]>, Error> {
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut odds = self.masses.clone();
         let mut nearest = vec![f64::INFINITY; odds.len()];
         let mut seeds = Vec::with_capacity(count.min(odds.len()));
         while seeds.len() < count {
+            if seeds.len().is_multiple_of(LOOK) {
+                go_on(context, "seeds", (seeds.len(), count))?;
+            }
             let mut left = rng.random::<f64>() * odds.iter().sum::<f64>();
             let reached = odds.iter().position(|&o| {
                 left -= o;
@@ -172,7 +200,7 @@ impl Cells {
                 *odds = mass * *nearest;
             }
         }
-        seeds
+        Ok(seeds)
     }
 
     /// The nearest centre of each cell; whether any of them is another one than before.

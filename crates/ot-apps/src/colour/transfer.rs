@@ -43,7 +43,9 @@ impl Default for PaletteSettings {
 ///
 /// A colour x_i of the palette goes to the mean T(x_i) of where its mass goes, and by an entropic plan, `debiased`, to
 /// x_i + T(x_i) − S(x_i), where S is what the plan from the palette to itself does: so that an image stays as it is where
-/// it is its own reference. All other colours move as a smooth mean of what those near to them in the palette do.
+/// it is its own reference. All colours, those of the palette too, move as a smooth mean of what those near to them in the
+/// palette do, and along lines between the nodes of a lattice: a colour that is nearer to another one than the nodes are to
+/// each other moves along with it. [`PaletteMap::moved`] has what the plan says.
 ///
 /// Needs [`Capability::Balanced`].
 ///
@@ -84,15 +86,16 @@ impl<'a> PaletteTransfer<'a> {
         seed: u64,
         context: &mut Context,
     ) -> Result<PaletteMap, Error> {
-        let palette = |image: &ColourImage| {
+        let palette = |image: &ColourImage, context: &Context| {
             let set = &self.settings;
             if set.sampled {
                 Palette::sample(image, set.colours, stream(seed, 0))
             } else {
-                Palette::clusters(image, set.colours, stream(seed, 0))
+                Palette::clusters(image, set.colours, stream(seed, 0), context)
             }
         };
-        self.between(palette(source)?, palette(reference)?, context)
+        let (source, reference) = (palette(source, context)?, palette(reference, context)?);
+        self.between(source, reference, context)
     }
 
     /// The map between palettes of the caller's own.
@@ -112,9 +115,9 @@ impl<'a> PaletteTransfer<'a> {
                 *to += from - own;
             }
         }
-        let smooth = Smooth::new(source.colours(), &moved);
-        let lattice =
-            smooth.lattice(self.settings.lattice, &context.for_step(context.threads())?)?;
+        let quiet = context.for_step(context.threads())?;
+        let smooth = Smooth::new(source.colours(), &moved, &quiet)?;
+        let lattice = smooth.lattice(self.settings.lattice, &quiet)?;
         Ok(PaletteMap {
             source,
             reference,

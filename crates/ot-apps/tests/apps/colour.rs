@@ -256,10 +256,10 @@ fn the_lattice_and_threads_change_nothing_that_is_seen() {
 #[test]
 fn palettes_hold_all_of_an_image() {
     let photo = photo("coffee");
-    let clusters = Palette::clusters(&photo, 100, 1).expect("colours");
+    let clusters = Palette::clusters(&photo, 100, 1, &Context::default()).expect("colours");
     assert_eq!(
         clusters,
-        Palette::clusters(&photo, 100, 1).expect("colours")
+        Palette::clusters(&photo, 100, 1, &Context::default()).expect("colours")
     );
     assert_eq!(clusters.colours().len(), 300);
     // The mean of a cluster is that of its pixels, and so is the mean of all.
@@ -280,7 +280,7 @@ fn palettes_hold_all_of_an_image() {
     }
     // Fewer colours than were asked for, one pixel, and one colour.
     assert_eq!(
-        Palette::clusters(&stripes(0), 100, 1)
+        Palette::clusters(&stripes(0), 100, 1, &Context::default())
             .expect("colours")
             .colours()
             .len(),
@@ -288,7 +288,7 @@ fn palettes_hold_all_of_an_image() {
     );
     let pixel = ColourImage::new("pixel", (1, 1), [7, 8, 255]).expect("valid");
     for palette in [
-        Palette::clusters(&pixel, 5, 0),
+        Palette::clusters(&pixel, 5, 0, &Context::default()),
         Palette::sample(&pixel, 5, 0),
     ] {
         let palette = palette.expect("colours");
@@ -333,7 +333,7 @@ fn what_is_wrong_is_said() {
             set(|s| s.colours = 0),
             set(|s| s.lattice = 1),
             set(|s| s.lattice = 130),
-            said(Palette::clusters(&image, 0, 0)),
+            said(Palette::clusters(&image, 0, 0, &Context::default())),
             said(Palette::sample(&image, 0, 0)),
             said(Palette::new(vec![0.0; 4], vec![1.0])),
             said(Palette::new(vec![0.0, 1.5, 0.0], vec![1.0])),

@@ -133,3 +133,45 @@ fn digits_by_coupling() {
         }
     }
 }
+
+#[test]
+fn a_learner_keeps_nothing_that_is_worse_and_can_be_stopped() {
+    let (train, labels) = digits("train");
+    let context = Context::default();
+    let solver = NetworkSimplex::default();
+    // So steep that a step says little of what a longer one would do.
+    let cost = pixel_cost((28, 28), &Ground::Power(4.0)).expect("a cost");
+    let start = ModelSet::fit(&Samples, &train, &labels, 1, 1, &context).expect("models");
+    let settings = LearnerSettings {
+        samples: 120,
+        batch: 20,
+        rate: 50.0,
+        ..LearnerSettings::default()
+    };
+    let learner = ModelLearner::new(&solver, Arc::clone(&cost), settings).expect("balanced");
+    let learned = learner
+        .fit(&start, &train, &labels, 4, &context)
+        .expect("models");
+    let loss = |k: usize| learned.history()[k].loss;
+    assert!(
+        loss(5) > loss(0),
+        "the rate is too long: {} and {}",
+        loss(0),
+        loss(5)
+    );
+    assert!(!learned.improved());
+    let before = start.sparsified(settings.cutoff).expect("a cutoff");
+    for (kept, before) in learned.models().measures().iter().zip(before.measures()) {
+        let pairs = kept.weights().iter().zip(before.weights());
+        assert!(pairs.map(|(a, b)| (a - b).abs()).sum::<f64>() < 1e-2);
+    }
+    let endless = LearnerSettings {
+        samples: usize::MAX,
+        ..settings
+    };
+    let learner = ModelLearner::new(&solver, cost, endless).expect("balanced");
+    let token = solver_api::CancelToken::new();
+    token.cancel();
+    let stopped = learner.fit(&start, &train, &labels, 4, &context.cancelled_by(&token));
+    assert!(stopped.expect_err("stopped").is_stop());
+}
