@@ -173,6 +173,26 @@ impl Solver for Plain {
     }
 }
 
+/// Tells potentials of the wrong sign: whoever follows them goes the wrong way.
+pub(crate) struct Backwards(pub(crate) Box<dyn Solver>);
+
+impl Solver for Backwards {
+    fn name(&self) -> &str {
+        "backwards"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        let mut solution = self.0.solve_with(problem, context)?;
+        solution.potentials.f.iter_mut().for_each(|f| *f = -*f);
+        solution.potentials.g.iter_mut().for_each(|g| *g = -*g);
+        Ok(solution)
+    }
+}
+
 /// Says that it is exact whatever is inside, as a choice among several backends does of which one is.
 pub(crate) struct Claims(pub(crate) Box<dyn Solver>);
 
