@@ -10,6 +10,7 @@
 //! | [`Distances`] | how far are all pairs of many measures apart? | `balanced` |
 //! | [`KernelClassifier`] | which side of a margin, by exp(−d/t)? | nothing: tables |
 //! | [`AlignedRetrieval`] | the same, after the plan has said how to move, scale and turn the image | `balanced` |
+//! | [`Adaptation`] | where do samples and labels of one domain arrive in another? | `balanced`, or `relaxed` |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
 //! | [`FilterLearner`] | which convolution makes the plan couple equal labels? | `balanced`, `entropic` |
 //! | [`RetrievalFilterLearner`] | which convolution brings images near to the models of their class? | `balanced` |
@@ -40,6 +41,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod adaptation;
 pub mod alignment;
 pub mod bernoulli;
 pub mod bregman;
@@ -58,6 +60,7 @@ mod steps;
 pub mod svm;
 mod transport;
 
+pub use adaptation::{Adaptation, AdaptationSettings, Adapted, Domain};
 pub use alignment::{
     AffineMap, AlignedRetrieval, AlignedRetrieved, Alignment, AlignmentSettings, Linear,
     PlanMoments, Registered, ScaleRule,
