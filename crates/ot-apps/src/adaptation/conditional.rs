@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use solver_api::{
-    Certify, Context, DenseCost, DensePlan, Plan, Problem, Progress, Solution, Solver, Termination,
+    Certify, Context, Convergence, DenseCost, DensePlan, Plan, Problem, Progress, Solver,
+    Termination,
 };
 
 use super::cost::row_of;
@@ -33,7 +34,7 @@ pub(super) struct Entropy {
 /// Steps halve the bracket around the least point of a line at most so often.
 const HALVINGS: usize = 20;
 
-/// From the plan without a penalty: P ← P + t(Q − P), with Q the solver's plan for the cost C + ∇ and t the least point of
+/// From `start`, a plan of the same marginals, or from the plan without a penalty: P ← P + t(Q − P), with Q the solver's plan for the cost C + ∇ and t the least point of
 /// the line. Ends where the gap ⟨∇F, P − Q⟩ (with entropy: the slope of the line) or the fall is at most `tol` of the
 /// objective. The objective never rises. A round is a solve, and O(n·m) of the line and of the penalty's gradient; five
 /// matrices beside the cost.
@@ -42,6 +43,7 @@ pub(super) fn run(
     problem: &Problem,
     penalty: &dyn Penalty,
     (rounds, tol): (usize, f64),
+    start: Option<&Plan>,
     context: &Context,
 ) -> Result<Fit, Error> {
     let started = Instant::now();
@@ -49,26 +51,34 @@ pub(super) fn run(
     let mut own = context.for_step(context.threads())?;
     own.certify = Certify::Off;
     own.warm_start.clone_from(&context.warm_start);
-    let mut reg = None;
-    let first = round(solver, problem, &mut reg, &mut own)?;
-    let line = Line {
+    let (mut reg, mut name) = (None, solver.name().to_owned());
+    let mut convergence = Convergence {
+        termination: Termination::Converged,
+        iterations: None,
+        source_error: 0.0,
+        target_error: 0.0,
+        history: Vec::new(),
+    };
+    let mut here = match start {
+        Some(plan) => dense(plan),
+        None => {
+            let first = round(solver, problem, &mut reg, &mut own)?;
+            own.warm_start = Some(Arc::new(first.potentials));
+            (name, convergence) = (first.solver, first.convergence);
+            dense(&first.plan)
+        }
+    };
+    let mut scratch = vec![0.0; 2 * n * m];
+    let mut way = vec![0.0; n * m];
+    let mut line = Line {
         problem,
         penalty,
         reg: reg.unwrap_or(0.0),
     };
-    let Solution {
-        plan,
-        potentials,
-        solver: name,
-        mut convergence,
-        ..
-    } = first;
-    own.warm_start = Some(Arc::new(potentials));
-    let mut here = dense(&plan);
-    drop(plan);
-    let mut scratch = vec![0.0; 2 * n * m];
-    let mut way = vec![0.0; n * m];
-    let mut history = vec![line.value(&here)];
+    let mut history = Vec::with_capacity(rounds + 1);
+    if start.is_none() {
+        history.push(line.value(&here));
+    }
     let (mut ended, mut done) = (Termination::IterationLimit, 0);
     while done < rounds {
         let slope = &mut scratch[..n * m];
@@ -76,6 +86,14 @@ pub(super) fn run(
         let changed = problem.clone().with_cost(line.changed(slope)?)?;
         let solution = round(solver, &changed, &mut reg, &mut own)?;
         done += 1;
+        if done == 1 {
+            // From a plan that was given, the first solve says what ε is.
+            line.reg = solution.reg;
+            if history.is_empty() {
+                history.push(line.value(&here));
+            }
+            name.clone_from(&solution.solver);
+        }
         way.fill(0.0);
         write(&solution.plan, &mut way);
         way.iter_mut().zip(&here).for_each(|(d, p)| *d -= p);

@@ -120,7 +120,8 @@ pub struct AdaptationSettings {
     /// lasso has 10.
     #[doc(alias = "numItermax")]
     pub rounds: usize,
-    /// A round that takes less than this part off the objective is the last. Default: 1e-5.
+    /// A round that takes less than this part off the objective is the last. Default: 1e-8, as
+    /// rounds that start from the last potentials are cheap.
     #[doc(alias = "stopThr")]
     pub tol: f64,
 }
@@ -134,7 +135,7 @@ impl Default for AdaptationSettings {
             mass: Mass::Balanced,
             known_labels: KnownLabels::Forbid,
             rounds: 100,
-            tol: 1e-5,
+            tol: 1e-8,
         }
     }
 }
@@ -299,7 +300,7 @@ impl<'a> Adaptation<'a> {
         context: &Context,
     ) -> Result<Fit, Error> {
         let limits = (self.settings.rounds, self.settings.tol);
-        conditional::run(self.solver, problem, penalty, limits, context)
+        conditional::run(self.solver, problem, penalty, limits, None, context)
     }
 }
 
@@ -323,7 +324,7 @@ pub(super) fn round(
 
 impl Fit {
     /// What a solver found without a regularizer.
-    fn of(solution: Solution) -> Self {
+    pub(super) fn of(solution: Solution) -> Self {
         Self {
             plan: solution.plan,
             transport_cost: solution.transport_cost,

@@ -63,6 +63,8 @@ pub struct LearnedMap {
     centres: Vec<f64>,
     /// (features)×dim.
     weights: Mat<f64>,
+    /// η‖T‖².
+    roughness: f64,
 }
 
 impl LearnedMap {
@@ -125,8 +127,22 @@ impl LearnedMap {
         if !finite {
             return Err(unsolved());
         }
+        let roughness = match settings.kind {
+            MapKind::Affine => {
+                let off = |s: usize, t: usize| weights[(s, t)] - if s == t { 1.0 } else { 0.0 };
+                let all = (0..dim).flat_map(|s| (0..dim).map(move |t| (s, t)));
+                all.map(|(s, t)| off(s, t) * off(s, t)).sum::<f64>()
+            }
+            MapKind::Gaussian { width } => {
+                let linear = weights.as_ref().subrows(0, n);
+                let images = kernel(x, x, dim, width) * linear;
+                let all = (0..n).flat_map(|i| (0..dim).map(move |t| (i, t)));
+                all.map(|e| linear[e] * images[e]).sum::<f64>()
+            }
+        };
         Ok(Self {
             kind: settings.kind,
+            roughness: eta * roughness,
             dim,
             centres: match settings.kind {
                 MapKind::Affine => Vec::new(),
@@ -134,6 +150,12 @@ impl LearnedMap {
             },
             weights,
         })
+    }
+
+    /// η‖T‖², what the ridge adds to the least squares.
+    #[must_use]
+    pub fn roughness(&self) -> f64 {
+        self.roughness
     }
 
     /// The images of points, rows of the domain's dimension. O(points·dim²), or O(points·n·dim) with a kernel.

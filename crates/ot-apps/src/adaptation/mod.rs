@@ -5,6 +5,7 @@
 //! | samples, weights, labels | [`Domain`] |
 //! | the estimator: EMD, Sinkhorn, group lasso, Laplacian, unbalanced | [`Adaptation`], [`Adapted`] |
 //! | out of sample | [`Adapted::transform`], [`LearnedMap`] |
+//! | a plan that a smooth map can follow, and the map | [`MappingEstimation`], [`FittedMapping`] |
 //! | moments alone | [`LinearAdaptation`] |
 //! | a classifier of the target, learned with the plan | [`Jdot`], [`FittedJdot`] |
 //! | settings without labels of the target | [`reverse_validation`] |
@@ -24,6 +25,7 @@ mod labels;
 mod laplacian;
 mod linear;
 mod majorize;
+mod mapping;
 mod maps;
 mod nearest;
 mod predictor;
@@ -37,6 +39,7 @@ pub use jdot::{FittedJdot, Jdot, JdotModel, JdotSettings};
 pub use labels::{ClassTable, LabelTable};
 pub use laplacian::{LaplacianSettings, Similarity, Smooth};
 pub use linear::LinearAdaptation;
+pub use mapping::{FittedMapping, MappingEstimation, MappingSettings};
 pub use maps::{LearnedMap, MapKind, MapSettings};
 pub use nearest::nearest_labels;
 pub use predictor::Features;

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use ot_apps::adaptation::{
-    Adaptation, AdaptationSettings, Adapted, CostScale, Domain, Jdot, JdotModel, JdotSettings,
-    KnownLabels, LaplacianSettings, LinearAdaptation, MapKind, MapSettings, Mass, Regularizer,
-    Similarity,
+    Adaptation, AdaptationSettings, Adapted, Candidate, CostScale, Domain, Jdot, JdotModel,
+    JdotSettings, KnownLabels, LaplacianSettings, LinearAdaptation, MapKind, MapSettings, Mass,
+    Regularizer, Similarity, ValidationSettings, reverse_validation,
 };
 use solver_api::{Context, Factory, Options, Plan, Reg, Solver};
 use solver_exact::{NetworkSimplex, NetworkSimplexFactory};
@@ -369,6 +369,104 @@ fn jdot_falls_and_finds_the_classes_by_every_backend() {
                 if features != Features::Linear {
                     let found = fitted.predict(target.points()).expect("points");
                     assert_eq!(found, labels, "{name}, {model:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn reverse_validation_chooses_what_comes_back_for_any_number_of_threads() {
+    let (source, target, _) = shifted();
+    let exact = NetworkSimplex::default();
+    let vague = entropic(&SinkhornStabilizedFactory, 50.0);
+    let relative = SinkhornFactory.build(&Options {
+        reg: Some(Reg::Relative(0.05)),
+        ..Options::default()
+    });
+    let relative = relative.expect("a solver");
+    let candidate = |name: &str, solver, regularizer| Candidate {
+        name: name.to_owned(),
+        solver,
+        settings: AdaptationSettings {
+            regularizer,
+            ..AdaptationSettings::default()
+        },
+    };
+    // All samples arrive at one point; a plan that keeps clusters apart; a solver that is refused under a regularizer.
+    let candidates = [
+        candidate("vague", vague.as_ref(), Regularizer::None),
+        candidate("exact", &exact, Regularizer::None),
+        candidate("relative", relative.as_ref(), Regularizer::group_lasso(5.0)),
+    ];
+    let choose = |threads: usize, folds| {
+        let context = Context::default().with_threads(threads).expect("a pool");
+        let settings = ValidationSettings {
+            folds,
+            ..ValidationSettings::default()
+        };
+        let chosen = reverse_validation(&candidates, &source, &target, settings, &context);
+        chosen.expect("a choice")
+    };
+    let chosen = choose(1, 2);
+    assert_eq!(chosen.best, 1);
+    assert_eq!(chosen.scores[1], Ok(1.0));
+    assert!(matches!(chosen.scores[0], Ok(score) if score < 0.8));
+    assert!(chosen.scores[2].is_err());
+    assert_eq!(chosen, choose(3, 2));
+    let none = reverse_validation(
+        &candidates[2..],
+        &source,
+        &target,
+        ValidationSettings::default(),
+        &Context::default(),
+    );
+    let said = none.expect_err("nothing to choose").to_string();
+    assert!(said.contains("must be absolute"), "{said}");
+    for (parts, folds) in [(1, 1), (5, 0), (5, 6)] {
+        let settings = ValidationSettings {
+            parts,
+            folds,
+            seed: 0,
+        };
+        let refused =
+            reverse_validation(&candidates, &source, &target, settings, &Context::default());
+        assert!(refused.is_err());
+    }
+}
+
+#[test]
+fn a_plan_that_an_affine_map_follows() {
+    use ot_apps::adaptation::{MappingEstimation, MappingSettings};
+    let known = Known::read();
+    let (source, _) = known.domains();
+    // The target is an affine image of the source in another order: with enough weight on the map, it is found.
+    let images: Vec<f64> = source
+        .points()
+        .chunks_exact(2)
+        .rev()
+        .flat_map(|p| [1.5 * p[0] + 0.4 * p[1] + 1.0, 0.4 * p[0] + 0.8 * p[1] - 2.0])
+        .collect();
+    let target = Domain::new("target", images, 2).expect("points");
+    let exact = NetworkSimplex::default();
+    let [_, stabilized] = both();
+    for solver in [&exact as &dyn Solver, stabilized.as_ref()] {
+        for kind in [MapKind::Affine, MapKind::Gaussian { width: 2.0 }] {
+            let settings = MappingSettings {
+                map: MapSettings { kind, ridge: 1e-3 },
+                weight: 0.5,
+                ..MappingSettings::default()
+            };
+            let mapping = MappingEstimation::new(solver, settings).expect("valid");
+            let fitted = mapping.fit(&source, &target, &mut Context::default());
+            let fitted = fitted.expect("solved");
+            assert_falls(fitted.history(), solver.name());
+            assert!(fitted.adapted().convergence().source_error < 1e-9);
+            let moved = fitted.transform(source.points()).expect("points");
+            if solver.name() == "network-simplex" && kind == MapKind::Affine {
+                for (x, t) in source.points().chunks_exact(2).zip(moved.chunks_exact(2)) {
+                    let wanted = [1.5 * x[0] + 0.4 * x[1] + 1.0, 0.4 * x[0] + 0.8 * x[1] - 2.0];
+                    assert!((t[0] - wanted[0]).abs() < 0.05 && (t[1] - wanted[1]).abs() < 0.05);
                 }
             }
         }
