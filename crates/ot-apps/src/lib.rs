@@ -11,6 +11,9 @@
 //! | [`KernelClassifier`] | which side of a margin, by exp(−d/t)? | nothing: tables |
 //! | [`AlignedRetrieval`] | the same, after the plan has said how to move, scale and turn the image | `balanced` |
 //! | [`Adaptation`] | where do samples and labels of one domain arrive in another? | `balanced`, or `relaxed` |
+//! | [`Adaptation`] | where do samples and labels of one domain arrive in another? | `balanced`, or `relaxed` |
+//! | [`adaptation::LinearAdaptation`] | which linear map takes the moments of one domain to the other's? | nothing |
+//! | [`adaptation::Jdot`] | which classifier of the target agrees with the plan that it makes cheap? | `balanced` |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
 //! | [`FilterLearner`] | which convolution makes the plan couple equal labels? | `balanced`, `entropic` |
 //! | [`RetrievalFilterLearner`] | which convolution brings images near to the models of their class? | `balanced` |
