@@ -24,6 +24,9 @@ const CLASS_WEIGHT: f64 = 0.1;
 /// Added to the variances of `gaussian`, as a part of their mean: fewer samples than dimensions leave some at 0.
 const RIDGE: f64 = 1e-6;
 
+/// Rounds at most: conditional gradients around exact plans take hundreds.
+const ROUNDS: usize = 1000;
+
 const METHODS: [&str; 7] = [
     "none",
     "emd",
@@ -246,6 +249,7 @@ impl Asked<'_> {
         };
         let settings = AdaptationSettings {
             regularizer,
+            rounds: ROUNDS,
             ..AdaptationSettings::default()
         };
         let adaptation = Adaptation::new(solver, settings)?;

@@ -120,8 +120,7 @@ pub struct AdaptationSettings {
     /// lasso has 10.
     #[doc(alias = "numItermax")]
     pub rounds: usize,
-    /// A round that takes less than this part off the objective is the last. Default: 1e-8, as
-    /// rounds that start from the last potentials are cheap.
+    /// A round that takes less than this part off the objective is the last. Default: 1e-5.
     #[doc(alias = "stopThr")]
     pub tol: f64,
 }
@@ -135,7 +134,7 @@ impl Default for AdaptationSettings {
             mass: Mass::Balanced,
             known_labels: KnownLabels::Forbid,
             rounds: 100,
-            tol: 1e-8,
+            tol: 1e-5,
         }
     }
 }
