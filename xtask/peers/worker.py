@@ -114,6 +114,41 @@ def emd2_nearest(job):
     return seconds, float(np.min(values, axis=1).sum()), []
 
 
+def adapt_emd(job):
+    import ot
+
+    x, y = array(job["x"]), array(job["y"])
+
+    def call():
+        model = ot.da.EMDTransport(norm="max", max_iter=100_000_000)
+        model.fit(Xs=x, Xt=y)
+        return model, model.transform(Xs=x)
+
+    seconds, (model, _) = timed(call)
+    return seconds, float((model.coupling_ * model.cost_).sum()), []
+
+
+def adapt_group_lasso(job):
+    import ot
+
+    x, y, labels = array(job["x"]), array(job["y"]), array(job["labels"]).astype(int)
+    reg, weight = job["reg"], job["weight"]
+
+    def call():
+        model = ot.da.SinkhornLpl1Transport(reg_e=reg, reg_cl=weight, norm="max")
+        model.fit(Xs=x, ys=labels, Xt=y)
+        return model, model.transform(Xs=x)
+
+    seconds, (model, _) = timed(call)
+    plan, n, m = model.coupling_, len(x), len(y)
+    sums = np.array([plan[labels == c].sum(0) for c in np.unique(labels)])
+    groups = (np.sqrt(sums + 1e-3) - np.sqrt(1e-3)).sum()
+    entropy = (plan * np.log(np.maximum(plan * n * m, 1e-300))).sum()
+    off = abs(plan.sum(1) - 1 / n).sum()
+    said = [f"marginals off by {off:.1e}"] if off > 1e-6 else []
+    return seconds, float((plan * model.cost_).sum() + reg * entropy + weight * groups), said
+
+
 def assignment(job):
     from scipy.optimize import linear_sum_assignment
 
@@ -248,7 +283,7 @@ def geomloss(job):
     return seconds, 2.0 * float(value), []
 
 
-OPS = {f.__name__: f for f in (versions, emd2, emd2_1d, emd_1d, partial, emd2_loop, emd2_pairs, emd2_nearest, assignment, highs, sinkhorn, stabilized, unbalanced, gemm, separable, ott, geomloss)}
+OPS = {f.__name__: f for f in (versions, emd2, emd2_1d, emd_1d, partial, emd2_loop, emd2_pairs, emd2_nearest, adapt_emd, adapt_group_lasso, assignment, highs, sinkhorn, stabilized, unbalanced, gemm, separable, ott, geomloss)}
 
 # What libraries print belongs on standard error: standard output is for answers.
 answers = sys.stdout

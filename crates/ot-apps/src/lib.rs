@@ -10,6 +10,10 @@
 //! | [`Distances`] | how far are all pairs of many measures apart? | `balanced` |
 //! | [`KernelClassifier`] | which side of a margin, by exp(−d/t)? | nothing: tables |
 //! | [`AlignedRetrieval`] | the same, after the plan has said how to move, scale and turn the image | `balanced` |
+//! | [`Adaptation`] | where do samples and labels of one domain arrive in another? | `balanced`, or `relaxed` |
+//! | [`Adaptation`] | where do samples and labels of one domain arrive in another? | `balanced`, or `relaxed` |
+//! | [`adaptation::LinearAdaptation`] | which linear map takes the moments of one domain to the other's? | nothing |
+//! | [`adaptation::Jdot`] | which classifier of the target agrees with the plan that it makes cheap? | `balanced` |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
 //! | [`ChannelTransfer`] | which levels of red, green and blue take the place of an image's own? | `balanced` |
 //! | [`PaletteTransfer`] | which colours take the place of an image's own? | `balanced` |
@@ -44,6 +48,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod adaptation;
 pub mod alignment;
 pub mod bernoulli;
 pub mod bregman;
@@ -63,6 +68,7 @@ mod steps;
 pub mod svm;
 mod transport;
 
+pub use adaptation::{Adaptation, AdaptationSettings, Adapted, Domain};
 pub use alignment::{
     AffineMap, AlignedRetrieval, AlignedRetrieved, Alignment, AlignmentSettings, Linear,
     PlanMoments, Registered, ScaleRule,

@@ -5,6 +5,11 @@ use std::str::FromStr;
 
 use clap::{ArgGroup, Parser, Subcommand};
 
+mod adapt;
+
+use adapt::ADAPT_NOTES;
+pub(crate) use adapt::AdaptArgs;
+
 /// Optimal transport from arrays on disk, with a certificate for every answer.
 #[derive(Debug, Parser)]
 #[command(
@@ -24,6 +29,9 @@ pub(crate) enum Command {
     /// Solve one problem
     #[command(after_help = SOLVE_NOTES)]
     Solve(Box<SolveArgs>),
+    /// Adapt labelled samples of one domain to the samples of another
+    #[command(after_help = ADAPT_NOTES)]
+    Adapt(Box<AdaptArgs>),
     /// Classify images by transport cost to models of the classes, or by a plan to them
     #[command(after_help = CLASSIFY_NOTES)]
     Classify(Box<ClassifyArgs>),

@@ -25,6 +25,7 @@
 //! termination `cancelled`; a second one, or one at any other time, ends the process. No half-written file is left.
 #![forbid(unsafe_code)]
 
+mod adapt;
 mod args;
 mod backends;
 mod classify;
@@ -151,6 +152,7 @@ impl<'a> Cli<'a> {
         check_environment()?;
         match command {
             Command::Solve(args) => solve::run(self, &args),
+            Command::Adapt(args) => adapt::run(self, &args),
             Command::Classify(args) => classify::run(self, &args),
             Command::Transfer(args) => transfer::run(self, &args),
             Command::Distances(args) => distances::run(self, &args),

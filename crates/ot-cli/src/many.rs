@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use kantorovich::{Auto, Capability, Certify, Context, Solver, Termination};
+use kantorovich::{Auto, Capability, Certify, Context, Options, Reg, Solver, Termination};
 use serde::Serialize;
 
 use crate::Cli;
@@ -17,6 +17,7 @@ use crate::solve;
 pub(crate) struct Job<'a> {
     cli: &'a Cli<'a>,
     args: &'a SolverArgs,
+    options: Options,
     solver: Box<dyn Solver>,
 }
 
@@ -57,7 +58,26 @@ impl<'a> Job<'a> {
             let problem = format!("`{}` lacks `{}`", args.backend, Capability::Interruptible);
             return Err(Failure::option("time-limit", problem));
         }
-        Ok(Self { cli, args, solver })
+        Ok(Self {
+            cli,
+            args,
+            options,
+            solver,
+        })
+    }
+
+    /// The same with an absolute regularization, for who learns its unit from the data.
+    pub(crate) fn with_reg(self, reg: Reg) -> Result<Self, Failure> {
+        let options = Options {
+            reg: Some(reg.check()?),
+            ..self.options
+        };
+        let solver = self.cli.registry.build(&self.args.backend, &options)?;
+        Ok(Self {
+            options,
+            solver,
+            ..self
+        })
     }
 
     pub(crate) fn solver(&self) -> &dyn Solver {
@@ -130,9 +150,9 @@ pub(crate) struct Figures {
     pub(crate) objective: Option<f64>,
     lower_bound: Option<f64>,
     upper_bound: Option<f64>,
-    mass: Option<f64>,
+    pub(crate) mass: Option<f64>,
     marginal_error: Option<f64>,
-    iterations: Option<u64>,
+    pub(crate) iterations: Option<u64>,
     pub(crate) seconds: f64,
     certify_seconds: Option<f64>,
     extra_bytes: Option<u64>,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ot_apps::{
-    Bernoulli, Coupling, CouplingRule, Images, ModelSet, Neighbours, Retrieval, Score, pixel_cost,
-    scores,
+    Adaptation, AdaptationSettings, Bernoulli, Coupling, CouplingRule, Domain, Images, ModelSet,
+    Neighbours, Retrieval, Score, pixel_cost, scores,
 };
 use solver_api::{Capability, Context, Cost, Ground, Problem};
 
@@ -27,6 +27,8 @@ const KNOWN: usize = 200;
 const NEIGHBOURS: usize = 3;
 /// Mixtures of Bernoullis a class.
 const MODELS: usize = 2;
+/// Pixels of a digit whose writers change.
+const WRITTEN: usize = 64;
 /// Pixels below this part of the largest of a model are left out.
 const CUTOFF: f64 = 0.1;
 
@@ -38,6 +40,8 @@ pub(crate) struct Bench {
     expected: Vec<i64>,
     models: ModelSet,
     cost: Arc<dyn Cost>,
+    /// Digits of two groups of writers, rows of unit norm.
+    writers: [(Vec<f64>, Vec<i64>); 2],
 }
 
 /// An application's name, title and description.
@@ -66,10 +70,11 @@ impl Bench {
             expected,
             models: models.sparsified(CUTOFF)?,
             cost,
+            writers: [writers(root, "mnist")?, writers(root, "optdigits")?],
         })
     }
 
-    fn applications(&self) -> [About; 3] {
+    fn applications(&self) -> [About; 4] {
         let asked = self.asked.len();
         [
             About {
@@ -94,6 +99,15 @@ impl Bench {
                 description: format!(
                     "one plan between {asked} MNIST digits and {} labelled ones, Euclidean; mass summed by class",
                     self.known.len()
+                ),
+            },
+            About {
+                name: "adaptation",
+                title: "Domain adaptation",
+                description: format!(
+                    "{} MNIST digits carried to {} of other writers, 8×8; nearest neighbour on the adapted",
+                    self.writers[0].1.len(),
+                    self.writers[1].1.len()
                 ),
             },
         ]
@@ -141,7 +155,7 @@ impl Bench {
             setting: variant.setting.clone(),
             accuracy: None,
             seconds: None,
-            queries: self.asked.len(),
+            queries: self.expected(name).len(),
             unconverged: 0,
             note: String::new(),
         };
@@ -158,7 +172,10 @@ impl Bench {
         };
         let seconds = begun.elapsed().as_secs_f64();
         match found.and_then(|(classes, unconverged)| {
-            Ok((scores::accuracy(&classes, &self.expected)?, unconverged))
+            Ok((
+                scores::accuracy(&classes, self.expected(name))?,
+                unconverged,
+            ))
         }) {
             Ok((accuracy, unconverged)) => {
                 row.accuracy = Some(accuracy);
@@ -168,6 +185,14 @@ impl Bench {
             Err(error) => row.note = error.to_string(),
         }
         row
+    }
+
+    /// What is to be told in an application.
+    fn expected(&self, name: &str) -> &[i64] {
+        match name {
+            "adaptation" => &self.writers[1].1,
+            _ => &self.expected,
+        }
     }
 
     fn ask(
@@ -199,6 +224,15 @@ impl Bench {
                 let found = fitted.predict(&self.asked, &context)?;
                 Ok((found.predictions().to_vec(), found.unconverged()))
             }
+            "adaptation" => {
+                let [(x, labels), (y, _)] = &self.writers;
+                let adaptation = Adaptation::new(solver, AdaptationSettings::default())?;
+                let source = Domain::new("source", x.as_slice(), WRITTEN)?.labelled(labels)?;
+                let target = Domain::new("target", y.as_slice(), WRITTEN)?;
+                let adapted = adaptation.fit(&source, &target, &mut context)?;
+                let short = !adapted.convergence().converged();
+                Ok((adapted.predict(y)?, usize::from(short)))
+            }
             _ => {
                 let coupling = Coupling::new(solver, Ground::Euclidean)?;
                 let fitted = coupling.fit(self.known.pixels(), self.known.cells(), &self.labels)?;
@@ -211,6 +245,20 @@ impl Bench {
             }
         }
     }
+}
+
+/// Digits of one group of writers, 8×8, rows of unit norm.
+fn writers(root: &Path, name: &str) -> Result<(Vec<f64>, Vec<i64>), Error> {
+    let folder = root.join("fixtures/digits8");
+    let points = ot_data::read(folder.join(format!("{name}.npy")))?.into_matrix()?;
+    let labels = ot_data::read(folder.join(format!("{name}.labels.npy")))?.into_labels()?;
+    let mut points: Vec<f64> = points.into_iter().collect();
+    for row in points.chunks_exact_mut(WRITTEN) {
+        let norm = row.iter().map(|v| v * v).sum::<f64>().sqrt();
+        row.iter_mut()
+            .for_each(|v| *v /= norm.max(f64::MIN_POSITIVE));
+    }
+    Ok((points, labels.to_vec()))
 }
 
 fn digits(root: &Path, part: &str, most: usize) -> Result<(Images, Vec<i64>), Error> {

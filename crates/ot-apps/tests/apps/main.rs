@@ -1,5 +1,7 @@
 //! The promises of the applications, by every backend and by a solver of the test's own.
 
+mod adaptation;
+mod adaptation_refusals;
 mod alignment;
 mod alignment_fits;
 mod backends;

@@ -1,5 +1,6 @@
 //! The comparisons: the rows of PERFORMANCE's goals that a peer can be measured on.
 
+mod adaptation;
 mod batches;
 mod digits;
 #[cfg(feature = "line")]
@@ -106,6 +107,7 @@ pub(super) fn all(
     ring.fixtures(root, quick)?;
     if wanted.problem("", ot_compare::applications::GROUP) {
         ring.digits(root, quick)?;
+        ring.adaptation(1000, 50)?;
     }
     let n = if quick { 1000 } else { 2000 };
     for dim in [2, 16] {
