@@ -11,7 +11,6 @@
 //! | [`KernelClassifier`] | which side of a margin, by exp(−d/t)? | nothing: tables |
 //! | [`AlignedRetrieval`] | the same, after the plan has said how to move, scale and turn the image | `balanced` |
 //! | [`Adaptation`] | where do samples and labels of one domain arrive in another? | `balanced`, or `relaxed` |
-//! | [`Adaptation`] | where do samples and labels of one domain arrive in another? | `balanced`, or `relaxed` |
 //! | [`adaptation::LinearAdaptation`] | which linear map takes the moments of one domain to the other's? | nothing |
 //! | [`adaptation::Jdot`] | which classifier of the target agrees with the plan that it makes cheap? | `balanced` |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
@@ -21,7 +20,10 @@
 //! | [`RetrievalFilterLearner`] | which convolution brings images near to the models of their class? | `balanced` |
 //! | [`ClassModels`] | which few measures stand for a class? | nothing, `balanced`, [`Barycenters`](solver_api::Barycenters), or both |
 //! | [`ModelLearner`] | how must models move to tell classes apart? | `balanced` |
-//! | [`Bregman`] | what is the mean of measures? | nothing: it is a backend of barycenters itself |
+//! | [`Bregman`], [`IpotBarycenter`] | what is the mean of measures on a fixed support? | nothing: they are backends of barycenters themselves |
+//! | [`UnbalancedBarycenter`] | the same of measures of different mass | nothing |
+//! | [`FixedSupport`] | the same along any solver's potentials | `balanced` |
+//! | [`FreeSupport`] | which k points are the mean of clouds? | `balanced` |
 //! | [`learning`] | which labels, where some mistakes are worse than others? | nothing; a loss by a solver: `balanced` or `relaxed` |
 //!
 //! The same seed gives the same answer for any number of threads: they share steps of a fixed size, each on one thread.
@@ -50,8 +52,8 @@
 
 pub mod adaptation;
 pub mod alignment;
+pub mod barycenters;
 pub mod bernoulli;
-pub mod bregman;
 pub mod class_models;
 pub mod colour;
 pub mod coupling;
@@ -73,8 +75,12 @@ pub use alignment::{
     AffineMap, AlignedRetrieval, AlignedRetrieved, Alignment, AlignmentSettings, Linear,
     PlanMoments, Registered, ScaleRule,
 };
+pub use barycenters::{
+    Bregman, BregmanDomain, BregmanSettings, Cloud, FixedSupport, FixedSupportSettings,
+    FreeBarycenter, FreeSupport, FreeSupportSettings, IpotBarycenter, IpotBarycenterSettings,
+    UnbalancedBarycenter, UnbalancedBarycenterSettings,
+};
 pub use bernoulli::{BernoulliMixture, BernoulliSettings};
-pub use bregman::{Bregman, BregmanSettings};
 pub use class_models::{
     Bernoulli, ClassModels, ClusterBarycenters, KMeansSettings, LearnedModels, LearnerSettings,
     Medoids, ModelLearner, ModelSet, Samples, WassersteinKMeans,

@@ -156,10 +156,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &AdaptArgs) -> Result<(String, Exit), Fai
     let accuracy = accuracy.map(|(found, expected)| scores::accuracy(&found.predictions, expected));
     let accuracy = accuracy.transpose().map_err(|error| job.failure(error))?;
     let solved = found.as_ref().and_then(|found| found.solved.as_ref());
-    let backend = solved.map_or_else(
-        || args.solver.backend.clone(),
-        |solved| solved.backend.clone(),
-    );
+    let backend = solved.map(|solved| solved.backend.clone());
     let within = found.as_ref().is_some_and(|found| found.converged);
     let mut figures = Figures::new(backend, (n, m), within, &ended);
     if let Some(solved) = solved {
@@ -318,7 +315,7 @@ impl Report {
     fn to_text(&self, dim: usize) -> String {
         let of = &self.figures;
         let mut pairs = vec![
-            ("backend", of.backend.clone()),
+            ("backend", of.who()),
             ("method", self.method.clone()),
             ("samples", format!("{} to {}, dimension {dim}", of.n, of.m)),
             ("termination", of.verdict()),

@@ -1,14 +1,17 @@
 //! The command line's grammar, and its errors on one line.
 
+mod adapt;
+mod barycenter;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgGroup, Parser, Subcommand};
 
-mod adapt;
-
 use adapt::ADAPT_NOTES;
 pub(crate) use adapt::AdaptArgs;
+use barycenter::BARYCENTER_NOTES;
+pub(crate) use barycenter::BarycenterArgs;
 
 /// Optimal transport from arrays on disk, with a certificate for every answer.
 #[derive(Debug, Parser)]
@@ -41,6 +44,9 @@ pub(crate) enum Command {
     /// Give an image the colours of another one
     #[command(after_help = TRANSFER_NOTES)]
     Transfer(Box<TransferArgs>),
+    /// Average measures
+    #[command(after_help = BARYCENTER_NOTES)]
+    Barycenter(Box<BarycenterArgs>),
     /// List the backends, what they can do, and their settings
     Backends(BackendsArgs),
 }
@@ -357,7 +363,7 @@ pub(crate) struct DistancesArgs {
 }
 
 /// Who solves, and how: the same for every subcommand that does.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SolverArgs {
     /// A name from `ot backends`, or auto, which picks one
     #[arg(

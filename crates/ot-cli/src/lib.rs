@@ -28,6 +28,7 @@
 mod adapt;
 mod args;
 mod backends;
+mod barycenter;
 mod classify;
 mod distances;
 mod exit;
@@ -156,6 +157,7 @@ impl<'a> Cli<'a> {
             Command::Classify(args) => classify::run(self, &args),
             Command::Transfer(args) => transfer::run(self, &args),
             Command::Distances(args) => distances::run(self, &args),
+            Command::Barycenter(args) => barycenter::run(self, &args),
             Command::Backends(args) => Ok((backends::list(self.registry, args.json), Exit::Solved)),
         }
     }

@@ -12,7 +12,7 @@ use solver_exact::{NetworkSimplex, NetworkSimplexFactory};
 use solver_sinkhorn::SinkhornFactory;
 use solver_stabilized::SinkhornStabilizedFactory;
 
-use crate::backends::solvers;
+use crate::solvers::solvers;
 
 /// The values of `fixtures/adaptation.json`.
 struct Known(serde_json::Value);

@@ -5,6 +5,7 @@ mod adaptation_refusals;
 mod alignment;
 mod alignment_fits;
 mod backends;
+mod barycenters;
 mod class_models;
 mod colour;
 mod coupling;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use ot_apps::{
-    Bernoulli, BernoulliMixture, BernoulliSettings, Bregman, BregmanSettings, ClusterBarycenters,
-    Coupling, Error, Images, KMeansSettings, LearnerSettings, Medoids, ModelLearner, ModelSet,
-    Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
+    Bernoulli, BernoulliMixture, BernoulliSettings, Bregman, BregmanDomain, BregmanSettings,
+    ClusterBarycenters, Coupling, Error, Images, KMeansSettings, LearnerSettings, Medoids,
+    ModelLearner, ModelSet, Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
 };
 use solver_api::{Barycenters, CancelToken, Context, Ground, Measure, Reg};
 use solver_exact::NetworkSimplex;
@@ -80,7 +80,7 @@ fn what_is_wrong_with_settings_is_said() {
             reg: Reg::Relative(reg),
             tol,
             max_iter,
-            debiased: false,
+            ..BregmanSettings::default()
         }))
     };
     let solver = NetworkSimplex::default();
@@ -115,6 +115,7 @@ fn what_is_wrong_with_settings_is_said() {
     let average = |measures: &[Measure], lambda: &[f64], reg: f64| {
         let settings = BregmanSettings {
             reg: Reg::Relative(reg),
+            domain: BregmanDomain::Scalings,
             ..BregmanSettings::default()
         };
         let bregman = Bregman::new(settings).expect("valid");

@@ -1,6 +1,7 @@
 //! The comparisons: the rows of PERFORMANCE's goals that a peer can be measured on.
 
 mod adaptation;
+mod barycenters;
 mod batches;
 mod digits;
 #[cfg(feature = "line")]
@@ -108,6 +109,8 @@ pub(super) fn all(
     if wanted.problem("", ot_compare::applications::GROUP) {
         ring.digits(root, quick)?;
         ring.adaptation(1000, 50)?;
+        ring.convolutional(root, quick)?;
+        ring.free_support()?;
     }
     let n = if quick { 1000 } else { 2000 };
     for dim in [2, 16] {
