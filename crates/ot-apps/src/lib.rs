@@ -40,8 +40,8 @@
 #![forbid(unsafe_code)]
 
 pub mod alignment;
+pub mod barycenters;
 pub mod bernoulli;
-pub mod bregman;
 pub mod class_models;
 pub mod coupling;
 pub mod distances;
@@ -61,8 +61,12 @@ pub use alignment::{
     AffineMap, AlignedRetrieval, AlignedRetrieved, Alignment, AlignmentSettings, Linear,
     PlanMoments, Registered, ScaleRule,
 };
+pub use barycenters::{
+    Bregman, BregmanSettings, Cloud, Domain, FixedSupport, FixedSupportSettings, FreeBarycenter,
+    FreeSupport, FreeSupportSettings, IpotBarycenter, IpotBarycenterSettings, UnbalancedBarycenter,
+    UnbalancedBarycenterSettings,
+};
 pub use bernoulli::{BernoulliMixture, BernoulliSettings};
-pub use bregman::{Bregman, BregmanSettings};
 pub use class_models::{
     Bernoulli, ClassModels, ClusterBarycenters, KMeansSettings, ModelSet, Samples,
     WassersteinKMeans,

@@ -106,18 +106,6 @@ pub fn exp_in_place_with<E: Elem>(isa: Isa, x: &mut [E]) {
     );
 }
 
-/// `out_j = ln x_j`, element by element with the standard library (≤ 1 ulp, about 5 ns each): logarithms are
-/// taken of vectors, n of them against n² exponentials.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn ln(x: &[f64], out: &mut [f64]) {
-    assert_eq!(x.len(), out.len(), "ln: lengths differ");
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = x.ln();
-    }
-}
-
 struct Gibbs<'a, C, O> {
     cost: &'a [C],
     f: f64,

@@ -26,6 +26,7 @@
 //! | | Kᵀ diag(w) K v in one read of K | 8 (K in f32: 4), and as many again from the second-level cache | 4 |
 //! | [`gemm`] | K V and Kᵀ U for a batch of B vectors | 8/B of K, cached | 2 B |
 //! | [`lazy`] | a tile of an entropic plan between points, its row and column sums at once | nothing: all in the first-level cache | 2 d + 24 (f32: 2 d + 18) |
+//! | [`ln`] | ln x of a slice; a multiple of it added to another | 8 to 16 read, 8 written | 30 |
 //! | [`linear`] | sum of products of a row; a multiple of it added to another | 16; 24 | 2 |
 //! | | pull of weighted differences, for a point and against it | 32 | 4 |
 //! | [`min_plus`] | least C_ij − g_j of each row, C_ij − f_i of each column, for a batch of B vectors | 8/B of C, cached | 2 B |
@@ -53,6 +54,7 @@ pub mod gemm;
 pub mod kernel_product;
 pub mod lazy;
 pub mod linear;
+pub mod ln;
 pub mod min_plus;
 pub mod order;
 pub mod pairwise;

@@ -1,7 +1,7 @@
 //! Every path of the exponentials against the standard library, and at the ends of the range.
 
 use ot_kernels::Isa;
-use ot_kernels::exp::{exp_in_place_with, exp_with, gibbs_row_f32_with, gibbs_row_with, ln};
+use ot_kernels::exp::{exp_in_place_with, exp_with, gibbs_row_f32_with, gibbs_row_with};
 use proptest::prelude::*;
 
 fn ulps(x: f64, y: f64) -> u64 {
@@ -141,13 +141,6 @@ fn forbidden_pairs_give_zero() {
             assert_eq!(k == 0.0, c.is_infinite());
         }
     }
-}
-
-#[test]
-fn logarithm() {
-    let mut out = [0.0; 3];
-    ln(&[1.0, core::f64::consts::E, 0.0], &mut out);
-    assert_eq!(out, [0.0, 1.0, f64::NEG_INFINITY]);
 }
 
 proptest! {

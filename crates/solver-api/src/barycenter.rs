@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Context, Convergence, Cost, Error, Measure};
+use crate::{Certificate, Context, Convergence, Cost, Error, Measure};
 
 /// Who can average measures: argmin over q of Σ_k λ_k·OT(p_k, q), on a fixed support.
 ///
@@ -34,4 +34,8 @@ pub struct Barycenter {
     pub weights: Measure,
     /// How the iteration went; both errors are those of the worst of the plans to the measures.
     pub convergence: Convergence,
+    /// A bracket around the least Σ_k λ_k·OT(p_k, q), λ of sum 1 and measures of mass 1, without any regularization: no
+    /// measure on the support reaches less than its lower end, and [`Barycenter::weights`] reaches its upper end. None
+    /// where the context wants none, or the method has none.
+    pub certificate: Option<Certificate>,
 }

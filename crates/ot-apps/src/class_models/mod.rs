@@ -17,7 +17,7 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_pcg::Pcg64;
-use solver_api::{Barycenters, Context, Cost, Measure};
+use solver_api::{Barycenters, Certify, Context, Cost, Measure};
 
 pub use kmeans::{KMeansSettings, WassersteinKMeans};
 
@@ -338,6 +338,7 @@ fn average(
     context: &mut Context,
 ) -> Result<Measure, Error> {
     let equal = vec![1.0; members.len()];
+    context.certify = Certify::Off;
     let answer = barycenters.barycenter(cost, members, &equal, context)?;
     if let Some(termination) = context.interrupted() {
         return Err(Error::Stopped {

@@ -208,6 +208,7 @@ fn the_barycenter_of_two_bumps_is_between_them() {
             tol: 1e-6,
             max_iter: 5000,
             debiased,
+            ..BregmanSettings::default()
         };
         let bregman = Bregman::new(settings).expect("valid");
         let mut answers = Vec::new();
@@ -249,6 +250,7 @@ fn a_barycenter_of_copies_of_one_measure_is_that_measure_without_the_blur() {
         tol: 1e-7,
         max_iter: 20_000,
         debiased: true,
+        ..BregmanSettings::default()
     };
     let bregman = Bregman::new(settings).expect("valid");
     let measures = [p.clone(), p.clone(), p.clone()];

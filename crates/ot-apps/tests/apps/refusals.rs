@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ot_apps::{
     Bernoulli, BernoulliMixture, BernoulliSettings, Bregman, BregmanSettings, ClusterBarycenters,
-    Coupling, Error, Images, KMeansSettings, ModelSet, Retrieval, Samples, Score,
+    Coupling, Domain, Error, Images, KMeansSettings, ModelSet, Retrieval, Samples, Score,
     WassersteinKMeans, pixel_cost,
 };
 use solver_api::{Barycenters, CancelToken, Context, Ground, Measure, Reg};
@@ -80,7 +80,7 @@ fn what_is_wrong_with_settings_is_said() {
             reg: Reg::Relative(reg),
             tol,
             max_iter,
-            debiased: false,
+            ..BregmanSettings::default()
         }))
     };
     let solver = NetworkSimplex::default();
@@ -110,6 +110,7 @@ fn what_is_wrong_with_settings_is_said() {
     let average = |measures: &[Measure], lambda: &[f64], reg: f64| {
         let settings = BregmanSettings {
             reg: Reg::Relative(reg),
+            domain: Domain::Scalings,
             ..BregmanSettings::default()
         };
         let bregman = Bregman::new(settings).expect("valid");

@@ -182,6 +182,7 @@ impl Barycenters for Medoid<'_> {
                 target_error: 0.0,
                 history: Vec::new(),
             },
+            certificate: None,
         })
     }
 }

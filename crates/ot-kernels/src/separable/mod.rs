@@ -9,7 +9,7 @@
 pub mod log;
 pub mod product;
 
-pub use log::{LogAxis, log_sum_exp};
+pub use log::{LogAxis, log_sum_exp, log_sum_exp_reusing};
 pub use product::{Axis, least, multiply};
 
 /// Operations of a pass from which it is shared among threads: below, waking them costs more.

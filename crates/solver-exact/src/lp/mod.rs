@@ -29,6 +29,7 @@
 //! | 400 | 4 s | 2 s |
 //! | 600 | 10 s | 9 s |
 
+mod barycenter;
 mod factory;
 #[cfg(any(feature = "lp-highs", feature = "lp-microlp"))]
 mod good;
@@ -46,6 +47,7 @@ mod settings;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+pub use barycenter::LpBarycenter;
 pub use factory::LpFactory;
 #[cfg(feature = "lp-highs")]
 pub use highs::HIGHS;

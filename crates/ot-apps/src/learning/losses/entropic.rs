@@ -7,8 +7,9 @@
 //! Sources: 003 (Frogner et al., *Learning with a Wasserstein loss*, 2015), section 4; Cuturi, *Sinkhorn distances*
 //! (2013).
 
-use ot_kernels::exp::{exp_in_place, ln};
+use ot_kernels::exp::exp_in_place;
 use ot_kernels::gemm::{ktu_batch, kv_batch};
+use ot_kernels::ln::ln;
 use ot_kernels::scaling::divide;
 use solver_api::{Context, Reg};
 

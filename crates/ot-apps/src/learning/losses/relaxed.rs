@@ -7,7 +7,8 @@
 //! The iteration as printed takes about γ/ε steps to find how much mass moves at all. That is one equation for each row,
 //! which is solved in closed form after every step: u and v are scaled to where the dual is largest along both factors.
 
-use ot_kernels::exp::{exp_in_place, ln};
+use ot_kernels::exp::exp_in_place;
+use ot_kernels::ln::ln;
 use solver_api::{Context, Reg};
 
 use super::entropic::{Kernel, check_iterations};

@@ -4,48 +4,13 @@ use super::axis::{Blocks, Direct, LogAxis, Tables};
 use super::{BLOCK, MULTIPLIED, TOGETHER, UNSEEN};
 use crate::aligned::Aligned;
 use crate::exp::exp_lanes;
+use crate::ln::ln_lane as ln;
 use crate::separable::product::Axis;
 use crate::simd::{Backend, Kernel, Lanes};
 
-/// ln x for normal x > 0; −∞ below, NaN for what is not finite. Branch-free, so that loops over it are vectorized on every instruction set.
-///
-/// x = 2^k·m with m from √½ to √2, ln m = 2 artanh((m − 1)/(m + 1)) by its series: 22 flops, about 2 ulp.
-#[inline(always)]
-fn ln(x: f64) -> f64 {
-    const ROOT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
-    const ONE: u64 = 0x3ff0_0000_0000_0000;
-    const MAGIC: u64 = 0x4338_0000_0000_0000;
-    const MANTISSA: u64 = (1 << 52) - 1;
-    let shifted = x.to_bits().wrapping_add(ONE - ROOT_HALF);
-    let m = f64::from_bits((shifted & MANTISSA).wrapping_add(ROOT_HALF));
-    let exponent = (shifted >> 52).wrapping_sub(1023);
-    let k = f64::from_bits(MAGIC.wrapping_add(exponent)) - f64::from_bits(MAGIC);
-    let s = (m - 1.0) / (m + 1.0);
-    let z = s * s;
-    let mut p = 1.0 / 21.0;
-    p = p * z + 1.0 / 19.0;
-    p = p * z + 1.0 / 17.0;
-    p = p * z + 1.0 / 15.0;
-    p = p * z + 1.0 / 13.0;
-    p = p * z + 1.0 / 11.0;
-    p = p * z + 1.0 / 9.0;
-    p = p * z + 1.0 / 7.0;
-    p = p * z + 1.0 / 5.0;
-    p = p * z + 1.0 / 3.0;
-    // ln 2 in two parts, the first with 21 zeros at its end.
-    let low = k * 1.908_214_929_270_587_7e-10 + 2.0 * s * z * p;
-    // 0 · x is 0, or NaN for what is not finite.
-    let y = k * 6.931_471_803_691_238e-1 + (2.0 * s + low) + 0.0 * x;
-    if x < f64::MIN_POSITIVE {
-        f64::NEG_INFINITY
-    } else {
-        y
-    }
-}
-
-/// What the lines of one task need room for.
+/// What the lines of one task need room for: to be kept from call to call.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub struct Room {
     /// Lines side by side, each `padded` long.
     h: Aligned<f64>,
     /// Largest exponents of block pairs: `[J][I]`, rows `padded blocks` apart.

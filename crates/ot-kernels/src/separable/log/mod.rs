@@ -26,7 +26,8 @@ mod lines;
 use rayon::prelude::*;
 
 pub use self::axis::{LogAxis, Way};
-use self::lines::{Lines, Room};
+use self::lines::Lines;
+pub use self::lines::Room;
 use super::{WORK_TO_SHARE, in_turns, lines_a_task};
 use crate::dispatch::{Isa, isa};
 use crate::simd::run;
@@ -61,6 +62,21 @@ pub fn log_sum_exp(axes: &[&LogAxis], x: &[f64], out: &mut [f64], room: &mut [f6
     log_sum_exp_with(isa(), axes, x, out, room, share);
 }
 
+/// [`log_sum_exp`] on one thread, with its tables of lines in `lines`, which is kept from call to call: nothing is
+/// allocated after the first.
+///
+/// # Panics
+/// If the lengths do not match or there is no axis.
+pub fn log_sum_exp_reusing(
+    axes: &[&LogAxis],
+    x: &[f64],
+    out: &mut [f64],
+    room: &mut [f64],
+    lines: &mut Room,
+) {
+    along(isa(), axes, x, out, room, Some(lines));
+}
+
 /// [`log_sum_exp`] on a chosen instruction set (or the widest available below it).
 ///
 /// # Panics
@@ -72,6 +88,19 @@ pub fn log_sum_exp_with(
     out: &mut [f64],
     room: &mut [f64],
     share: bool,
+) {
+    let mut lines = Room::default();
+    along(isa, axes, x, out, room, (!share).then_some(&mut lines));
+}
+
+/// On this thread with the given tables, or shared among threads with their own.
+fn along(
+    isa: Isa,
+    axes: &[&LogAxis],
+    x: &[f64],
+    out: &mut [f64],
+    room: &mut [f64],
+    mut alone: Option<&mut Room>,
 ) {
     let cells: usize = axes.iter().map(|axis| axis.d).product();
     assert!(!axes.is_empty(), "an array needs axes");
@@ -96,7 +125,11 @@ pub fn log_sum_exp_with(
                 },
             );
         };
-        if !share || cells.saturating_mul(d) < WORK_TO_SHARE {
+        if let Some(room) = &mut alone {
+            lines(0, out, room);
+            return;
+        }
+        if cells.saturating_mul(d) < WORK_TO_SHARE {
             lines(0, out, &mut Room::default());
             return;
         }
