@@ -114,6 +114,30 @@ def emd2_nearest(job):
     return seconds, float(np.min(values, axis=1).sum()), []
 
 
+def convolutional(job):
+    import ot
+
+    images = array(job["a"])
+
+    def mean():
+        return ot.bregman.convolutional_barycenter2d(images, job["reg"], stopThr=job["tol"], warn=False)
+
+    seconds, q = timed(mean)
+    np.save(job["out"], q)
+    return seconds, float("nan"), []
+
+
+def free_support(job):
+    import ot
+
+    clouds, start = list(array(job["x"])), array(job["start"])
+    uniform = [np.full(len(x), 1 / len(x)) for x in clouds]
+    seconds, atoms = timed(lambda: ot.lp.free_support_barycenter(clouds, uniform, start, numItermax=100))
+    b = np.full(len(atoms), 1 / len(atoms))
+    value = np.mean([ot.emd2(b, a, ot.dist(atoms, x)) for x, a in zip(clouds, uniform)])
+    return seconds, float(value), []
+
+
 def assignment(job):
     from scipy.optimize import linear_sum_assignment
 
@@ -248,7 +272,7 @@ def geomloss(job):
     return seconds, 2.0 * float(value), []
 
 
-OPS = {f.__name__: f for f in (versions, emd2, emd2_1d, emd_1d, partial, emd2_loop, emd2_pairs, emd2_nearest, assignment, highs, sinkhorn, stabilized, unbalanced, gemm, separable, ott, geomloss)}
+OPS = {f.__name__: f for f in (versions, emd2, emd2_1d, emd_1d, partial, emd2_loop, emd2_pairs, emd2_nearest, convolutional, free_support, assignment, highs, sinkhorn, stabilized, unbalanced, gemm, separable, ott, geomloss)}
 
 # What libraries print belongs on standard error: standard output is for answers.
 answers = sys.stdout

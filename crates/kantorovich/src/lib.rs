@@ -71,6 +71,10 @@ pub use solver_api::*;
 #[doc(inline)]
 pub use solver_exact::closed;
 
+#[cfg(any(feature = "lp-minilp", feature = "lp-microlp", feature = "lp-highs"))]
+#[doc(inline)]
+pub use solver_exact::lp::LpBarycenter;
+
 /// Solves with the backend that [`Auto`] picks among those compiled in, without limits.
 ///
 /// For a choice of backend, options, limits or progress use [`Registry::build`] and

@@ -14,7 +14,10 @@
 //! | [`FilterLearner`] | which convolution makes the plan couple equal labels? | `balanced`, `entropic` |
 //! | [`RetrievalFilterLearner`] | which convolution brings images near to the models of their class? | `balanced` |
 //! | [`ClassModels`] | which few measures stand for a class? | nothing, [`Barycenters`](solver_api::Barycenters), or both |
-//! | [`Bregman`] | what is the mean of measures? | nothing: it is a backend of barycenters itself |
+//! | [`Bregman`], [`IpotBarycenter`] | what is the mean of measures on a fixed support? | nothing: they are backends of barycenters themselves |
+//! | [`UnbalancedBarycenter`] | the same of measures of different mass | nothing |
+//! | [`FixedSupport`] | the same along any solver's potentials | `balanced` |
+//! | [`FreeSupport`] | which k points are the mean of clouds? | `balanced` |
 //! | [`learning`] | which labels, where some mistakes are worse than others? | nothing; a loss by a solver: `balanced` or `relaxed` |
 //!
 //! The same seed gives the same answer for any number of threads: they share steps of a fixed size, each on one thread.

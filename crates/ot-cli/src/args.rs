@@ -1,9 +1,14 @@
 //! The command line's grammar, and its errors on one line.
 
+mod barycenter;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgGroup, Parser, Subcommand};
+
+use barycenter::BARYCENTER_NOTES;
+pub(crate) use barycenter::BarycenterArgs;
 
 /// Optimal transport from arrays on disk, with a certificate for every answer.
 #[derive(Debug, Parser)]
@@ -30,6 +35,9 @@ pub(crate) enum Command {
     /// Fill a table of transport costs between many histograms
     #[command(after_help = DISTANCES_NOTES)]
     Distances(Box<DistancesArgs>),
+    /// Average measures
+    #[command(after_help = BARYCENTER_NOTES)]
+    Barycenter(Box<BarycenterArgs>),
     /// List the backends, what they can do, and their settings
     Backends(BackendsArgs),
 }
@@ -290,7 +298,7 @@ pub(crate) struct DistancesArgs {
 }
 
 /// Who solves, and how: the same for every subcommand that does.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SolverArgs {
     /// A name from `ot backends`, or auto, which picks one
     #[arg(

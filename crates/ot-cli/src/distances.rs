@@ -63,9 +63,9 @@ pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit),
     }
     let cost = cost(args)?;
     let (bins, others) = cost.shape();
-    let rows = histograms("weights", &args.weights, bins)?;
+    let rows = histograms("weights", &args.weights, bins, false)?;
     let against = args.against.as_deref();
-    let cols = against.map(|path| histograms("against", path, others));
+    let cols = against.map(|path| histograms("against", path, others, false));
     let cols = cols.transpose()?;
     if cols.is_none() && bins != others {
         let rule = format!("costs of {bins}×{others} bins are between two sets: give --against");
@@ -209,8 +209,13 @@ fn cost(args: &DistancesArgs) -> Result<Arc<dyn Cost>, Failure> {
     Ok(Arc::new(DenseCost::materialize(&cost)?))
 }
 
-/// The rows of a file as measures of mass 1.
-fn histograms(option: &'static str, path: &Path, bins: usize) -> Result<Vec<Measure>, Failure> {
+/// The rows of a file as measures, of mass 1 unless they keep their `masses`.
+pub(crate) fn histograms(
+    option: &'static str,
+    path: &Path,
+    bins: usize,
+    masses: bool,
+) -> Result<Vec<Measure>, Failure> {
     let loaded = load(option, path)?;
     // An image is a row of its pixels.
     let rows: Array2<f64> = match *loaded.shape() {
@@ -235,6 +240,7 @@ fn histograms(option: &'static str, path: &Path, bins: usize) -> Result<Vec<Meas
     let row = |(i, row): (usize, ndarray::ArrayView1<'_, f64>)| {
         let measure = Measure::named("weights", row.to_vec());
         match measure {
+            Ok(measure) if masses => Ok(measure),
             Ok(measure) => Ok(measure.normalized()),
             Err(error) => Err(Failure::option(option, format!("row {i}: {error}"))),
         }

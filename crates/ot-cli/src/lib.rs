@@ -27,6 +27,7 @@
 
 mod args;
 mod backends;
+mod barycenter;
 mod classify;
 mod distances;
 mod exit;
@@ -152,6 +153,7 @@ impl<'a> Cli<'a> {
             Command::Solve(args) => solve::run(self, &args),
             Command::Classify(args) => classify::run(self, &args),
             Command::Distances(args) => distances::run(self, &args),
+            Command::Barycenter(args) => barycenter::run(self, &args),
             Command::Backends(args) => Ok((backends::list(self.registry, args.json), Exit::Solved)),
         }
     }

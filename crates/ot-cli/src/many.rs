@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use kantorovich::{Auto, Capability, Certify, Context, Solver, Termination};
+use kantorovich::{Auto, Capability, Certify, Context, Convergence, Solver, Termination};
 use serde::Serialize;
 
 use crate::Cli;
@@ -119,18 +119,37 @@ pub(crate) struct Figures {
     pub(crate) converged: bool,
     pub(crate) transport_cost: Option<f64>,
     pub(crate) objective: Option<f64>,
-    lower_bound: Option<f64>,
-    upper_bound: Option<f64>,
-    mass: Option<f64>,
-    marginal_error: Option<f64>,
-    iterations: Option<u64>,
+    pub(crate) lower_bound: Option<f64>,
+    pub(crate) upper_bound: Option<f64>,
+    pub(crate) mass: Option<f64>,
+    pub(crate) marginal_error: Option<MarginalError>,
+    pub(crate) iterations: Option<u64>,
     pub(crate) seconds: f64,
     certify_seconds: Option<f64>,
     extra_bytes: Option<u64>,
     peak_bytes: Option<u64>,
 }
 
+/// By how much the sums of plans are off, the worst of all.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct MarginalError {
+    pub(crate) source: Option<f64>,
+    pub(crate) target: Option<f64>,
+}
+
 impl Figures {
+    /// How one iteration over all of them went.
+    pub(crate) fn settle(&mut self, convergence: &Convergence) {
+        self.termination = convergence.termination.to_string();
+        self.converged = convergence.converged();
+        self.iterations = convergence.iterations;
+        let finite = |error: f64| error.is_finite().then_some(error);
+        self.marginal_error = Some(MarginalError {
+            source: finite(convergence.source_error),
+            target: finite(convergence.target_error),
+        });
+    }
+
     /// Of n×m things, solved `within` all tolerances or not.
     pub(crate) fn new(
         backend: String,

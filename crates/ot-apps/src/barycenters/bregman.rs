@@ -23,6 +23,7 @@ use super::drive::{Limits, Step, drive};
 use super::inputs::{Inputs, Masses};
 use super::kernel::Kernel;
 use super::logs::Logs;
+use super::momentum::LEAST;
 use super::scalings::Scalings;
 use super::state::{Making, State};
 
@@ -198,11 +199,10 @@ impl<'a> Found<'a> {
 }
 
 impl Bregman {
-    /// Debiased means are no maximum of a dual: their map has other eigenvalues than momentum counts on.
     fn making(&self) -> Making {
         Making {
             debiased: self.settings.debiased,
-            momentum: true,
+            momentum: Some(LEAST),
         }
     }
 

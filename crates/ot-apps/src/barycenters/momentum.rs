@@ -10,8 +10,10 @@
 const WINDOW: usize = 6;
 /// By how much the rate may lag behind the one expected before μ is set anew.
 const LAG: f64 = 0.02;
-/// The smallest μ: β stays below 0.94.
-const LEAST: f64 = 2.5e-4;
+/// The smallest μ where the map stays the same: β stays below 0.94.
+pub(super) const LEAST: f64 = 2.5e-4;
+/// And where it is another one now and then: β stays below 0.82.
+pub(super) const LEAST_ON_THE_WAY: f64 = 2.5e-3;
 /// Where errors grow by this over their least since the last change, the steps start again.
 const GROWN: f64 = 1.5;
 /// The error (L1, at mass 1) from which on the map is taken for a linear one.
@@ -21,6 +23,7 @@ const NEAR: f64 = 0.5;
 #[derive(Debug, Clone)]
 pub(super) struct Momentum {
     mu: f64,
+    least_mu: f64,
     errors: [f64; WINDOW + 1],
     seen: usize,
     least: f64,
@@ -29,14 +32,20 @@ pub(super) struct Momentum {
 
 impl Momentum {
     /// Plain projections at first.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(least_mu: f64) -> Self {
         Self {
             mu: 1.0,
+            least_mu,
             errors: [f64::INFINITY; WINDOW + 1],
             seen: 0,
             least: f64::INFINITY,
             restarted: false,
         }
+    }
+
+    /// As it began.
+    pub(super) fn forget(&mut self) {
+        *self = Self::new(self.least_mu);
     }
 
     /// (α, β) of the next step; β is 0 where steps start again.
@@ -68,7 +77,7 @@ impl Momentum {
         let (alpha, beta) = factors(self.mu);
         let z = (error / self.errors[0]).powf(1.0 / WINDOW as f64);
         if z > beta.sqrt() + LAG && z < 1.0 {
-            let mu = ((1.0 + beta - z - beta / z) / alpha).clamp(LEAST, 1.0);
+            let mu = ((1.0 + beta - z - beta / z) / alpha).clamp(self.least_mu, 1.0);
             if mu < 0.9 * self.mu {
                 self.change(mu);
             }
@@ -96,7 +105,7 @@ mod tests {
     fn rounds(eigenvalues: &[f64], fast: bool) -> usize {
         let mut x = vec![1.0; eigenvalues.len()];
         let mut step = vec![0.0; x.len()];
-        let mut momentum = Momentum::new();
+        let mut momentum = Momentum::new(LEAST);
         for round in 1..100_000 {
             let off: Vec<f64> = x.iter().zip(eigenvalues).map(|(x, m)| m * x - x).collect();
             let error = off.iter().map(|o| o.abs()).sum::<f64>();

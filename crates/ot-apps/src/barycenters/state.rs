@@ -50,10 +50,11 @@ pub(super) struct State<'a> {
 }
 
 /// How the means are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Making {
     pub(super) debiased: bool,
-    pub(super) momentum: bool,
+    /// The least μ of its momentum, if it has any.
+    pub(super) momentum: Option<f64>,
 }
 
 impl<'a> State<'a> {
@@ -64,7 +65,14 @@ impl<'a> State<'a> {
             together: if inputs.grid.is_some() { 1 } else { TOGETHER },
             p: kernel.weights(inputs),
             log_v: vec![0.0; count * m],
-            step: vec![0.0; if making.momentum { count * m } else { 0 }],
+            step: vec![
+                0.0;
+                if making.momentum.is_some() {
+                    count * m
+                } else {
+                    0
+                }
+            ],
             log_t: vec![0.0; count * m],
             log_q: vec![0.0; m],
             q: vec![0.0; m],
@@ -75,7 +83,7 @@ impl<'a> State<'a> {
                 blurred: vec![0.0; m],
                 room: Room::default(),
             }),
-            momentum: making.momentum.then(Momentum::new),
+            momentum: making.momentum.map(Momentum::new),
             factors: (1.0, 0.0),
             rooms: Rooms::new(),
             fresh: true,
@@ -105,7 +113,7 @@ impl<'a> State<'a> {
             debias.step.fill(0.0);
         }
         if let Some(momentum) = &mut self.momentum {
-            *momentum = Momentum::new();
+            momentum.forget();
         }
         self.fresh = true;
     }
@@ -120,8 +128,8 @@ impl<'a> State<'a> {
         let moved = self.take_blur_out(own, fresh);
         self.exponentiate();
         let error = worst(self.errors.iter().copied().chain([moved]));
-        let mass: f64 = self.q.iter().sum();
-        if error.is_nan() || !mass.is_finite() || mass <= 0.0 {
+        // Momentum may overshoot for a round; logarithms tell.
+        if error.is_nan() || !self.log_q.iter().all(|q| q.is_finite()) {
             return f64::NAN;
         }
         if fresh {

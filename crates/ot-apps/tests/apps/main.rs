@@ -3,6 +3,7 @@
 mod alignment;
 mod alignment_fits;
 mod backends;
+mod barycenters;
 mod class_models;
 mod coupling;
 mod digits;

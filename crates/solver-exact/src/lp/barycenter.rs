@@ -107,7 +107,11 @@ impl Barycenters for LpBarycenter {
         }
         // The libraries' tolerances are absolute: costs from 0 to 1.
         let range = cost.range();
-        let unit = if range.spread() > 0.0 { range.spread() } else { 1.0 };
+        let unit = if range.spread() > 0.0 {
+            range.spread()
+        } else {
+            1.0
+        };
         let mut program = Program {
             prices: vec![0.0; m],
             sums: Vec::new(),
@@ -182,7 +186,9 @@ fn by_minilp(program: &Program) -> Result<Vec<f64>, String> {
     use minilp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem};
     let mut model = Problem::new(OptimizationDirection::Minimize);
     let prices = program.prices.iter();
-    let all: Vec<_> = prices.map(|&p| model.add_var(p, (0.0, f64::INFINITY))).collect();
+    let all: Vec<_> = prices
+        .map(|&p| model.add_var(p, (0.0, f64::INFINITY)))
+        .collect();
     for (terms, total) in &program.sums {
         let mut sum = LinearExpr::empty();
         for &(x, factor) in terms {

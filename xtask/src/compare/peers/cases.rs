@@ -1,5 +1,6 @@
 //! The comparisons: the rows of PERFORMANCE's goals that a peer can be measured on.
 
+mod barycenters;
 mod batches;
 mod digits;
 #[cfg(feature = "line")]
@@ -106,6 +107,8 @@ pub(super) fn all(
     ring.fixtures(root, quick)?;
     if wanted.problem("", ot_compare::applications::GROUP) {
         ring.digits(root, quick)?;
+        ring.convolutional(root, quick)?;
+        ring.free_support()?;
     }
     let n = if quick { 1000 } else { 2000 };
     for dim in [2, 16] {
