@@ -349,8 +349,8 @@ impl<'a> Inputs<'a> {
             if k > 0 && cloud.dim() != dim {
                 return Err(solver_api::Error::ShapeMismatch {
                     argument: "clouds",
-                    found: format!("dimension {} in cloud {k}", cloud.dim()),
-                    expected: format!("those before it have dimension {dim}"),
+                    found: format!("n×{}", cloud.dim()),
+                    expected: format!("clouds before cloud {k} are n×{dim}"),
                 }
                 .into());
             }

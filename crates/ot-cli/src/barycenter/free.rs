@@ -25,6 +25,12 @@ pub(super) fn run(
     let start = match &args.start {
         Some(path) => {
             let points = points("start", path)?;
+            let (found, dim) = (points.ncols(), clouds.first().map_or(0, Cloud::dim));
+            if found != dim {
+                let rule =
+                    format!("points of {found} coordinates, but those of --points have {dim}");
+                return Err(Failure::option("start", rule));
+            }
             Some(Start {
                 points: points.into_iter().collect(),
                 weights: None,

@@ -165,20 +165,45 @@ fn what_is_wrong_is_said() {
             points: points.to_vec(),
             weights,
         };
-        said(free.fit_from(&[plane.clone()], &[1.0], &start, &Context::default()))
+        said(free.fit_from(
+            std::slice::from_ref(&plane),
+            &[1.0],
+            &start,
+            &Context::default(),
+        ))
     };
     let two = Measure::uniform(2).expect("weights");
     insta::assert_snapshot!(
         [
             ask(&logs, &[], &[]),
-            ask(&logs, &[p.clone()], &[0.0]),
-            ask(&ipot, &[p.clone()], &[1.0, 2.0]),
+            ask(&logs, std::slice::from_ref(&p), &[0.0]),
+            ask(&ipot, std::slice::from_ref(&p), &[1.0, 2.0]),
             ask(&ipot, &[p.clone(), p.clone()], &[1.0, f64::NAN]),
             ask(&descent, &[Measure::uniform(4).expect("weights")], &[1.0]),
-            said(logs.barycenter(&sparse, &[p.clone()], &[1.0], &mut Context::default())),
-            said(relaxed.barycenter(&sparse, &[p.clone()], &[1.0], &mut Context::default())),
-            said(relaxed.barycenter(&wide, &[p.clone()], &[1.0], &mut Context::default())),
-            said(debiased.barycenter(&rectangle, &[two.clone()], &[1.0], &mut Context::default())),
+            said(logs.barycenter(
+                &sparse,
+                std::slice::from_ref(&p),
+                &[1.0],
+                &mut Context::default()
+            )),
+            said(relaxed.barycenter(
+                &sparse,
+                std::slice::from_ref(&p),
+                &[1.0],
+                &mut Context::default()
+            )),
+            said(relaxed.barycenter(
+                &wide,
+                std::slice::from_ref(&p),
+                &[1.0],
+                &mut Context::default()
+            )),
+            said(debiased.barycenter(
+                &rectangle,
+                std::slice::from_ref(&two),
+                &[1.0],
+                &mut Context::default()
+            )),
             ipot_with(|s| s.beta = Reg::Absolute(0.0)),
             ipot_with(|s| s.inner = 0),
             ipot_with(|s| s.tol = f64::INFINITY),
@@ -199,7 +224,7 @@ fn what_is_wrong_is_said() {
             said(Cloud::uniform("cloud", vec![0.0, 1.0, 2.0, f64::NAN], 2)),
             said(Cloud::new("cloud", vec![0.0, 1.0, 2.0], 1, two.clone())),
             fit(&[], &[]),
-            fit(&[line.clone()], &[]),
+            fit(std::slice::from_ref(&line), &[]),
             fit(&[line.clone(), plane.clone()], &[1.0, 1.0]),
             from(&[0.0, 1.0, 2.0], None),
             from(&[0.0, f64::INFINITY], None),
