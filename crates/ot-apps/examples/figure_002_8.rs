@@ -36,7 +36,7 @@ const SIDE: usize = 50;
 /// 002's ε and β, and its iterations.
 const EPSILON: f64 = 1e-3;
 const ITERATIONS: u64 = 50;
-/// The measures' largest inputs that are shown.
+/// Digits of a class that are shown.
 const SHOWN: usize = 1;
 
 fn main() -> Outcome {

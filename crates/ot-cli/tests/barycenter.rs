@@ -48,7 +48,7 @@ fn every_method_of_a_fixed_support() {
     let folder = folder();
     for (method, rest, backend) in [
         ("bregman", "", "bregman"),
-        ("bregman", "--reg 0.05 --tol 1e-6", "bregman"),
+        ("bregman", "--reg 0.05 --tol 1e-4", "bregman"),
         ("debiased", "--max-iter 20000", "debiased"),
         ("ipot", "--max-iter 2000", "ipot"),
         ("lp", "", "lp-microlp"),
@@ -161,7 +161,7 @@ fn what_is_cut_short_is_printed_with_status_3() {
         assert_eq!(json["iterations"], 2);
         assert_eq!(read(&folder, "q.npy").0, [12]);
     }
-    let line = "--weights @W.npy --cost @C.npy --method bregman --tol 1e-15 --max-iter 1000000000 --time-limit 0.05 --out @q.npy";
+    let line = "--weights @W.npy --cost @C.npy --method bregman --tol 1e-12 --time-limit 1e-9 --out @q.npy";
     let ran = barycenter(&folder, line);
     assert_eq!(ran.exit, Exit::NotConverged, "{ran:?}");
     assert!(ran.stdout.contains("time-limit: NOT all within"), "{ran:?}");
@@ -227,7 +227,6 @@ fn bad_input_is_one_line() {
         format!("{free} --start @line.npy"),
         format!("{free} --support 3 --point-weights @L.npy"),
         format!("{free} --support 3 --point-weights @L.npy @L.npy"),
-        format!("{free} --support 3 --backend gaussian"),
         "--points @X.npy @line.npy --support 2 --method free --out @Q.npy".to_owned(),
         "--points @nan.npy --support 2 --method free --out @Q.npy".to_owned(),
         "--method free --support 2 --out @Q.npy".to_owned(),

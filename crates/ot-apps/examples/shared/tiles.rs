@@ -7,6 +7,8 @@ use std::path::Path;
 const TILE: usize = 74;
 const GAP: usize = 6;
 const LABELS: usize = 190;
+/// Room for the title.
+const LEAST: usize = 560;
 
 /// A row: what it is called (lines), and its images, each height×width with values from 0 on.
 pub(crate) struct Row {
@@ -23,7 +25,7 @@ pub(crate) fn write(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let columns = rows.iter().map(|row| row.images.len()).max().unwrap_or(0);
     let (wide, tall) = (
-        LABELS + columns * (TILE + GAP) + GAP,
+        (LABELS + columns * (TILE + GAP) + GAP).max(LEAST),
         40 + rows.len() * (TILE + GAP) + GAP,
     );
     let mut svg = format!(

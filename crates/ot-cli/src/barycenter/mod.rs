@@ -298,8 +298,9 @@ impl Asked<'_> {
                     tol: args.tol.unwrap_or(default.tol),
                     max_iter: args.max_iter.unwrap_or(default.max_iter),
                 };
-                backend = solver.name().to_owned();
-                ask(&FixedSupport::new(solver, settings)?)?
+                let answer = ask(&FixedSupport::new(solver, settings)?)?;
+                backend = self.solved_by(&answer.weights, solver, &context)?;
+                answer
             }
             _ => {
                 let default = BregmanSettings::default();
@@ -318,6 +319,21 @@ impl Asked<'_> {
             answer,
             backend,
         })
+    }
+
+    /// Who it is that solves: a choice among several backends says so with its answer. One solve, or none where time is up.
+    fn solved_by(
+        &self,
+        q: &Measure,
+        solver: &dyn Solver,
+        context: &Context,
+    ) -> Result<String, ot_apps::Error> {
+        let (Some(p), None) = (self.measures.first(), context.interrupted()) else {
+            return Ok(solver.name().to_owned());
+        };
+        let problem = Problem::new(p.normalized(), q.clone(), Arc::clone(self.cost))?;
+        let mut context = context.for_problem(0).certified(Certify::Off);
+        Ok(solver.solve_with(&problem, &mut context)?.solver)
     }
 
     /// Σ_k λ_k OT(p_k, q), solved.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ot_apps::barycenters::entropy;
 use ot_apps::{
-    Domain, FixedSupport, FixedSupportSettings, UnbalancedBarycenter, UnbalancedBarycenterSettings,
-    pixel_cost,
+    Domain, FixedSupport, FixedSupportSettings, IpotBarycenter, IpotBarycenterSettings,
+    UnbalancedBarycenter, UnbalancedBarycenterSettings, pixel_cost,
 };
 use solver_api::{Barycenters, Context, Cost, DenseCost, Ground, Measure, Problem, Reg, Solver};
 use solver_exact::NetworkSimplex;
@@ -83,7 +83,12 @@ fn gaussians_average_as_bures_says() {
             panic!("a 2×2 matrix")
         };
         for (found, expected) in covariance.iter().zip([a + blur, b, c + blur]) {
-            assert!((found - expected).abs() < 0.1, "{name}: {found} {expected}");
+            // Without a blur to smooth them, measures on cells are no Gaussians to the last.
+            let tolerance = if name == "ipot" { 0.5 } else { 0.1 };
+            assert!(
+                (found - expected).abs() < tolerance,
+                "{name}: {found} {expected}"
+            );
         }
     }
 }
@@ -118,7 +123,13 @@ fn quantiles_average_on_a_line() {
         if lambda == [1.0, 1.0] {
             assert!(apart(&exact, &expected) < 1e-9, "lp");
         }
-        let found = ask(&ipot(1e-4));
+        // After 1000 steps ε is 0.04, where neighbours share next to nothing.
+        let settings = IpotBarycenterSettings {
+            beta: Reg::Relative(0.01),
+            tol: 1e-5,
+            ..IpotBarycenterSettings::default()
+        };
+        let found = ask(&IpotBarycenter::new(settings).expect("valid"));
         // Between two cells any split is as good.
         let pooled = |q: &Measure| {
             let mut w = q.weights().to_vec();
