@@ -43,7 +43,7 @@ fn main() -> Outcome {
     let args = Args::read(&["digits", "classes", "iterations", "seed"])?;
     let count = args.count("digits", 12, 50);
     let classes = args.count("classes", 3, 10).min(10);
-    let iterations = args.count("iterations", 200, 600) as u64;
+    let iterations = args.count("iterations", 200, 200) as u64;
     let seed = args.count("seed", 1, 1) as u64;
     let (images, labels) = args.digits("train")?;
     println!(
@@ -52,7 +52,7 @@ fn main() -> Outcome {
     );
     let cost: Arc<dyn Cost> = Arc::new(GridCost::new(&[SIDE, SIDE], GridGround::SqEuclidean)?);
     let entropic = SinkhornStabilized::default();
-    let methods = methods(iterations, &entropic, args.full)?;
+    let methods = methods(iterations, &entropic)?;
     let mut rows: Vec<Row> = vec![Row {
         label: vec!["one of the digits".to_owned()],
         images: Vec::new(),
@@ -122,11 +122,7 @@ fn main() -> Outcome {
 
 type Method<'a> = (Vec<String>, Box<dyn Barycenters + 'a>);
 
-fn methods<'a>(
-    iterations: u64,
-    entropic: &'a SinkhornStabilized,
-    full: bool,
-) -> Outcome<Vec<Method<'a>>> {
+fn methods<'a>(iterations: u64, entropic: &'a SinkhornStabilized) -> Outcome<Vec<Method<'a>>> {
     let label = |lines: &[&str]| lines.iter().map(ToString::to_string).collect();
     let bregman = |reg: f64, debiased: bool| -> Outcome<Box<dyn Barycenters>> {
         Ok(Box::new(Bregman::new(BregmanSettings {
@@ -147,7 +143,7 @@ fn methods<'a>(
     let descent = FixedSupport::new(
         entropic,
         FixedSupportSettings {
-            max_iter: if full { 50 } else { 15 },
+            max_iter: 15,
             ..FixedSupportSettings::default()
         },
     )?;

@@ -53,8 +53,8 @@ fn every_method_of_a_fixed_support() {
         ("ipot", "--max-iter 2000", "ipot"),
         ("lp", "", "lp-microlp"),
         ("lp", "--backend lp-minilp", "lp-minilp"),
-        ("fixed", "--max-iter 2000", "network-simplex"),
-        ("fixed", "--max-iter 2000 --backend ipot", "ipot"),
+        ("fixed", "--tol 1e-3 --max-iter 2000", "network-simplex"),
+        ("fixed", "--tol 1e-3 --max-iter 2000 --backend ipot", "ipot"),
     ] {
         let line = format!(
             "--weights @W.npy --cost @C.npy --lambda @L.npy --method {method} {rest} --out @q.npy --json"
