@@ -47,26 +47,6 @@ impl Labelled {
         self
     }
 
-    /// Rows that sum to one, then columns of mean 0 and variance 1.
-    #[allow(dead_code, reason = "only some examples have counts")]
-    pub(crate) fn standard(mut self) -> Self {
-        let (dim, n) = (self.dim, self.labels.len() as f64);
-        for row in self.points.chunks_exact_mut(dim) {
-            let sum: f64 = row.iter().sum();
-            row.iter_mut()
-                .for_each(|v| *v /= sum.max(f64::MIN_POSITIVE));
-        }
-        for t in 0..dim {
-            let column = || self.points.iter().skip(t).step_by(dim);
-            let mean = column().sum::<f64>() / n;
-            let variance = column().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
-            let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-            let column = self.points.iter_mut().skip(t).step_by(dim);
-            column.for_each(|v| *v = (*v - mean) / deviation);
-        }
-        self
-    }
-
     pub(crate) fn source(&self) -> Outcome<Domain> {
         Ok(Domain::new("source", self.points.clone(), self.dim)?.labelled(&self.labels)?)
     }
