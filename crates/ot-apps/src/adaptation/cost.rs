@@ -60,7 +60,7 @@ impl CostScale {
                 return 1.0;
             }
         };
-        if !(unit > 0.0) {
+        if unit <= 0.0 || unit.is_nan() {
             return 1.0;
         }
         entries.iter_mut().for_each(|c| *c /= unit);
