@@ -51,7 +51,7 @@ fn sweep(
     };
     (0..n)
         .map(|i| {
-            let on = || (0..g.len()).filter(|&j| b[j] > 0.0 && costs(i, j).is_finite());
+            let on = || (0..g.len()).filter(|&j| b[j] > 0.0 && costs(i, j) < f64::INFINITY);
             let top = on()
                 .map(|j| g[j] - costs(i, j))
                 .fold(f64::NEG_INFINITY, f64::max);
