@@ -1,17 +1,18 @@
 //! Table 1 of source 000: accuracy of image retrieval on digits by 1 to 6 models a class, for samples, medoids, mixtures
 //! of Bernoullis, barycenters, Wasserstein k-means and models that are learned through the potentials, by an exact and an
 //! entropic solver; mean and standard error over seeds.
-//! And three tables beside it: which ground cost does best, what leaving out faint pixels of the models does, and how far
-//! models come that learn from more digits.
+//! And four tables beside it: which ground cost does best, what leaving out faint pixels of the models does, how far models
+//! come that learn from more digits, and what a small network makes of the costs to all models.
 //!
 //! ```text
 //! cargo run --release -p ot-apps --example table1_class_models [-- --full --data DIR]
-//!     [--train N] [--test N] [--seeds N] [--models N] [--averaged N] [--learned N] [--row N]
+//!     [--train N] [--test N] [--seeds N] [--models N] [--averaged N] [--learned N] [--read N] [--row N]
 //! ```
 //! `--train` and `--averaged` count digits a class: all that models may see, and those that barycenters are made of (and
 //! half of which are clustered by transport cost, and a third of which medoids are drawn from). `--learned` counts digits
 //! of all classes together, from which the mixtures of Bernoullis are moved. `--row` makes but that row of models, 1 for
-//! samples to 6 for learned ones, and 7 the last table alone.
+//! samples to 6 for learned ones, 7 the table by digits alone, and 8 that of the network, which reads the costs of `--read`
+//! digits.
 //! Without `--data` it reads the 400 and 200 digits of `fixtures/mnist`.
 
 #[path = "shared/args.rs"]
@@ -24,10 +25,13 @@ use args::{Args, Outcome};
 use ot_apps::class_models::ClassModels;
 use ot_apps::scores::mean_and_error;
 use ot_apps::{
-    Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, Images, KMeansSettings,
-    LearnerSettings, Medoids, ModelLearner, ModelSet, Retrieval, Samples, Score, WassersteinKMeans,
-    pixel_cost,
+    Bernoulli, Bregman, BregmanSettings, ClusterBarycenters, DissimilarityClassifier,
+    DissimilaritySettings, Images, KMeansSettings, LearnerSettings, Medoids, ModelLearner,
+    ModelSet, Retrieval, Samples, Score, WassersteinKMeans, pixel_cost,
 };
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
 use solver_api::{Context, Ground, Measure, Reg, Solver};
 use solver_exact::NetworkSimplex;
 use solver_sinkhorn::{Settings, Sinkhorn};
@@ -113,12 +117,13 @@ fn first_of_each(labels: &[i64], each: usize) -> Vec<usize> {
 
 fn main() -> Outcome {
     let args = Args::read(&[
-        "train", "test", "seeds", "models", "averaged", "learned", "row",
+        "train", "test", "seeds", "models", "averaged", "learned", "read", "row",
     ])?;
     let seeds = args.count("seeds", 2, 5) as u64;
     let most = args.count("models", 6, 6);
     let averaged = args.count("averaged", 20, 120);
     let learned = args.count("learned", 1000, 20_000);
+    let read = args.count("read", 1000, 20_000);
     let row = args.count("row", 0, 0);
     let data = Data::read(&args)?;
     println!(
@@ -175,6 +180,9 @@ fn main() -> Outcome {
     }
     if row == 0 || row == 7 {
         by_digits(&data, &bernoulli, most, learned, &exact)?;
+    }
+    if row == 0 || row == 8 {
+        by_reader(&data, (&bernoulli, &learner), most, seeds, read, &exact)?;
     }
     Ok(())
 }
@@ -307,6 +315,71 @@ fn by_digits(
         let seen: usize = last.iter().map(|step| step.samples).sum();
         let wrong = 100.0 * wrong as f64 / seen as f64;
         println!("{samples:>10}{accuracy:>14.1}{time:>10.1}{wrong:>24.1}");
+    }
+    Ok(())
+}
+
+/// What a network reads from the costs to all learned models, beside the least cost.
+fn by_reader(
+    data: &Data,
+    (kind, learner): (&dyn ClassModels, &ModelLearner<'_>),
+    most: usize,
+    seeds: u64,
+    read: usize,
+    exact: &dyn Solver,
+) -> Outcome {
+    let mut order: Vec<usize> = (0..data.train.len()).collect();
+    println!(
+        "\naccuracy in % of learned models, by the least cost and by a network that read the costs of {} digits (network-simplex)",
+        read.min(order.len())
+    );
+    println!(
+        "{:>10}{:>14}{:>14}{:>14}{:>10}{:>10}{:>14}",
+        "models", "least", "linear", "network", "costs, s", "fit, s", "ms a query"
+    );
+    let cost = pixel_cost(data.test.size(), &Ground::Log1p)?;
+    for k in 1..=most {
+        let mut accuracies = [Vec::new(), Vec::new(), Vec::new()];
+        let mut times = [0.0; 3];
+        for seed in 0..seeds {
+            order.shuffle(&mut Pcg64::seed_from_u64(seed));
+            let seen = &order[..read.min(order.len())];
+            let digits = data.train.select(seen);
+            let labels: Vec<i64> = seen.iter().map(|&i| data.labels[i]).collect();
+            let start = data.fit(kind, k, seed)?;
+            let moved = learner.fit(&start, &data.train, &data.labels, seed, &data.context)?;
+            let models = moved.models().sparsified(CUTOFF)?;
+            let of = |hidden: usize| {
+                let settings = DissimilaritySettings {
+                    hidden,
+                    ..DissimilaritySettings::default()
+                };
+                let (cost, models) = (Arc::clone(&cost), models.clone());
+                DissimilarityClassifier::new(exact, cost, models, Score::TransportCost, settings)
+            };
+            let [linear, network] = [of(0)?, of(DissimilaritySettings::default().hidden)?];
+            let started = Instant::now();
+            let known = linear.costs(&digits, &data.context)?;
+            times[0] = started.elapsed().as_secs_f64();
+            let started = Instant::now();
+            let asked = linear.costs(&data.test, &data.context)?;
+            times[2] = 1e3 * started.elapsed().as_secs_f64() / data.test.len() as f64;
+            accuracies[0].push(100.0 * asked.accuracy(&data.expected)?);
+            for (place, classifier) in [(1, linear), (2, network)] {
+                let started = Instant::now();
+                let fitted = classifier.fit_costs(&known, &labels, &data.context)?;
+                times[1] = started.elapsed().as_secs_f64();
+                let found = fitted.predict_costs(asked.clone())?;
+                accuracies[place].push(100.0 * found.accuracy(&data.expected)?);
+            }
+        }
+        print!("{k:>10}");
+        for values in &accuracies {
+            let (mean, error) = mean_and_error(values);
+            print!("{:>14}", format!("{mean:.1} ± {error:.1}"));
+        }
+        let [costs, fit, query] = times;
+        println!("{costs:>10.1}{fit:>10.1}{query:>14.1}");
     }
     Ok(())
 }

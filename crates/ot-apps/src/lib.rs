@@ -6,6 +6,7 @@
 //! | application | question | needs |
 //! |---|---|---|
 //! | [`Retrieval`] | which class model does an image reach at the least cost? | `balanced` |
+//! | [`DissimilarityClassifier`] | the same, by a small network that reads the costs to all models | `balanced` |
 //! | [`Neighbours`] | which classes have the nearest images? | `balanced` |
 //! | [`Distances`] | how far are all pairs of many measures apart? | `balanced` |
 //! | [`KernelClassifier`] | which side of a margin, by exp(−d/t)? | nothing: tables |
@@ -57,6 +58,7 @@ pub mod bernoulli;
 pub mod class_models;
 pub mod colour;
 pub mod coupling;
+pub mod dissimilarity;
 pub mod distances;
 mod error;
 pub mod filter;
@@ -89,6 +91,9 @@ pub use colour::{
     ChannelMap, ChannelTransfer, ColourImage, Palette, PaletteMap, PaletteSettings, PaletteTransfer,
 };
 pub use coupling::{Coupled, Coupling, CouplingRule, FittedCoupling};
+pub use dissimilarity::{
+    Dissimilar, DissimilarityClassifier, DissimilaritySettings, FittedDissimilarity,
+};
 pub use distances::{DistanceTable, Distances};
 pub use error::Error;
 pub use filter::{

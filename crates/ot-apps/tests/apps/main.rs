@@ -10,6 +10,7 @@ mod class_models;
 mod colour;
 mod coupling;
 mod digits;
+mod dissimilarity;
 mod distances;
 mod filter;
 mod learning;
