@@ -21,7 +21,7 @@ const LEAK: f64 = 0.01;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DissimilaritySettings {
     /// Units of the hidden layer between costs and classes; with 0 there is none, and the classes are a linear softmax of
-    /// the costs. Default: 64.
+    /// the costs. Default: 256.
     pub hidden: usize,
     /// How the network is trained. Default: that of [`Training`] with a weight penalty of 1e-4.
     pub training: Training,
@@ -30,7 +30,7 @@ pub struct DissimilaritySettings {
 impl Default for DissimilaritySettings {
     fn default() -> Self {
         Self {
-            hidden: 64,
+            hidden: 256,
             training: Training {
                 l2: 1e-4,
                 ..Training::default()
