@@ -8,6 +8,17 @@ const MOST_POINTS: usize = 350;
 /// Words listed for a document.
 const MOST_WORDS: usize = 12;
 
+/// An image that an application starts from or makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pixels {
+    /// Across.
+    pub width: usize,
+    /// 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// Levels, row by row, channels together.
+    pub values: Vec<u8>,
+}
+
 /// A drawing of a problem's data.
 #[derive(Debug, Clone)]
 pub enum Picture {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::picture::{Picture, PlanPair};
+use crate::picture::{Picture, Pixels, PlanPair};
 
 /// Raised when a field changes its meaning, so that an old baseline is refused and not misread.
 pub const FORMAT: u32 = 1;
@@ -172,8 +172,34 @@ pub struct ApplicationReport {
     pub title: String,
     /// Data, sizes and settings.
     pub description: String,
+    /// What is measured of every answer.
+    pub figures: Vec<ApplicationFigure>,
     /// One entry per backend.
     pub rows: Vec<ApplicationRow>,
+    /// Images that it starts from, with captions. Not in the JSON.
+    #[serde(skip)]
+    pub inputs: Vec<(String, Pixels)>,
+}
+
+/// What is measured of an application's answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationFigure {
+    /// Such as `accuracy`, with its unit.
+    pub name: String,
+    /// Whether it is a part, 0 to 1.
+    pub part: bool,
+}
+
+impl ApplicationFigure {
+    /// A value as a person reads it.
+    #[must_use]
+    pub fn show(&self, value: f64) -> String {
+        if self.part {
+            format!("{:.1} %", 100.0 * value)
+        } else {
+            format!("{value:.3}")
+        }
+    }
 }
 
 /// One backend in one application.
@@ -183,8 +209,8 @@ pub struct ApplicationRow {
     pub backend: String,
     /// What was set, such as `reg 5e-2`; empty for the defaults.
     pub setting: String,
-    /// The part of the queries that was told right, 0 to 1.
-    pub accuracy: Option<f64>,
+    /// One for each of [`ApplicationReport::figures`]; empty where there is no answer.
+    pub figures: Vec<Option<f64>>,
     /// For all of them, what the application does before the first included.
     pub seconds: Option<f64>,
     /// How many there were.
@@ -193,6 +219,9 @@ pub struct ApplicationRow {
     pub unconverged: usize,
     /// Why there is no figure.
     pub note: String,
+    /// What was made. Not in the JSON.
+    #[serde(skip)]
+    pub picture: Option<Pixels>,
 }
 
 impl ApplicationRow {

@@ -195,7 +195,9 @@ pub fn run(
         true => Some(applications::Bench::read(root)?),
         false => None,
     };
-    let users = variants_of(&chosen, &[applications::REG]);
+    let coarse = variants_of(&chosen, &[applications::REG]);
+    let fine = variants_of(&chosen, &[applications::FINE_REG]);
+    let users = [coarse.as_slice(), fine.as_slice()];
     let context = Context::default()
         .with_threads(args.threads)?
         .certified(Certify::Off);
@@ -214,7 +216,7 @@ pub fn run(
         !args.backends.is_empty() || variant.is_for(problem)
     };
     let rows = |c: &Case| variants.iter().filter(|v| has_row(v, &c.problem)).count();
-    let uses = bench.as_ref().map_or(0, |bench| bench.rows(&users));
+    let uses = bench.as_ref().map_or(0, |bench| bench.rows(users));
     tell(Event::Rows(
         cases.iter().map(rows).sum::<usize>() + extra + uses,
     ));
@@ -277,7 +279,7 @@ pub fn run(
         let limit = args.time_limit.saturating_mul(EXACT_PATIENCE);
         let fresh = || context.clone().time_limit(limit);
         let mut tell = |problem: &str, label: &str| tell(Event::Row { problem, label });
-        report.applications = bench.run(&users, &fresh, &mut tell);
+        report.applications = bench.run(users, &fresh, &mut tell);
     }
     report.settle();
     report.setup.total_seconds = begun.elapsed().as_secs_f64();

@@ -3,24 +3,39 @@
 use std::fmt::Write as _;
 
 use super::svg::escape;
-use super::{Palette, tables};
-use crate::report::Report;
+use super::{Palette, pictures, tables};
+use crate::report::{ApplicationReport, Report};
 
 /// Nothing where the report has no applications.
 pub(super) fn section(html: &mut String, report: &Report, palette: &Palette) {
     if report.applications.is_empty() {
         return;
     }
-    html.push_str(r#"<section id="applications"><h2>What applications make of them</h2><p class="lead">The same classifiers over every backend: what a backend's accuracy and speed are worth in use. Entropic ones at one ε. A model or an image that a dual bound rules out is not solved for.</p>"#);
+    html.push_str(r#"<section id="applications"><h2>What applications make of them</h2><p class="lead">The same applications over every backend: what a backend's accuracy and speed are worth in use. Entropic ones at one ε for what tells classes and a smaller one for what makes pictures. A model or an image that a dual bound rules out is not solved for.</p>"#);
     for application in &report.applications {
         let _ = write!(
             html,
-            r#"<article id="{}"><h3>{}</h3><p class="about">{}</p>{}</article>"#,
+            r#"<article id="{}"><h3>{}</h3><p class="about">{}</p>{}{}</article>"#,
             escape(&application.name),
             escape(&application.title),
             escape(&application.description),
+            made(application),
             tables::of_application(application, palette)
         );
     }
     html.push_str("</section>");
+}
+
+/// What an application starts from, and what backends make of it.
+fn made(application: &ApplicationReport) -> String {
+    let own = |(caption, pixels): &(String, _)| pictures::pixels(pixels, caption);
+    let inputs: String = application.inputs.iter().map(own).collect();
+    let rows = application.rows.iter();
+    let pictures =
+        rows.filter_map(|row| Some(pictures::pixels(row.picture.as_ref()?, &row.label())));
+    let outputs: String = pictures.collect();
+    if outputs.is_empty() {
+        return String::new();
+    }
+    format!(r#"<div class="gallery">{inputs}</div><div class="gallery made">{outputs}</div>"#)
 }

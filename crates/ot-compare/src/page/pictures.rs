@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::svg::{Canvas, escape};
-use crate::picture::Picture;
+use crate::picture::{Picture, Pixels};
 
 /// Width and height of a drawing, in the units of its view box.
 const SIDE: f64 = 220.0;
@@ -42,17 +42,38 @@ pub(crate) fn html(picture: &Picture) -> String {
     }
 }
 
-/// Grey pixels as an embedded PNG, enlarged by the browser without smoothing.
-fn image(pixels: &[u8], width: usize, caption: &str) -> String {
-    let height = pixels.len() / width.max(1);
+/// Grey pixels as an embedded PNG.
+fn image(cells: &[u8], width: usize, caption: &str) -> String {
+    pixels(
+        &Pixels {
+            width,
+            channels: 1,
+            values: cells.to_vec(),
+        },
+        caption,
+    )
+}
+
+/// Pixels as an embedded PNG, enlarged by the browser without smoothing.
+pub(super) fn pixels(image: &Pixels, caption: &str) -> String {
+    let Pixels {
+        width,
+        channels,
+        ref values,
+    } = *image;
+    let height = values.len() / (width * channels).max(1);
+    let caption = escape(caption);
     let mut png = Vec::new();
     let mut encoder = png::Encoder::new(&mut png, width as u32, height as u32);
-    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_color(match channels {
+        3 => png::ColorType::Rgb,
+        _ => png::ColorType::Grayscale,
+    });
     encoder.set_compression(png::Compression::High);
     // Writing to memory fails only for sizes that don't match; then there is simply no image.
     let written = encoder
         .write_header()
-        .and_then(|mut writer| writer.write_image_data(pixels));
+        .and_then(|mut writer| writer.write_image_data(values));
     if written.is_err() {
         return String::new();
     }

@@ -171,13 +171,14 @@ fn grade(gap: Option<f64>) -> &'static str {
 
 /// An application by backend.
 pub(crate) fn of_application(application: &ApplicationReport, palette: &Palette) -> String {
-    let header = [
-        "backend",
-        "accuracy",
-        "time",
-        "a query",
-        "short of tolerance",
-    ];
+    let many = application.rows.iter().any(|row| row.queries > 1);
+    let mut header = vec!["backend"];
+    header.extend(application.figures.iter().map(|f| f.name.as_str()));
+    header.push("time");
+    if many {
+        header.push("a query");
+    }
+    header.push("short of tolerance");
     let mut sheet = Sheet::new("rows", &header);
     for row in &application.rows {
         sheet.row("");
@@ -187,9 +188,13 @@ pub(crate) fn of_application(application: &ApplicationReport, palette: &Palette)
             escape(&row.label())
         ));
         if row.note.is_empty() {
-            sheet.number(row.accuracy, |a| format!("<b>{:.1} %</b>", 100.0 * a));
+            for (figure, value) in application.figures.iter().zip(&row.figures) {
+                sheet.number(*value, |v| format!("<b>{}</b>", figure.show(v)));
+            }
             sheet.number(row.seconds, show::seconds);
-            sheet.number(row.seconds.map(|s| s / row.queries as f64), show::seconds);
+            if many {
+                sheet.number(row.seconds.map(|s| s / row.queries as f64), show::seconds);
+            }
             sheet.number(Some(row.unconverged as f64), |n| show::count(n as u64));
         } else {
             sheet.spanning(header.len() - 1, &escape(&row.note));

@@ -168,22 +168,49 @@ pub(crate) fn report() -> Report {
     let of = |backend: &str, setting: &str, accuracy: Option<f64>, note: &str| ApplicationRow {
         backend: backend.into(),
         setting: setting.into(),
-        accuracy,
+        figures: accuracy.map(Some).into_iter().collect(),
         seconds: accuracy.map(|_| 0.25),
         queries: 50,
         unconverged: usize::from(!setting.is_empty()),
         note: note.into(),
+        picture: None,
     };
-    let applications = vec![ApplicationReport {
-        name: "retrieval".into(),
-        title: "Image retrieval".into(),
-        description: "50 digits against <20> models".into(),
-        rows: vec![
-            of("network-simplex", "", Some(0.84), ""),
-            of("sinkhorn", "reg 5e-2", Some(0.825), ""),
-            of("lp-minilp", "", None, "not tried: it can't be interrupted"),
-        ],
-    }];
+    let mean = ApplicationRow {
+        figures: vec![Some(4.25), None],
+        queries: 1,
+        picture: Some(Pixels {
+            width: 2,
+            channels: 1,
+            values: vec![0, 255],
+        }),
+        ..of("ipot", "", Some(1.0), "")
+    };
+    let figure = |name: &str, part| ApplicationFigure {
+        name: name.into(),
+        part,
+    };
+    let applications = vec![
+        ApplicationReport {
+            name: "retrieval".into(),
+            title: "Image retrieval".into(),
+            description: "50 digits against <20> models".into(),
+            rows: vec![
+                of("network-simplex", "", Some(0.84), ""),
+                of("sinkhorn", "reg 5e-2", Some(0.825), ""),
+                of("lp-minilp", "", None, "not tried: it can't be interrupted"),
+            ],
+            figures: vec![figure("accuracy", true)],
+            inputs: Vec::new(),
+        },
+        ApplicationReport {
+            name: "barycenter".into(),
+            title: "Barycenters".into(),
+            description: "the mean of a digit".into(),
+            rows: vec![mean],
+            figures: vec![figure("entropy, nats", false), figure("mean cost", false)],
+            inputs: Vec::new(),
+        },
+    ];
     let mut report = Report {
         applications,
         format: FORMAT,

@@ -13,26 +13,40 @@ pub(super) fn render(report: &Report, timings: Timings) -> String {
     }
     let labels = report.applications.iter().flat_map(|a| &a.rows);
     let width = labels.map(|row| row.label().chars().count()).max();
-    let mut text =
-        String::from("applications  accuracy by backend; * some solves missed their tolerance\n\n");
+    let mut text = String::from(
+        "applications  what they gain by backend; * some solves missed their tolerance\n\n",
+    );
     for application in &report.applications {
         let ApplicationReport {
             name,
             title,
             description,
+            figures,
             rows,
+            ..
         } = application;
-        let _ = writeln!(text, "{name}  {title} · {description}");
+        let names: Vec<&str> = figures.iter().map(|f| f.name.as_str()).collect();
+        let _ = writeln!(
+            text,
+            "{name}  {title} · {description}: {}",
+            names.join("; ")
+        );
         for row in rows {
             let width = width.unwrap_or_default();
             let _ = write!(text, "  {:<width$}", row.label());
-            let _ = match row.accuracy {
-                Some(accuracy) => write!(text, "  {:>6.1} %", 100.0 * accuracy),
-                None => write!(text, "  {}", row.note),
-            };
+            for (figure, value) in figures.iter().zip(&row.figures) {
+                let value = value.map_or_else(|| "–".to_owned(), |v| figure.show(v));
+                let _ = write!(text, "  {value:>8}");
+            }
+            if !row.note.is_empty() {
+                let _ = write!(text, "  {}", row.note);
+            }
             if let (Some(seconds), Timings::Shown) = (row.seconds, timings) {
-                let each = show::seconds(seconds / row.queries as f64);
-                let _ = write!(text, "  {:>9}  {each:>9} a query", show::seconds(seconds));
+                let _ = write!(text, "  {:>9}", show::seconds(seconds));
+                if row.queries > 1 {
+                    let each = show::seconds(seconds / row.queries as f64);
+                    let _ = write!(text, "  {each:>9} a query");
+                }
             }
             text.push_str(if row.unconverged > 0 { " *\n" } else { "\n" });
         }

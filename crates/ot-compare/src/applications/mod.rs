@@ -1,4 +1,6 @@
-//! Applications by backend: what a classifier gains and costs with each of them, on digits of the fixtures.
+//! Applications by backend: what they gain and cost with each of them, on digits and photographs of the fixtures.
+
+mod made;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -9,16 +11,20 @@ use ot_apps::{
     Adaptation, AdaptationSettings, Bernoulli, Coupling, CouplingRule, Domain, Images, ModelSet,
     Neighbours, Retrieval, Score, pixel_cost, scores,
 };
-use solver_api::{Capability, Context, Cost, Ground, Problem};
+use solver_api::{Capability, Context, Cost, Ground, Problem, Solver};
 
+use self::made::{BARYCENTER, COLOUR_TRANSFER, Made};
 use crate::Error;
-use crate::report::{ApplicationReport, ApplicationRow};
+use crate::picture::Pixels;
+use crate::report::{ApplicationFigure, ApplicationReport, ApplicationRow};
 use crate::run::Variant;
 
 /// The name that `--problems` takes for all of them.
 pub const GROUP: &str = "applications";
-/// ε of entropic backends, relative to the largest cost.
+/// ε of entropic backends where classes are told, relative to the largest cost.
 pub const REG: f64 = 0.05;
+/// The same where something is made, which a large ε blurs.
+pub const FINE_REG: f64 = 4e-3;
 
 /// Digits to tell, by application: enough for differences of some points, few enough for seconds.
 const ASKED: usize = 100;
@@ -42,6 +48,7 @@ pub(crate) struct Bench {
     cost: Arc<dyn Cost>,
     /// Digits of two groups of writers, rows of unit norm.
     writers: [(Vec<f64>, Vec<i64>); 2],
+    made: Made,
 }
 
 /// An application's name, title and description.
@@ -51,7 +58,16 @@ struct About {
     description: String,
 }
 
+/// Classes, and how many solves fell short.
 type Found = (Vec<i64>, usize);
+
+/// What an application answers with one backend.
+struct Answer {
+    /// In the order of the application's figures.
+    figures: Vec<Option<f64>>,
+    unconverged: usize,
+    picture: Option<Pixels>,
+}
 
 impl Bench {
     /// # Errors
@@ -71,10 +87,11 @@ impl Bench {
             models: models.sparsified(CUTOFF)?,
             cost,
             writers: [writers(root, "mnist")?, writers(root, "optdigits")?],
+            made: Made::read(root)?,
         })
     }
 
-    fn applications(&self) -> [About; 4] {
+    fn applications(&self) -> [About; 6] {
         let asked = self.asked.len();
         [
             About {
@@ -110,12 +127,37 @@ impl Bench {
                     self.writers[1].1.len()
                 ),
             },
+            About {
+                name: BARYCENTER,
+                title: "Barycenters",
+                description: self.made.describe(BARYCENTER),
+            },
+            About {
+                name: COLOUR_TRANSFER,
+                title: "Colour transfer",
+                description: self.made.describe(COLOUR_TRANSFER),
+            },
         ]
     }
 
+    /// What is measured of the answers of an application.
+    fn figures(name: &str) -> Vec<ApplicationFigure> {
+        let of = |(name, part): (&str, bool)| ApplicationFigure {
+            name: name.to_owned(),
+            part,
+        };
+        let figures: &[(&str, bool)] = match name {
+            BARYCENTER => &[("entropy, nats", false), ("mean cost, cells²", false)],
+            COLOUR_TRANSFER => &[("W₁, levels", false)],
+            _ => &[("accuracy", true)],
+        };
+        figures.iter().copied().map(of).collect()
+    }
+
     /// Rows that [`Bench::run`] makes of as many backends.
-    pub(crate) fn rows(&self, variants: &[Variant<'_>]) -> usize {
-        variants.iter().filter(|v| self.is_for(v)).count() * self.applications().len()
+    pub(crate) fn rows(&self, [variants, _]: [&[Variant<'_>]; 2]) -> usize {
+        let solvers = variants.iter().filter(|v| self.is_for(v)).count();
+        solvers * self.applications().len() + made::METHODS
     }
 
     /// Closed forms are for other costs than those between pixels.
@@ -126,85 +168,99 @@ impl Bench {
         Problem::new(a, b, Arc::clone(&self.cost)).is_ok_and(|problem| variant.is_for(&problem))
     }
 
-    /// All applications by all backends. `context` gives a fresh one for each row, with its limits.
+    /// All applications by all backends, entropic ones with [`REG`] and with [`FINE_REG`]. `context` gives a fresh one for each row, with its limits.
     pub(crate) fn run(
         &self,
-        variants: &[Variant<'_>],
+        [coarse, fine]: [&[Variant<'_>]; 2],
         context: &dyn Fn() -> Context,
         tell: &mut dyn FnMut(&str, &str),
     ) -> Vec<ApplicationReport> {
         let one = |about: &About| {
             let mut rows = Vec::new();
+            let variants = match self.expected(about.name) {
+                Some(_) => coarse,
+                None => fine,
+            };
             for variant in variants.iter().filter(|v| self.is_for(v)) {
                 tell(about.name, &variant.label());
                 rows.push(self.row(about.name, variant, context()));
+            }
+            if about.name == BARYCENTER {
+                for (name, setting, method) in Made::methods() {
+                    tell(about.name, name);
+                    let mut row = self.blank(about.name, name, setting);
+                    measure(&mut row, || self.made.mean(method?.as_ref(), context()));
+                    rows.push(row);
+                }
             }
             ApplicationReport {
                 name: about.name.to_owned(),
                 title: about.title.to_owned(),
                 description: about.description.clone(),
+                figures: Self::figures(about.name),
                 rows,
+                inputs: self.made.inputs(about.name),
             }
         };
         self.applications().iter().map(one).collect()
     }
 
-    fn row(&self, name: &str, variant: &Variant<'_>, context: Context) -> ApplicationRow {
-        let mut row = ApplicationRow {
-            backend: variant.backend.to_owned(),
-            setting: variant.setting.clone(),
-            accuracy: None,
+    fn blank(&self, name: &str, backend: &str, setting: &str) -> ApplicationRow {
+        ApplicationRow {
+            backend: backend.to_owned(),
+            setting: setting.to_owned(),
+            figures: Vec::new(),
             seconds: None,
-            queries: self.expected(name).len(),
+            queries: self.expected(name).map_or(1, <[i64]>::len),
             unconverged: 0,
             note: String::new(),
-        };
+            picture: None,
+        }
+    }
+
+    fn row(&self, name: &str, variant: &Variant<'_>, context: Context) -> ApplicationRow {
+        let mut row = self.blank(name, variant.backend, &variant.setting);
         if variant.uninterruptible {
             row.note =
                 "not tried: it can't be interrupted, and these are thousands of solves".to_owned();
             return row;
         }
-        let begun = Instant::now();
-        let found = catch_unwind(AssertUnwindSafe(|| self.ask(name, variant, context)));
-        let Ok(found) = found else {
-            row.note = "the solver panicked; what it said is on standard error".to_owned();
-            return row;
-        };
-        let seconds = begun.elapsed().as_secs_f64();
-        match found.and_then(|(classes, unconverged)| {
-            Ok((
-                scores::accuracy(&classes, self.expected(name))?,
-                unconverged,
-            ))
-        }) {
-            Ok((accuracy, unconverged)) => {
-                row.accuracy = Some(accuracy);
-                row.seconds = Some(seconds);
-                row.unconverged = unconverged;
+        measure(&mut row, || {
+            let solver = match &variant.solver {
+                Ok(solver) => solver.as_ref(),
+                Err(error) => return Err(error.clone().into()),
+            };
+            match (name, self.expected(name)) {
+                (BARYCENTER, _) => self.made.descent(solver, context),
+                (_, None) => self.made.colours(solver, context),
+                (_, Some(expected)) => {
+                    let (classes, unconverged) = self.ask(name, solver, context)?;
+                    Ok(Answer {
+                        figures: vec![Some(scores::accuracy(&classes, expected)?)],
+                        unconverged,
+                        picture: None,
+                    })
+                }
             }
-            Err(error) => row.note = error.to_string(),
-        }
+        });
         row
     }
 
-    /// What is to be told in an application.
-    fn expected(&self, name: &str) -> &[i64] {
+    /// What is to be told in an application, if it tells classes.
+    fn expected(&self, name: &str) -> Option<&[i64]> {
         match name {
-            "adaptation" => &self.writers[1].1,
-            _ => &self.expected,
+            BARYCENTER | COLOUR_TRANSFER => None,
+            "adaptation" => Some(&self.writers[1].1),
+            _ => Some(&self.expected),
         }
     }
 
     fn ask(
         &self,
         name: &str,
-        variant: &Variant<'_>,
+        solver: &dyn Solver,
         mut context: Context,
     ) -> Result<Found, ot_apps::Error> {
-        let solver = match &variant.solver {
-            Ok(solver) => solver.as_ref(),
-            Err(error) => return Err(error.clone().into()),
-        };
         let cost = Arc::clone(&self.cost);
         // The same number for an exact backend; of an entropic one the one that bounds hold for.
         let score = if solver.capabilities().has(Capability::Exact) {
@@ -243,6 +299,25 @@ impl Bench {
                     usize::from(short),
                 ))
             }
+        }
+    }
+}
+
+/// Asks, and writes the answer with its time, or why there is none, into `row`.
+fn measure(row: &mut ApplicationRow, ask: impl FnOnce() -> Result<Answer, ot_apps::Error>) {
+    let begun = Instant::now();
+    let answer = catch_unwind(AssertUnwindSafe(ask));
+    let seconds = begun.elapsed().as_secs_f64();
+    match answer {
+        Ok(Ok(answer)) => {
+            row.figures = answer.figures;
+            row.seconds = Some(seconds);
+            row.unconverged = answer.unconverged;
+            row.picture = answer.picture;
+        }
+        Ok(Err(error)) => row.note = error.to_string(),
+        Err(_) => {
+            row.note = "the solver panicked; what it said is on standard error".to_owned();
         }
     }
 }
