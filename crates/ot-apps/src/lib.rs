@@ -84,8 +84,8 @@ pub use barycenters::{
 };
 pub use bernoulli::{BernoulliMixture, BernoulliSettings};
 pub use class_models::{
-    Bernoulli, ClassModels, ClusterBarycenters, KMeansSettings, LearnedModels, LearnerSettings,
-    Medoids, ModelLearner, ModelSet, Samples, WassersteinKMeans,
+    Bernoulli, ClassFit, ClassModels, ClusterBarycenters, KMeansSettings, LearnedModels,
+    LearnerSettings, Medoids, ModelLearner, ModelSet, Samples, WassersteinKMeans,
 };
 pub use colour::{
     ChannelMap, ChannelTransfer, ColourImage, Palette, PaletteMap, PaletteSettings, PaletteTransfer,

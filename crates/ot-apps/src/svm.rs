@@ -54,7 +54,7 @@ impl SvmSettings {
 /// exp(−d/t) for each distance of a complete table, row by row.
 ///
 /// # Errors
-/// A t that is not finite and above 0, and a table with missing entries.
+/// A t that is not finite and above 0, a table with missing entries, and distances below 0 whose kernel is no number.
 pub fn exponential_kernel(distances: &DistanceTable, t: f64) -> Result<Vec<f64>, Error> {
     if !(t.is_finite() && t > 0.0) {
         return Err(Error::setting("t", t, "must be finite and above 0"));
@@ -64,7 +64,19 @@ pub fn exponential_kernel(distances: &DistanceTable, t: f64) -> Result<Vec<f64>,
         let rule = "entries are missing: fill the table first";
         return Err(Error::setting("distances", missing, rule));
     }
-    Ok(distances.values().iter().map(|d| (-d / t).exp()).collect())
+    let kernel: Vec<f64> = distances.values().iter().map(|d| (-d / t).exp()).collect();
+    match kernel
+        .iter()
+        .zip(distances.values())
+        .find(|(k, _)| !k.is_finite())
+    {
+        Some((_, d)) => {
+            let rule =
+                format!("exp(−d/t) leaves the range of numbers where d = {d}: choose a larger one");
+            Err(Error::setting("t", t, &rule))
+        }
+        None => Ok(kernel),
+    }
 }
 
 /// One machine for each pair of classes, which vote.

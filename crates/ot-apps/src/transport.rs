@@ -8,7 +8,7 @@ use solver_api::{
 
 use crate::Error;
 
-/// ⟨P, C⟩ of each problem.
+/// ⟨P, C⟩ of each problem; `unconverged` counts those that ended short of their tolerance.
 ///
 /// # Errors
 /// As [`checked`].
@@ -16,9 +16,15 @@ pub(crate) fn costs_of(
     solver: &dyn Solver,
     batch: &Batch,
     context: &mut Context,
+    unconverged: &mut usize,
 ) -> Result<Vec<f64>, Error> {
     let solutions = solver.solve_batch(batch, context).into_iter();
-    solutions.map(|s| Ok(checked(s?)?.transport_cost)).collect()
+    let cost = |solution: Result<Solution, solver_api::Error>| {
+        let solution = checked(solution?)?;
+        *unconverged += usize::from(!solution.convergence.converged());
+        Ok(solution.transport_cost)
+    };
+    solutions.map(cost).collect()
 }
 
 /// A solution whose cost can be compared with others'. One that ran out of iterations a little above its tolerance can

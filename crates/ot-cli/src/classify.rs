@@ -20,6 +20,8 @@ use crate::input::load;
 use crate::many::{self, Figures, Job};
 use crate::output::ArrayOut;
 
+/// The marginals of barycenters: a model needs no more, and debiased iterations slow down on the way there.
+const TOL_OF_BARYCENTERS: f64 = 1e-2;
 /// ε of the barycenters, as a part of the largest cost.
 const REG_OF_BARYCENTERS: f64 = 1e-2;
 /// Images of a class that barycenters are made of and medoids drawn from, and that Wasserstein k-means clusters.
@@ -212,6 +214,7 @@ impl Asked<'_> {
         let bregman = Bregman::new(BregmanSettings {
             reg: Reg::Relative(REG_OF_BARYCENTERS),
             debiased: true,
+            tol: TOL_OF_BARYCENTERS,
             ..BregmanSettings::default()
         })?;
         let bernoulli = Bernoulli::default();
@@ -230,7 +233,7 @@ impl Asked<'_> {
             _ => &kmeans,
         };
         let mut models = ModelSet::fit(kind, train, labels, self.models, self.seed, context)?;
-        let (mut score, mut short) = (Score::TransportCost, false);
+        let (mut score, mut short) = (Score::TransportCost, models.unconverged() > 0);
         if let Some(samples) = self.learn {
             let settings = LearnerSettings {
                 samples,
@@ -241,7 +244,7 @@ impl Asked<'_> {
             models = learned.models().clone();
             // What they were moved by.
             score = Score::Objective;
-            short = learned.history().iter().any(|step| step.unconverged > 0);
+            short |= learned.history().iter().any(|step| step.unconverged > 0);
         }
         if retrieval {
             let retrieval = Retrieval::new(self.solver, cost, models, score)?;
@@ -277,7 +280,7 @@ impl Asked<'_> {
             classes: classes.into_iter().map(Some).collect(),
             stopped: None,
             fitted: true,
-            converged: solution.convergence.converged(),
+            converged: solution.convergence.converged() && !short,
             transport_cost: Some(solution.transport_cost),
             objective: Some(solution.objective),
             backend: Some(solution.solver.clone()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use solver_api::{Barycenters, Batch, Capability, Certify, Context, Cost, Measure, Solver};
 
-use super::{ClassModels, average, clusters, draw, measures};
+use super::{ClassFit, ClassModels, average, clusters, draw, measures};
 use crate::error::require;
 use crate::transport::costs_of;
 use crate::{Error, Images};
@@ -74,10 +74,12 @@ impl<'a> WassersteinKMeans<'a> {
         one: &Measure,
         measures: &[Measure],
         context: &mut Context,
+        unconverged: &mut usize,
     ) -> Result<Vec<f64>, Error> {
         let pairs = measures.iter().map(|p| (p.clone(), one.clone())).collect();
         let cost = Arc::clone(&self.cost);
-        costs_of(self.solver, &Batch::SharedCost { cost, pairs }, context)
+        let batch = Batch::SharedCost { cost, pairs };
+        costs_of(self.solver, &batch, context, unconverged)
     }
 }
 
@@ -92,14 +94,15 @@ impl ClassModels for WassersteinKMeans<'_> {
         models: usize,
         seed: u64,
         context: &mut Context,
-    ) -> Result<Vec<Measure>, Error> {
+    ) -> Result<ClassFit, Error> {
         let images = images.select(&draw(images.len(), self.settings.samples.max(models), seed));
         let measures = measures(&images)?;
         let n = measures.len();
         context.certify = Certify::Off;
+        let mut unconverged = 0;
         let mut failure = None;
         let seeds = clusters::seeds(n, models, seed, |i| {
-            let costs = self.from(&measures[i], &measures, context);
+            let costs = self.from(&measures[i], &measures, context, &mut unconverged);
             costs.unwrap_or_else(|error| {
                 failure.get_or_insert(error);
                 vec![1.0; n]
@@ -114,7 +117,7 @@ impl ClassModels for WassersteinKMeans<'_> {
             let mut distances = vec![0.0; n * models];
             for (k, centre) in centres.iter().enumerate() {
                 for (i, d) in self
-                    .from(centre, &measures, context)?
+                    .from(centre, &measures, context, &mut unconverged)?
                     .into_iter()
                     .enumerate()
                 {
@@ -129,11 +132,20 @@ impl ClassModels for WassersteinKMeans<'_> {
                 // A cluster that kept its members keeps its centre.
                 if members.get(k) != Some(cluster) {
                     let own: Vec<_> = cluster.iter().map(|&i| measures[i].clone()).collect();
-                    centres[k] = average(self.barycenters, &self.cost, &own, context)?;
+                    centres[k] = average(
+                        self.barycenters,
+                        &self.cost,
+                        &own,
+                        context,
+                        &mut unconverged,
+                    )?;
                 }
             }
             members = next;
         }
-        Ok(centres)
+        Ok(ClassFit {
+            measures: centres,
+            unconverged,
+        })
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use solver_api::{Capability, Context, Cost, Measure, Solver};
+use solver_api::{Capability, Context, Cost, Solver};
 
-use super::{ClassModels, draw, measures};
+use super::{ClassFit, ClassModels, draw, measures};
 use crate::distances::Distances;
 use crate::error::require;
 use crate::retrieval::Score;
@@ -54,13 +54,16 @@ impl ClassModels for Medoids<'_> {
         models: usize,
         seed: u64,
         context: &mut Context,
-    ) -> Result<Vec<Measure>, Error> {
+    ) -> Result<ClassFit, Error> {
         let images = images.select(&draw(images.len(), self.samples.max(models), seed));
         let measures = measures(&images)?;
         let distances = Distances::new(self.solver, Arc::clone(&self.cost), Score::TransportCost)?;
         let table = distances.table(&measures, None, context)?;
         let medoids = of_table(table.values(), measures.len(), models);
-        Ok(medoids.into_iter().map(|i| measures[i].clone()).collect())
+        Ok(ClassFit {
+            measures: medoids.into_iter().map(|i| measures[i].clone()).collect(),
+            unconverged: table.unconverged().len(),
+        })
     }
 }
 

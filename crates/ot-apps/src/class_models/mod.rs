@@ -32,6 +32,25 @@ use crate::bernoulli::{BernoulliMixture, BernoulliSettings};
 use crate::images::by_class;
 use crate::{Error, Images, steps};
 
+/// What stands for a class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassFit {
+    /// The models, mass 1 each.
+    pub measures: Vec<Measure>,
+    /// Solves, and barycenters, that ended short of their tolerance on the way.
+    pub unconverged: usize,
+}
+
+impl From<Vec<Measure>> for ClassFit {
+    /// Models that no solve was needed for.
+    fn from(measures: Vec<Measure>) -> Self {
+        Self {
+            measures,
+            unconverged: 0,
+        }
+    }
+}
+
 /// A way to model a class. One of your own needs `fit_class`.
 pub trait ClassModels: Send + Sync {
     /// Its name in reports.
@@ -48,7 +67,7 @@ pub trait ClassModels: Send + Sync {
         models: usize,
         seed: u64,
         context: &mut Context,
-    ) -> Result<Vec<Measure>, Error>;
+    ) -> Result<ClassFit, Error>;
 }
 
 /// Fitted models of all classes: built once, for any number of queries.
@@ -57,6 +76,7 @@ pub struct ModelSet {
     size: (usize, usize),
     labels: Vec<i64>,
     measures: Vec<Measure>,
+    unconverged: usize,
 }
 
 impl ModelSet {
@@ -93,10 +113,12 @@ impl ModelSet {
             size: images.size(),
             labels: Vec::new(),
             measures: Vec::new(),
+            unconverged: 0,
         };
-        for ((class, _), measures) in classes.into_iter().zip(fitted) {
-            set.labels.extend(measures.iter().map(|_| class));
-            set.measures.extend(measures);
+        for ((class, _), fit) in classes.into_iter().zip(fitted) {
+            set.labels.extend(fit.measures.iter().map(|_| class));
+            set.measures.extend(fit.measures);
+            set.unconverged += fit.unconverged;
         }
         Ok(set)
     }
@@ -112,6 +134,7 @@ impl ModelSet {
             size: models.size(),
             labels: labels.to_vec(),
             measures: measures.collect::<Result<_, _>>()?,
+            unconverged: 0,
         })
     }
 
@@ -147,6 +170,12 @@ impl ModelSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.measures.is_empty()
+    }
+
+    /// Solves, and barycenters, of the fit that ended short of their tolerance; what they gave was used all the same.
+    #[must_use]
+    pub fn unconverged(&self) -> usize {
+        self.unconverged
     }
 
     /// Height and width of the images.
@@ -223,9 +252,10 @@ impl ClassModels for Samples {
         models: usize,
         seed: u64,
         _context: &mut Context,
-    ) -> Result<Vec<Measure>, Error> {
-        let drawn = draw(images.len(), models, seed);
-        drawn.into_iter().map(|i| images.measure(i)).collect()
+    ) -> Result<ClassFit, Error> {
+        let drawn = draw(images.len(), models, seed).into_iter();
+        let samples: Result<Vec<_>, Error> = drawn.map(|i| images.measure(i)).collect();
+        Ok(samples?.into())
     }
 }
 
@@ -277,11 +307,12 @@ impl ClassModels for Bernoulli {
         models: usize,
         seed: u64,
         context: &mut Context,
-    ) -> Result<Vec<Measure>, Error> {
+    ) -> Result<ClassFit, Error> {
         // The observer is told of classes; the deadline and the token hold inside of one, too.
         let mixture = self.mixture(images, models, seed, context)?;
         let component = |k| Ok(Measure::named("models", mixture.mean(k))?.normalized());
-        (0..models).map(component).collect()
+        let components: Result<Vec<_>, Error> = (0..models).map(component).collect();
+        Ok(components?.into())
     }
 }
 
@@ -327,16 +358,18 @@ impl ClassModels for ClusterBarycenters<'_> {
         models: usize,
         seed: u64,
         context: &mut Context,
-    ) -> Result<Vec<Measure>, Error> {
+    ) -> Result<ClassFit, Error> {
         let images = images.select(&draw(images.len(), self.samples.max(models), seed));
         let clusters = clusters::of_pixels(&images, models, seed);
         let measures = measures(&images)?;
-        let mut models = Vec::with_capacity(models);
+        let mut fit = ClassFit::from(Vec::with_capacity(models));
         for cluster in clusters {
             let members: Vec<_> = cluster.iter().map(|&i| measures[i].clone()).collect();
-            models.push(average(self.barycenters, &self.cost, &members, context)?);
+            let own = &mut fit.unconverged;
+            let model = average(self.barycenters, &self.cost, &members, context, own)?;
+            fit.measures.push(model);
         }
-        Ok(models)
+        Ok(fit)
     }
 }
 
@@ -345,13 +378,14 @@ fn measures(images: &Images) -> Result<Vec<Measure>, Error> {
     (0..images.len()).map(|i| images.measure(i)).collect()
 }
 
-/// The barycenter with equal weights; an iteration that ended short of its tolerance is good enough for a model, but a
-/// deadline or a token ends everything.
+/// The barycenter with equal weights; an iteration that ended short of its tolerance is good enough for a model, and
+/// `unconverged` counts it, but a deadline or a token ends everything.
 fn average(
     barycenters: &dyn Barycenters,
     cost: &Arc<dyn Cost>,
     members: &[Measure],
     context: &mut Context,
+    unconverged: &mut usize,
 ) -> Result<Measure, Error> {
     let equal = vec![1.0; members.len()];
     context.certify = Certify::Off;
@@ -364,5 +398,6 @@ fn average(
             count: 1,
         });
     }
+    *unconverged += usize::from(!answer.convergence.converged());
     Ok(answer.weights)
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use ot_apps::class_models::ClassModels;
 use ot_apps::{
     Bernoulli, BernoulliMixture, BernoulliSettings, Bregman, BregmanSettings, ClusterBarycenters,
-    Images, ModelSet, Samples, pixel_cost,
+    Images, KMeansSettings, Medoids, ModelSet, Samples, WassersteinKMeans, pixel_cost,
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use solver_api::{
     Barycenters, Context, DenseCost, GridCost, GridGround, Ground, Measure, PointCost, Reg,
 };
+use solver_sinkhorn::{Settings as SinkhornSettings, Sinkhorn};
 
 /// Draws `n` rows of a mixture, with the component of each.
 fn draw(weights: &[f64], means: &[Vec<f64>], n: usize, seed: u64) -> Vec<f64> {
@@ -312,6 +313,50 @@ fn the_same_seed_gives_the_same_models_for_any_number_of_threads() {
             assert!((0..20).any(|seed| fit(seed, 1) != one), "the seed decides");
         }
     }
+}
+
+#[test]
+fn fits_count_what_ended_short_of_its_tolerance() {
+    let (images, labels) = kinds();
+    let cost = pixel_cost((4, 4), &Ground::SqEuclidean).expect("a cost");
+    let reg = Reg::Relative(0.02);
+    let fits = |max_iter: u64| {
+        let short = |own: SinkhornSettings| SinkhornSettings {
+            max_iter,
+            tol: Some(1e-4),
+            ..own
+        };
+        let solver = Sinkhorn::new(short(SinkhornSettings::with_reg(reg))).expect("valid");
+        let bregman = Bregman::new(BregmanSettings {
+            reg,
+            max_iter,
+            ..BregmanSettings::default()
+        })
+        .expect("valid");
+        let clusters = ClusterBarycenters::new(&bregman, Arc::clone(&cost), 100).expect("valid");
+        let medoids = Medoids::new(&solver, Arc::clone(&cost), 5).expect("balanced");
+        let few = KMeansSettings::default();
+        let kmeans =
+            WassersteinKMeans::new(&solver, &bregman, Arc::clone(&cost), few).expect("balanced");
+        let all: [&dyn ClassModels; 5] = [
+            &Samples,
+            &Bernoulli::default(),
+            &medoids,
+            &clusters,
+            &kmeans,
+        ];
+        all.map(|kind| {
+            let models = ModelSet::fit(kind, &images, &labels, 2, 7, &Context::default());
+            models.expect("models").unconverged()
+        })
+    };
+    assert_eq!(fits(10_000), [0; 5]);
+    let [samples, bernoulli, medoids, clusters, kmeans] = fits(1);
+    assert_eq!((samples, bernoulli), (0, 0));
+    // Two barycenters a class; of five images a class ten pairs at most.
+    assert_eq!(clusters, 4);
+    assert!((1..=30).contains(&medoids), "{medoids}");
+    assert!(kmeans > clusters, "{kmeans}");
 }
 
 #[test]

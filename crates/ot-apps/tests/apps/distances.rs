@@ -267,6 +267,10 @@ fn what_is_wrong_with_tables_and_kernels_is_said() {
             said(DistanceTable::from_values(1, 2, vec![0.0, f64::INFINITY])),
             said(exponential_kernel(&full, 0.0)),
             said(exponential_kernel(
+                &DistanceTable::from_values(1, 2, vec![1.0, -800.0]).expect("a table"),
+                1.0
+            )),
+            said(exponential_kernel(
                 &DistanceTable::empty(2, 3).expect("a table"),
                 1.0
             )),
