@@ -7,12 +7,13 @@
 //! ```text
 //! cargo run --release -p ot-apps --example table1_class_models [-- --full --data DIR]
 //!     [--train N] [--test N] [--seeds N] [--models N] [--averaged N] [--learned N] [--read N] [--row N]
+//!     [--least N]
 //! ```
 //! `--train` and `--averaged` count digits a class: all that models may see, and those that barycenters are made of (and
 //! half of which are clustered by transport cost, and a third of which medoids are drawn from). `--learned` counts digits
 //! of all classes together, from which the mixtures of Bernoullis are moved. `--row` makes but that row of models, 1 for
 //! samples to 6 for learned ones, 7 the table by digits alone, and 8 that of the network, which reads the costs of `--read`
-//! digits.
+//! digits. `--models` are the most models a class, and `--least` the fewest of that last table.
 //! Without `--data` it reads the 400 and 200 digits of `fixtures/mnist`.
 
 #[path = "shared/args.rs"]
@@ -117,7 +118,7 @@ fn first_of_each(labels: &[i64], each: usize) -> Vec<usize> {
 
 fn main() -> Outcome {
     let args = Args::read(&[
-        "train", "test", "seeds", "models", "averaged", "learned", "read", "row",
+        "train", "test", "seeds", "models", "averaged", "learned", "read", "row", "least",
     ])?;
     let seeds = args.count("seeds", 2, 5) as u64;
     let most = args.count("models", 6, 6);
@@ -125,6 +126,7 @@ fn main() -> Outcome {
     let learned = args.count("learned", 1000, 20_000);
     let read = args.count("read", 1000, 20_000);
     let row = args.count("row", 0, 0);
+    let counts = args.count("least", 1, 1)..=most;
     let data = Data::read(&args)?;
     println!(
         "digits of {}: {} to learn from, {} to tell; {seeds} seeds",
@@ -182,7 +184,8 @@ fn main() -> Outcome {
         by_digits(&data, &bernoulli, most, learned, &exact)?;
     }
     if row == 0 || row == 8 {
-        by_reader(&data, (&bernoulli, &learner), most, seeds, read, &exact)?;
+        let learned = (&bernoulli as &dyn ClassModels, &learner);
+        by_reader(&data, learned, counts, seeds, read, &exact)?;
     }
     Ok(())
 }
@@ -323,7 +326,7 @@ fn by_digits(
 fn by_reader(
     data: &Data,
     (kind, learner): (&dyn ClassModels, &ModelLearner<'_>),
-    most: usize,
+    counts: std::ops::RangeInclusive<usize>,
     seeds: u64,
     read: usize,
     exact: &dyn Solver,
@@ -338,7 +341,7 @@ fn by_reader(
         "models", "least", "linear", "network", "costs, s", "fit, s", "ms a query"
     );
     let cost = pixel_cost(data.test.size(), &Ground::Log1p)?;
-    for k in 1..=most {
+    for k in counts {
         let mut accuracies = [Vec::new(), Vec::new(), Vec::new()];
         let mut times = [0.0; 3];
         for seed in 0..seeds {
