@@ -12,6 +12,7 @@
 //! | [`KernelClassifier`] | which side of a margin, by exp(−d/t)? | nothing: tables |
 //! | [`AlignedRetrieval`] | the same, after the plan has said how to move, scale and turn the image | `balanced` |
 //! | [`Adaptation`] | where do samples and labels of one domain arrive in another? | `balanced`, or `relaxed` |
+//! | [`adaptation::ProportionEstimation`] | which shares of the source's classes does the target have? | `balanced` |
 //! | [`adaptation::LinearAdaptation`] | which linear map takes the moments of one domain to the other's? | nothing |
 //! | [`adaptation::Jdot`] | which classifier of the target agrees with the plan that it makes cheap? | `balanced` |
 //! | [`Coupling`] | where does the plan between all samples and labelled ones send a sample? | `balanced` |
@@ -58,8 +59,10 @@ pub mod bernoulli;
 pub mod class_models;
 pub mod colour;
 pub mod coupling;
+mod cuts;
 pub mod dissimilarity;
 pub mod distances;
+mod drive;
 mod error;
 pub mod filter;
 pub mod images;

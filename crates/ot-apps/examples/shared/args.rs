@@ -1,56 +1,15 @@
 //! The options that examples on digits share, and the digits.
 
-use std::error::Error;
+#[path = "options.rs"]
+mod options;
+
 use std::path::{Path, PathBuf};
 
 use ot_apps::Images;
 
-pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
-
-/// `--full`, `--data DIR` and counts such as `--seeds 3`.
-pub(crate) struct Args {
-    pub(crate) full: bool,
-    data: Option<PathBuf>,
-    counts: Vec<(String, usize)>,
-}
+pub(crate) use options::{Args, Outcome};
 
 impl Args {
-    /// Of the process; `counts` are the names that take a number.
-    pub(crate) fn read(counts: &[&str]) -> Outcome<Self> {
-        let mut read = Self {
-            full: false,
-            data: None,
-            counts: Vec::new(),
-        };
-        let mut args = std::env::args().skip(1);
-        while let Some(arg) = args.next() {
-            let mut value = || args.next().ok_or_else(|| format!("`{arg}` needs a value"));
-            match arg.strip_prefix("--") {
-                Some("full") => read.full = true,
-                Some("data") => read.data = Some(value()?.into()),
-                Some(name) if counts.contains(&name) => {
-                    let text = value()?;
-                    let count = text.parse().ok().filter(|count| *count > 0);
-                    let count =
-                        count.ok_or(format!("`{arg}` = {text}: must be a count, 1 or more"))?;
-                    read.counts.push((name.to_owned(), count));
-                }
-                _ => {
-                    let counts = counts.iter().map(|c| format!(", --{c} N"));
-                    let known: String = counts.collect();
-                    return Err(format!("`{arg}`: there are --full, --data DIR{known}").into());
-                }
-            }
-        }
-        Ok(read)
-    }
-
-    /// A count that was given, or the one of the quick or the full protocol.
-    pub(crate) fn count(&self, name: &str, quick: usize, full: usize) -> usize {
-        let given = self.counts.iter().rev().find(|(n, _)| n == name);
-        given.map_or(if self.full { full } else { quick }, |(_, count)| *count)
-    }
-
     /// The digits of a part, `train` or `t10k`: of `--data`, or the few of the fixtures.
     pub(crate) fn digits(&self, part: &str) -> Outcome<(Images, Vec<i64>)> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");

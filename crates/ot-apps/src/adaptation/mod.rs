@@ -8,6 +8,7 @@
 //! | a plan that a smooth map can follow, and the map | [`MappingEstimation`], [`FittedMapping`] |
 //! | moments alone | [`LinearAdaptation`] |
 //! | a classifier of the target, learned with the plan | [`Jdot`], [`FittedJdot`] |
+//! | the class proportions of the target | [`ProportionEstimation`], [`Proportions`] |
 //! | settings without labels of the target | [`reverse_validation`] |
 //! | labels along the plan | [`LabelTable`], [`ClassTable`] |
 //!
@@ -29,6 +30,7 @@ mod mapping;
 mod maps;
 mod nearest;
 mod predictor;
+mod proportions;
 mod validation;
 
 pub use cost::{CostScale, KnownLabels};
@@ -43,4 +45,5 @@ pub use mapping::{FittedMapping, MappingEstimation, MappingSettings};
 pub use maps::{LearnedMap, MapKind, MapSettings};
 pub use nearest::nearest_labels;
 pub use predictor::Features;
+pub use proportions::{ProportionEstimation, ProportionSettings, Proportions};
 pub use validation::{Candidate, Validated, ValidationSettings, reverse_validation};

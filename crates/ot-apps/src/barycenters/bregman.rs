@@ -19,13 +19,13 @@ use solver_api::{
 };
 
 use super::bracket::bracket;
-use super::drive::{Limits, Step, drive};
 use super::inputs::{Inputs, Masses};
 use super::kernel::Kernel;
 use super::logs::Logs;
 use super::momentum::LEAST;
 use super::scalings::Scalings;
 use super::state::{Making, State};
+use crate::drive::{Limits, Step, drive};
 
 /// Scalings are about as large as the reciprocals of the kernel, whose least entry has to be a number: beyond a spread of
 /// the cost of this many ε it takes logarithms.

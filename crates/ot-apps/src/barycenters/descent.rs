@@ -19,10 +19,11 @@ use solver_api::{
     Problem, Solver,
 };
 
-use super::drive::{Limits, Step, drive};
 use super::inputs::{Inputs, Masses};
 use super::solves::Solves;
 use crate::Error;
+use crate::cuts::Cuts;
+use crate::drive::{Limits, Step, drive};
 use crate::error::require;
 
 /// What can be set of [`FixedSupport`].
@@ -82,7 +83,7 @@ impl<'a> FixedSupport<'a> {
         let solves = Solves::new(self.solver, count, context);
         let cost = &inputs.cost;
         let spread = cost.range().spread();
-        let mut path = Path::new(m);
+        let mut cuts = Cuts::new(m);
         let mut q = Measure::uniform(m)?;
         let mut best: Option<(Measure, f64)> = None;
         let mut last = f64::INFINITY;
@@ -122,9 +123,9 @@ impl<'a> FixedSupport<'a> {
                 best = Some((q.clone(), value));
             }
             let upper = best.as_ref().map_or(value, |(_, least)| *least);
-            q = path.step(&q, level, slope)?;
+            q = cuts.step(&q, level, slope)?;
             last = if spread > 0.0 {
-                (upper - path.lower) / spread
+                (upper - cuts.lower()) / spread
             } else {
                 0.0
             };
@@ -138,65 +139,12 @@ impl<'a> FixedSupport<'a> {
                 count: 1,
             });
         };
-        let lower = path.lower;
+        let lower = cuts.lower();
         Ok(Barycenter {
             weights,
             convergence,
             certificate: Some(Certificate { lower, upper }.ordered(|| upper.abs())),
         })
-    }
-}
-
-/// The steps so far, and the mean of their cuts.
-struct Path {
-    slopes: f64,
-    weight: f64,
-    level: f64,
-    slope: Vec<f64>,
-    lower: f64,
-}
-
-impl Path {
-    fn new(m: usize) -> Self {
-        Self {
-            slopes: 0.0,
-            weight: 0.0,
-            level: 0.0,
-            slope: vec![0.0; m],
-            lower: f64::NEG_INFINITY,
-        }
-    }
-
-    /// The next q, from the cut F ≥ level + ⟨slope, ·⟩ at this one.
-    fn step(&mut self, q: &Measure, level: f64, mut slope: Vec<f64>) -> Result<Measure, Error> {
-        let at = q.weights();
-        // Centred at q, so that the length of a step does not depend on a constant.
-        let mean: f64 = slope.iter().zip(at).map(|(s, q)| s * q).sum();
-        slope.iter_mut().for_each(|s| *s -= mean);
-        let steepest = slope.iter().fold(0.0_f64, |most, s| most.max(s.abs()));
-        self.slopes += steepest * steepest;
-        let length = if self.slopes > 0.0 {
-            (at.len() as f64).ln().max(1.0).sqrt() / self.slopes.sqrt()
-        } else {
-            0.0
-        };
-        let weight = if length > 0.0 { length } else { 1.0 };
-        self.weight += weight;
-        self.level += weight * (level + mean);
-        self.slope
-            .iter_mut()
-            .zip(&slope)
-            .for_each(|(sum, s)| *sum += weight * s);
-        let least = |slope: &[f64]| slope.iter().copied().fold(f64::INFINITY, f64::min);
-        let of_mean = (self.level + least(&self.slope)) / self.weight;
-        let of_this = level + mean + least(&slope);
-        self.lower = self.lower.max(of_mean).max(of_this);
-        let next: Vec<f64> = at
-            .iter()
-            .zip(&slope)
-            .map(|(q, s)| q * (-length * s).exp())
-            .collect();
-        Ok(Measure::named("barycenter", next)?.normalized())
     }
 }
 

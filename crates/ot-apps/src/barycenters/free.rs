@@ -15,10 +15,10 @@ use rand_pcg::Pcg64;
 use solver_api::{Capability, Context, Convergence, Ground, Measure, PointCost, Problem, Solver};
 
 use super::cloud::{Cloud, check_numbers};
-use super::drive::{Limits, Step, drive};
 use super::inputs::check_lambda;
 use super::solves::Solves;
 use crate::Error;
+use crate::drive::{Limits, Step, drive};
 use crate::error::require;
 
 /// What can be set of [`FreeSupport`].

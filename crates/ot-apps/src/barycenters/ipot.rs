@@ -19,12 +19,12 @@ use solver_api::{Barycenter, Barycenters, Context, Cost, Error, Measure, Reg};
 
 use super::bracket::bracket;
 use super::bregman::Found;
-use super::drive::{Limits, Step, drive};
 use super::inputs::{Inputs, Masses};
 use super::kernel::Kernel;
 use super::logs::Logs;
 use super::momentum::LEAST_ON_THE_WAY;
 use super::state::{Making, State};
+use crate::drive::{Limits, Step, drive};
 
 /// How often the bracket is looked at, in iterations.
 const LOOK: u64 = 25;

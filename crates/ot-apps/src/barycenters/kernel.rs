@@ -4,10 +4,10 @@ use ot_kernels::exp::{exp, exp_in_place};
 use ot_kernels::ln::ln;
 use ot_kernels::scaling::{divide, measure};
 
-use super::drive::stretched;
 use super::inputs::Inputs;
 use super::logs::{LogProducts, LogRoom, Logs};
 use super::scalings::{Products, Scalings};
+use crate::drive::stretched;
 
 /// What underflows in a product of scalings is below e⁻⁷⁰⁸: a number that is as small stands for its logarithm, since −∞
 /// less −∞ is none.

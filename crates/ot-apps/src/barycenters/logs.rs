@@ -11,8 +11,8 @@ use ot_kernels::reduce::row_log_sum_exp;
 use ot_kernels::separable::log::Room as Lines;
 use ot_kernels::separable::{LogAxis, log_sum_exp_reusing};
 
-use super::drive::stretched;
 use super::inputs::Inputs;
+use crate::drive::stretched;
 
 /// Exponents of a kernel that is multiplied: a sum is at least e⁻⁶⁶⁰ of the largest term, and what underflows is 1e-20 of
 /// that.

@@ -16,7 +16,6 @@ mod bracket;
 pub mod bregman;
 mod cloud;
 pub mod descent;
-mod drive;
 pub mod free;
 mod inputs;
 pub mod ipot;

@@ -4,8 +4,8 @@ use ot_kernels::exp::exp_in_place;
 use ot_kernels::gemm::{ktu_batch, kv_batch};
 use ot_kernels::separable::{Axis, multiply};
 
-use super::drive::stretched;
 use super::inputs::Inputs;
+use crate::drive::stretched;
 
 /// exp(−C/ε), as the cost is stored. What is taken off the cost scales the kernel, and so all of u, alone.
 pub(super) enum Scalings {

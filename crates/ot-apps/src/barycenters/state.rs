@@ -9,10 +9,10 @@ use ot_kernels::exp::exp;
 use ot_kernels::linear::add_scaled;
 use rayon::prelude::*;
 
-use super::drive::{Rooms, worst};
 use super::inputs::Inputs;
 use super::kernel::{Kernel, Room};
 use super::momentum::Momentum;
+use crate::drive::{Rooms, worst};
 
 /// Measures of a task on a matrix: their products share one read of it. The same number for any number of threads, so
 /// that the bits are.

@@ -14,10 +14,10 @@ use ot_kernels::reduce::l1_distance;
 use rayon::prelude::*;
 use solver_api::{Barycenter, Context, Cost, Error, Measure, Reg};
 
-use super::drive::{Limits, Rooms, Step, drive, stretched, worst};
 use super::inputs::{Inputs, Masses};
 use super::kernel::{Kernel, Projections, Room};
 use super::logs::Logs;
+use crate::drive::{Limits, Rooms, Step, drive, stretched, worst};
 
 /// What can be set of [`UnbalancedBarycenter`].
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -14,6 +14,7 @@ mod dissimilarity;
 mod distances;
 mod filter;
 mod learning;
+mod proportions;
 mod refusals;
 mod retrieval;
 mod solvers;

@@ -7,15 +7,15 @@ use solver_api::{Check, Context, Convergence, Error, Progress, Termination};
 
 /// When an iteration ends.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) tol: f64,
-    pub(super) max_iter: u64,
+pub(crate) struct Limits {
+    pub(crate) tol: f64,
+    pub(crate) max_iter: u64,
 }
 
 impl Limits {
     /// # Errors
     /// A setting outside of its range.
-    pub(super) fn check(self) -> Result<(), Error> {
+    pub(crate) fn check(self) -> Result<(), Error> {
         if !(self.tol > 0.0 && self.tol.is_finite()) {
             let rule = "must be positive and finite";
             return Err(Error::setting("tol", self.tol, rule));
@@ -28,7 +28,7 @@ impl Limits {
 }
 
 /// How a step came out.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// By how much it is off; +∞ if that isn't known yet.
     Off(f64),
     /// Its numbers are none.
@@ -37,7 +37,7 @@ pub(super) enum Step {
 
 impl Step {
     /// NaN is a failure.
-    pub(super) fn of(error: f64) -> Self {
+    pub(crate) fn of(error: f64) -> Self {
         if error.is_nan() {
             Self::Failed
         } else {
@@ -51,7 +51,7 @@ impl Step {
 ///
 /// # Errors
 /// [`Error::NotConverged`] where the numbers failed.
-pub(super) fn drive<E: From<Error>>(
+pub(crate) fn drive<E: From<Error>>(
     name: &str,
     limits: Limits,
     context: &Context,
@@ -112,7 +112,7 @@ pub(super) fn drive<E: From<Error>>(
 }
 
 /// The largest, NaN if there is one: it must not get lost.
-pub(super) fn worst(errors: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn worst(errors: impl IntoIterator<Item = f64>) -> f64 {
     let worse = |most: f64, e: f64| if e <= most { most } else { e };
     errors.into_iter().fold(
         0.0,
@@ -121,15 +121,15 @@ pub(super) fn worst(errors: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// Room for the tasks of a step, as many as run at once; kept from step to step.
-pub(super) struct Rooms<R>(Mutex<Vec<R>>);
+pub(crate) struct Rooms<R>(Mutex<Vec<R>>);
 
 impl<R: Default> Rooms<R> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
     /// Lends one that is free, or a new one.
-    pub(super) fn lend<T>(&self, work: impl FnOnce(&mut R) -> T) -> T {
+    pub(crate) fn lend<T>(&self, work: impl FnOnce(&mut R) -> T) -> T {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The lock is let go before the work begins.
         let taken = free().pop();
@@ -141,7 +141,7 @@ impl<R: Default> Rooms<R> {
 }
 
 /// Makes it at least `len` long and lends that much of it.
-pub(super) fn stretched(room: &mut Vec<f64>, len: usize) -> &mut [f64] {
+pub(crate) fn stretched(room: &mut Vec<f64>, len: usize) -> &mut [f64] {
     if room.len() < len {
         room.resize(len, 0.0);
     }
