@@ -21,20 +21,30 @@ pub(crate) struct Cuts {
 }
 
 impl Cuts {
-    /// None yet, of a function of `m` weights.
-    pub(crate) fn new(m: usize) -> Self {
+    /// None yet, of a function of `m` weights that is not below `floor`.
+    pub(crate) fn new(m: usize, floor: f64) -> Self {
         Self {
             slopes: 0.0,
             weight: 0.0,
             level: 0.0,
             slope: vec![0.0; m],
-            lower: f64::NEG_INFINITY,
+            lower: floor,
         }
     }
 
     /// What the function is not below, anywhere: of all cuts so far.
     pub(crate) fn lower(&self) -> f64 {
         self.lower
+    }
+
+    /// How far `upper`, a value of the function, is above what it can't be below; NaN where it is below that by more than
+    /// rounding, which numbers beyond reason lead to.
+    pub(crate) fn gap(&self, upper: f64) -> f64 {
+        let gap = upper - self.lower;
+        if gap < -1e-6 * (upper.abs() + self.lower.abs()) {
+            return f64::NAN;
+        }
+        gap
     }
 
     /// The next q, from the cut F ≥ level + ⟨slope, ·⟩ at this one.

@@ -147,3 +147,10 @@ pub(crate) fn stretched(room: &mut Vec<f64>, len: usize) -> &mut [f64] {
     }
     &mut room[..len]
 }
+
+/// The width of a bracket around a least value, over its upper end; over a millionth of `spread`, the range of what is
+/// averaged, where that is more, since a bracket around 0 has no relative width.
+pub(crate) fn relative(gap: f64, upper: f64, spread: f64) -> f64 {
+    let scale = upper.abs().max(1e-6 * spread);
+    if scale > 0.0 { gap / scale } else { gap }
+}

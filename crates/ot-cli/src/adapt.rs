@@ -4,8 +4,8 @@ use std::path::Path;
 
 use kantorovich::{Capability, Context, Cost, Ground, PointCost, Reg};
 use ot_apps::adaptation::{
-    Adaptation, AdaptationSettings, Domain, Jdot, JdotSettings, LaplacianSettings,
-    LinearAdaptation, Regularizer, nearest_labels,
+    Adaptation, AdaptationSettings, Domain, Features, Jdot, JdotModel, JdotSettings,
+    LaplacianSettings, LinearAdaptation, Regularizer, nearest_labels,
 };
 use ot_apps::scores;
 use serde::Serialize;
@@ -21,6 +21,8 @@ use crate::output::ArrayOut;
 const REG: f64 = 0.05;
 /// The weight of group-lasso's classes.
 const CLASS_WEIGHT: f64 = 0.1;
+/// Rounds change the cost, and classes make it steep: scalings of one kernel settle slowly there.
+const FOR_ROUNDS: &str = "sinkhorn-stabilized";
 /// Added to the variances of `gaussian`, as a part of their mean: fewer samples than dimensions leave some at 0.
 const RIDGE: f64 = 1e-6;
 
@@ -102,26 +104,40 @@ pub(crate) fn run(cli: &Cli<'_>, args: &AdaptArgs) -> Result<(String, Exit), Fai
     }
     let x: Vec<f64> = x.into_iter().collect();
     let y: Vec<f64> = y.into_iter().collect();
-    let domain = |name, points: &[f64]| {
+    let domain = |name, points: Vec<f64>| {
         let made = Domain::new(name, points, dim);
         made.map_err(|error| job.failure(error))
     };
-    let source = domain("source", &x)?.labelled(&labels);
-    let source = source.map_err(|error| job.failure(error))?;
-    let target = domain("target", &y)?;
+    let (source, target) = (domain("source", x)?, domain("target", y)?);
     // The unit of --reg is that of the cost; the methods divide the cost by its maximum.
-    let unit = match PointCost::new(x, y, dim, Ground::SqEuclidean)?.range().max {
+    let between = PointCost::new(source.points(), target.points(), dim, Ground::SqEuclidean)?;
+    let unit = match between.range().max {
         largest if largest > 0.0 => largest,
         _ => 1.0,
     };
+    // What these penalize has the unit of the points: brought to that of the scaled cost, no answer depends on it.
+    let length = match method {
+        "laplacian" | "jdot" => unit.sqrt(),
+        _ => 1.0,
+    };
+    let scaled = |name, of: &Domain| domain(name, of.points().iter().map(|v| v / length).collect());
+    let source = scaled("source", &source)?.labelled(&labels);
+    let source = source.map_err(|error| job.failure(error))?;
+    let target = scaled("target", &target)?;
     let entropic = matches!(method, "sinkhorn" | "group-lasso");
     let reg = match (args.solver.reg, args.solver.reg_rel) {
         (Some(reg), _) => Some(reg / unit),
         (None, Some(relative)) => Some(relative),
-        (None, None) => entropic.then_some(REG),
+        (None, None) => {
+            // Rounds change the cost, so an entropic backend chosen by name must have an ε of its own unit.
+            let rounds = matches!(method, "laplacian" | "jdot");
+            let has = |capability| job.solver().capabilities().has(capability);
+            let blurs = has(Capability::Entropic) && !has(Capability::Exact);
+            (entropic || (rounds && blurs)).then_some(REG)
+        }
     };
     let job = match reg {
-        Some(reg) => job.with_reg(Reg::Absolute(reg))?,
+        Some(reg) => job.with_reg(Reg::Absolute(reg), Some(FOR_ROUNDS))?,
         None => job,
     };
     let needed = match method {
@@ -140,6 +156,8 @@ pub(crate) fn run(cli: &Cli<'_>, args: &AdaptArgs) -> Result<(String, Exit), Fai
         job: &job,
         method,
         class_weight: args.class_weight.unwrap_or(CLASS_WEIGHT),
+        alpha: args.alpha,
+        own_ridge: args.ridge,
         source: &source,
         target: &target,
         labels: &labels,
@@ -147,7 +165,8 @@ pub(crate) fn run(cli: &Cli<'_>, args: &AdaptArgs) -> Result<(String, Exit), Fai
     let (found, ended) = job.run(method, |context| asked.adapt(context))?;
     let [out, predict] = &outputs;
     if let (Some(out), Some(adapted)) = (out, found.as_ref().and_then(|f| f.adapted.as_ref())) {
-        out.write(&[n, dim], adapted)?;
+        let adapted: Vec<f64> = adapted.iter().map(|v| v * length).collect();
+        out.write(&[n, dim], &adapted)?;
     }
     if let (Some(predict), Some(found)) = (predict, &found) {
         predict.write(&[m], &found.predictions)?;
@@ -183,6 +202,25 @@ fn check_options(method: &str, args: &AdaptArgs) -> Result<(), Failure> {
     if args.class_weight.is_some() && method != "group-lasso" {
         let rule = format!("`{method}` has none: it is group-lasso's");
         return Err(Failure::option("class-weight", rule));
+    }
+    for (option, given) in [("ridge", args.ridge), ("alpha", args.alpha)] {
+        if given.is_some() && method != "jdot" {
+            let rule = format!("`{method}` has none: it is jdot's");
+            return Err(Failure::option(option, rule));
+        }
+    }
+    if matches!(method, "none" | "gaussian") {
+        let of = &args.solver;
+        let given = [
+            ("backend", of.backend != "auto"),
+            ("tol", of.tol.is_some()),
+            ("max-iter", of.max_iter.is_some()),
+            ("set", !of.set.is_empty()),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+            let rule = format!("`{method}` solves no transport problem");
+            return Err(Failure::option(option, rule));
+        }
     }
     if matches!(method, "none" | "emd" | "gaussian") {
         let given = [
@@ -225,6 +263,8 @@ struct Asked<'a> {
     job: &'a Job<'a>,
     method: &'static str,
     class_weight: f64,
+    alpha: Option<f64>,
+    own_ridge: Option<f64>,
     source: &'a Domain,
     target: &'a Domain,
     labels: &'a [i64],
@@ -292,7 +332,15 @@ impl Asked<'_> {
     }
 
     fn jdot(&self, context: &Context) -> Result<Found, ot_apps::Error> {
-        let jdot = Jdot::new(self.job.solver(), JdotSettings::default())?;
+        let mut settings = JdotSettings::default();
+        if let Some(alpha) = self.alpha {
+            settings.alpha = alpha;
+        }
+        if let Some(ridge) = self.own_ridge {
+            let features = Features::Linear;
+            settings.model = JdotModel::Ridge { features, ridge };
+        }
+        let jdot = Jdot::new(self.job.solver(), settings)?;
         let fitted = jdot.fit(self.source, self.target, &mut context.clone())?;
         let convergence = fitted.convergence();
         Ok(Found {

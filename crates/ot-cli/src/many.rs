@@ -68,13 +68,19 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// The same with an absolute regularization, for who learns its unit from the data.
-    pub(crate) fn with_reg(self, reg: Reg) -> Result<Self, Failure> {
+    /// The same with an absolute regularization, for who learns its unit from the data. Where the choice of the backend is
+    /// ours, `preferred` solves, if it is there and takes the options.
+    pub(crate) fn with_reg(self, reg: Reg, preferred: Option<&str>) -> Result<Self, Failure> {
         let options = Options {
             reg: Some(reg.check()?),
             ..self.options
         };
-        let solver = self.cli.registry.build(&self.args.backend, &options)?;
+        let registry = self.cli.registry;
+        let ours = preferred.filter(|_| self.args.backend == Auto::NAME);
+        let solver = match ours.and_then(|name| registry.build(name, &options).ok()) {
+            Some(solver) => solver,
+            None => registry.build(&self.args.backend, &options)?,
+        };
         Ok(Self {
             options,
             solver,

@@ -148,6 +148,51 @@ fn the_report_for_people_and_the_help() {
     insta::assert_snapshot!("help", help.stdout);
 }
 
+/// Points in another unit, as of millimetres for metres, are the same points.
+#[test]
+fn no_answer_depends_on_the_unit_of_the_points() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let read = |name: &str| -> Vec<f64> {
+        let array = ot_data::read(at(name)).unwrap().into_matrix().unwrap();
+        array.into_iter().collect()
+    };
+    for (from, to) in [("X.npy", "X2.npy"), ("Y.npy", "Y2.npy")] {
+        let points: Vec<f64> = read(from).iter().map(|v| 1024.0 * v).collect();
+        npy(&at(to), &[16, 2], &points);
+    }
+    for method in [
+        "emd",
+        "sinkhorn",
+        "group-lasso",
+        "laplacian",
+        "gaussian",
+        "jdot",
+    ] {
+        let over = |[x, y]: [&str; 2], out: &str| {
+            let out = match method {
+                "jdot" => String::new(),
+                _ => format!("--out @{out}"),
+            };
+            let line = format!(
+                "adapt --source @{x} --labels @y.npy --target @{y} --method {method} {out} --predict @p.npy --json"
+            );
+            let ran = ot_over(&Registry::new(), folder.path(), &line);
+            assert_eq!(ran.exit, Exit::Solved, "{method}: {ran:?}");
+            let found = ot_data::read(at("p.npy")).unwrap().into_labels().unwrap();
+            found.to_vec()
+        };
+        let small = over(["X.npy", "Y.npy"], "small.npy");
+        let large = over(["X2.npy", "Y2.npy"], "large.npy");
+        assert_eq!(small, large, "{method}");
+        if method != "jdot" {
+            for (small, large) in read("small.npy").iter().zip(read("large.npy")) {
+                assert!((1024.0 * small - large).abs() < 1e-6 * 1024.0, "{method}");
+            }
+        }
+    }
+}
+
 #[test]
 fn bad_input_is_one_line() {
     let folder = folder();
@@ -164,6 +209,11 @@ fn bad_input_is_one_line() {
         adapt(&folder, "--method sinkhorn --backend network-simplex"),
         adapt(&folder, "--method emd --backend sinkhorn"),
         adapt(&folder, "--method emd --backend nobody"),
+        adapt(&folder, "--method none --backend sinkhorn"),
+        adapt(&folder, "--method gaussian --max-iter 3"),
+        adapt(&folder, "--method emd --ridge 1"),
+        adapt(&folder, "--method jdot --ridge 0"),
+        adapt(&folder, "--method jdot --alpha -1"),
         adapt(&folder, "--method emd --target-labels @few.npy"),
         adapt(&folder, "--method emd --out @Z.csv"),
         adapt(&folder, "--method emd --out @X.npy"),

@@ -94,6 +94,8 @@ pub(super) fn run(
             }
             name.clone_from(&solution.solver);
         }
+        // A direction that fell short of its tolerance says nothing about the gap: the last one has to be one.
+        convergence = solution.convergence;
         way.fill(0.0);
         write(&solution.plan, &mut way);
         way.iter_mut().zip(&here).for_each(|(d, p)| *d -= p);

@@ -131,7 +131,7 @@ impl<'a> ProportionEstimation<'a> {
         let mut own = context.for_step(context.threads())?;
         own.certify = Certify::Off;
 
-        let mut cuts = Cuts::new(groups.len());
+        let mut cuts = Cuts::new(groups.len(), f64::NEG_INFINITY);
         let mut h = Measure::uniform(groups.len())?;
         let mut best: Option<(Measure, f64)> = None;
         let (mut last, mut short, mut solver) = (f64::INFINITY, 0, String::new());
@@ -175,7 +175,7 @@ impl<'a> ProportionEstimation<'a> {
             let upper = best.as_ref().map_or(value, |(_, least)| *least);
             h = cuts.step(&h, level, slope)?;
             last = if spread > 0.0 {
-                (upper - cuts.lower()) / spread
+                cuts.gap(upper) / spread
             } else {
                 0.0
             };

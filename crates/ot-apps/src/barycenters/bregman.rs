@@ -61,7 +61,7 @@ pub struct BregmanSettings {
     pub reg: Reg,
     /// The largest of the measures' marginal errors, L1 at mass 1, at which it ends; with `debiased` also what the fixed
     /// point is off by. Default: 1e-3: the last thousandth of the mass takes as long as all before it, and a picture shows
-    /// none of it.
+    /// none of it. Debiased means sharpen long after that: their error falls as one over the iterations.
     pub tol: f64,
     /// Iterations at most. Default: 1000.
     pub max_iter: u64,
@@ -227,7 +227,7 @@ impl Bregman {
             Ok(Step::of(state.round(&kernel, own)))
         })?;
         Ok(Found {
-            q: state.q().to_vec(),
+            q: state.mean(),
             log_v: state.log_v(),
             kernel: None,
             reg,
@@ -266,7 +266,7 @@ impl Bregman {
             Ok(Step::Off(f64::INFINITY))
         })?;
         Ok(Found {
-            q: state.q().to_vec(),
+            q: state.mean(),
             log_v: state.log_v(),
             kernel: Some(kernel),
             reg: at,

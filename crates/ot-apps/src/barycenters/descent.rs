@@ -23,24 +23,24 @@ use super::inputs::{Inputs, Masses};
 use super::solves::Solves;
 use crate::Error;
 use crate::cuts::Cuts;
-use crate::drive::{Limits, Step, drive};
+use crate::drive::{Limits, Step, drive, relative};
 use crate::error::require;
 
 /// What can be set of [`FixedSupport`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FixedSupportSettings {
-    /// The relative gap at which it ends: of the bracket around the least mean cost, over the spread of the cost. Default:
-    /// 1e-2: half of the gap takes four times the rounds.
+    /// The relative gap at which it ends: of the bracket around the least mean cost, over its upper end. Default: 0.1: half
+    /// of the gap takes four times the rounds.
     pub tol: f64,
-    /// Rounds at most, each one solve for every measure. Default: 200.
+    /// Rounds at most, each one solve for every measure. Default: 1000.
     pub max_iter: u64,
 }
 
 impl Default for FixedSupportSettings {
     fn default() -> Self {
         Self {
-            tol: 1e-2,
-            max_iter: 200,
+            tol: 0.1,
+            max_iter: 1000,
         }
     }
 }
@@ -83,7 +83,7 @@ impl<'a> FixedSupport<'a> {
         let solves = Solves::new(self.solver, count, context);
         let cost = &inputs.cost;
         let spread = cost.range().spread();
-        let mut cuts = Cuts::new(m);
+        let mut cuts = Cuts::new(m, cost.range().min);
         let mut q = Measure::uniform(m)?;
         let mut best: Option<(Measure, f64)> = None;
         let mut last = f64::INFINITY;
@@ -124,11 +124,7 @@ impl<'a> FixedSupport<'a> {
             }
             let upper = best.as_ref().map_or(value, |(_, least)| *least);
             q = cuts.step(&q, level, slope)?;
-            last = if spread > 0.0 {
-                (upper - cuts.lower()) / spread
-            } else {
-                0.0
-            };
+            last = relative(cuts.gap(upper), upper, spread);
             Ok(Step::of(last))
         })?;
         let Some((weights, upper)) = best else {

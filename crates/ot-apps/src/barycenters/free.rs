@@ -8,6 +8,7 @@
 //! Sources: Cuturi and Doucet, *Fast computation of Wasserstein barycenters* (2014), algorithm 2, with θ = 1; Álvarez-Esteban,
 //! del Barrio, Cuesta-Albertos and Matrán, *A fixed-point approach to barycenters in Wasserstein space* (2016).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
@@ -21,10 +22,15 @@ use crate::Error;
 use crate::drive::{Limits, Step, drive};
 use crate::error::require;
 
+/// More points than that are a slip, and no plan between them and a cloud is solved for in hours.
+const MOST_ATOMS: usize = 1_000_000;
+/// Draws of a place for an atom, until it is one that is free.
+const DRAWS: usize = 64;
+
 /// What can be set of [`FreeSupport`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FreeSupportSettings {
-    /// Points of the barycenter.
+    /// Points of the barycenter, a million at most.
     pub atoms: usize,
     /// Whether their weights are found as well; else they are equal, or those given. Default: off.
     pub weights: bool,
@@ -98,6 +104,10 @@ impl<'a> FreeSupport<'a> {
             if value == 0 {
                 return Err(Error::setting(name, 0, "must be at least 1"));
             }
+        }
+        if settings.atoms > MOST_ATOMS {
+            let rule = format!("must be at most {MOST_ATOMS}");
+            return Err(Error::setting("atoms", settings.atoms, &rule));
         }
         let checked = Self { solver, settings };
         checked.limits().check()?;
@@ -381,7 +391,7 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    /// Points of the clouds, drawn.
+    /// Points of the clouds, drawn; no point twice, if there are enough.
     fn draw(&self, atoms: usize, seed: u64) -> Vec<f64> {
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut pick = |weights: &[f64]| {
@@ -394,9 +404,18 @@ impl<'a> Inputs<'a> {
             reached.or_else(|| weights.iter().rposition(|w| *w > 0.0))
         };
         let mut points = Vec::with_capacity(atoms * self.dim);
+        let mut taken = HashSet::new();
         for _ in 0..atoms {
-            let cloud = self.clouds[pick(&self.lambda).unwrap_or(0)];
-            let place = pick(cloud.weights().weights()).unwrap_or(0);
+            // Atoms at one place would stay together under a blurred plan: each gets its own as long as there are some.
+            let (mut k, mut place) = (0, 0);
+            for _ in 0..DRAWS {
+                k = pick(&self.lambda).unwrap_or(0);
+                place = pick(self.clouds[k].weights().weights()).unwrap_or(0);
+                if taken.insert((k, place)) {
+                    break;
+                }
+            }
+            let cloud = self.clouds[k];
             points.extend_from_slice(&cloud.points()[place * self.dim..(place + 1) * self.dim]);
         }
         points

@@ -24,7 +24,7 @@ use super::kernel::Kernel;
 use super::logs::Logs;
 use super::momentum::LEAST_ON_THE_WAY;
 use super::state::{Making, State};
-use crate::drive::{Limits, Step, drive};
+use crate::drive::{Limits, Step, drive, relative};
 
 /// How often the bracket is looked at, in iterations.
 const LOOK: u64 = 25;
@@ -45,8 +45,8 @@ pub struct IpotBarycenterSettings {
     /// more than ten times `tol`, or 0.01. As printed and with L = 1 ε falls faster than plans settle: they stay off by an
     /// amount that grows as β gets smaller, a quarter of the mass for β = 0.1 and nearly all of it for 1e-3.
     pub printed: bool,
-    /// The relative gap at which it ends: that of the bracket around the least mean cost, over the spread of the cost.
-    /// Default: 1e-3.
+    /// The relative gap at which it ends: that of the bracket around the least mean cost, over its upper end.
+    /// Default: 0.1.
     pub tol: f64,
     /// Iterations at most. Default: 1000.
     pub max_iter: u64,
@@ -58,7 +58,7 @@ impl Default for IpotBarycenterSettings {
             beta: Reg::Relative(0.1),
             inner: 1,
             printed: false,
-            tol: 1e-3,
+            tol: 0.1,
             max_iter: 1000,
         }
     }
@@ -133,18 +133,14 @@ impl IpotBarycenter {
             if !t.is_multiple_of(LOOK) && t < self.settings.max_iter {
                 return Ok(Step::Off(f64::INFINITY));
             }
-            let q = Measure::named("barycenter", state.q().to_vec())?.normalized();
+            let q = Measure::named("barycenter", state.mean())?.normalized();
             let found = bracket(inputs, &kernel, at, &state.log_v(), &q)?;
-            Ok(Step::of(if spread > 0.0 {
-                found.gap() / spread
-            } else {
-                0.0
-            }))
+            Ok(Step::of(relative(found.gap(), found.upper, spread)))
         })?;
         // The tolerance is about the gap, the error about the plans.
         convergence.target_error = last;
         Ok(Found {
-            q: state.q().to_vec(),
+            q: state.mean(),
             log_v: state.log_v(),
             kernel: Some(kernel),
             reg: at,

@@ -90,8 +90,13 @@ impl<'a> State<'a> {
         }
     }
 
-    pub(super) fn q(&self) -> &[f64] {
-        &self.q
+    /// The mean up to a factor. Far from the end the logarithms may all be below those of numbers: then it is scaled.
+    pub(super) fn mean(&self) -> Vec<f64> {
+        if self.q.iter().any(|q| *q > 0.0) {
+            return self.q.clone();
+        }
+        let most = self.log_q.iter().copied().fold(f64::MIN, f64::max);
+        self.log_q.iter().map(|q| (q - most).exp()).collect()
     }
 
     /// ln v of all measures after one plain projection: potentials over ε.

@@ -1,12 +1,15 @@
 //! Domain adaptation: bad input, stops, and threads.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ot_apps::adaptation::{
     Adaptation, AdaptationSettings, CostScale, Domain, Jdot, JdotModel, JdotSettings, KnownLabels,
     LaplacianSettings, Mass, Regularizer, Similarity,
 };
-use solver_api::{CancelToken, Context, Reg};
+use solver_api::{
+    CancelToken, Capabilities, Context, Error, Problem, Reg, Solution, Solver, Termination,
+};
 use solver_exact::NetworkSimplex;
 use solver_sinkhorn::Sinkhorn;
 
@@ -204,4 +207,49 @@ fn a_stop_is_told_and_threads_change_nothing() {
             "{stopped}"
         );
     }
+}
+
+/// As the network simplex, but every solve after the first says that it fell short.
+struct Tired(NetworkSimplex, AtomicU64);
+
+impl Solver for Tired {
+    fn name(&self) -> &str {
+        "tired"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        let mut solution = self.0.solve_with(problem, context)?;
+        if self.1.fetch_add(1, Ordering::Relaxed) > 0 {
+            solution.convergence.termination = Termination::IterationLimit;
+        }
+        Ok(solution)
+    }
+}
+
+#[test]
+fn rounds_whose_solves_fell_short_are_no_convergence() {
+    let x: Vec<f64> = (0..60).map(|k| (1.7 * f64::from(k)).sin()).collect();
+    let y: Vec<f64> = (0..60).map(|k| 0.3 + (2.9 * f64::from(k)).cos()).collect();
+    let labels: Vec<i64> = (0..30).map(|k| k % 3).collect();
+    let source = Domain::new("source", x, 2).expect("points");
+    let source = source.labelled(&labels).expect("labels");
+    let target = Domain::new("target", y, 2).expect("points");
+    let converged = |solver: &dyn Solver| {
+        let settings = AdaptationSettings {
+            regularizer: Regularizer::Laplacian(LaplacianSettings::default()),
+            ..AdaptationSettings::default()
+        };
+        let adaptation = Adaptation::new(solver, settings).expect("valid");
+        let fitted = adaptation.fit(&source, &target, &mut Context::default());
+        fitted.expect("solved").convergence().converged()
+    };
+    assert!(converged(&NetworkSimplex::default()));
+    assert!(!converged(&Tired(
+        NetworkSimplex::default(),
+        AtomicU64::new(0)
+    )));
 }

@@ -10,9 +10,9 @@ Points are n×d and m×d, labels n and m integers; the cost is the squared dista
 Methods: none, emd (exact), sinkhorn, group-lasso (a target receives from one class), laplacian (similar
 samples stay side by side; exact without a regularization), gaussian (the linear map between the moments, no
 solver), jdot (ridge regression of the labels, learned with the plan; exact without a regularization).
-Without --reg or --reg-rel sinkhorn and group-lasso have a reg-rel of 0.05. --reg is in units of the squared
-distance. Target labels are for the accuracy alone: of 1-nearest neighbour on the adapted source, of jdot's own
-classifier.
+Without --reg or --reg-rel sinkhorn, group-lasso and entropic backends by name have a reg-rel of 0.05. --reg is in
+units of the squared distance. Laplacian and jdot see points in units of their largest distance. Target labels are
+for the accuracy alone: of 1-nearest neighbour on the adapted source, of jdot's own classifier.
 
 Example:
   ot adapt --source Xs.npy --labels ys.npy --target Xt.npy --target-labels yt.npy --method group-lasso
@@ -44,6 +44,16 @@ pub(crate) struct AdaptArgs {
     #[arg(long, value_name = "W", help_heading = "Method",
         allow_negative_numbers = true, value_parser = real)]
     pub(crate) class_weight: Option<f64>,
+
+    /// Penalty of jdot's ridge regression; 0.01 if omitted
+    #[arg(long, value_name = "L", help_heading = "Method",
+        allow_negative_numbers = true, value_parser = real)]
+    pub(crate) ridge: Option<f64>,
+
+    /// Weight of jdot's cost between samples beside its loss between labels; 1 if omitted
+    #[arg(long, value_name = "A", help_heading = "Method",
+        allow_negative_numbers = true, value_parser = real)]
+    pub(crate) alpha: Option<f64>,
 
     #[command(flatten)]
     pub(crate) solver: SolverArgs,

@@ -195,6 +195,13 @@ fn fixed(
     // The parser has seen to it that there is one.
     let path = args.weights.clone().unwrap_or_default();
     let shape = load("weights", &path)?.shape().to_vec();
+    if let (Some(text), [_, height, width]) = (&args.grid, &shape[..])
+        && let [rows, cols] = grid_dims(text)?[..]
+        && (rows, cols) != (*height, *width)
+    {
+        let rule = format!("`{text}`, but the images of --weights are {height}x{width}");
+        return Err(Failure::option("grid", rule));
+    }
     let masses = method == "unbalanced";
     let measures = histograms("weights", &path, bins, masses)?;
     let lambda = lambda(args, measures.len())?;

@@ -24,8 +24,8 @@ const CLASS: i64 = 3;
 const MARGIN: usize = 4;
 /// Rounds of the descent along a solver's potentials.
 const ROUNDS: u64 = 400;
-/// Or until the bracket is that part of the largest cost.
-const BRACKET: f64 = 1e-3;
+/// Or until the bracket is that part of the mean cost.
+const BRACKET: f64 = 0.15;
 /// Colours of a palette.
 const COLOURS: usize = 200;
 /// Photographs are drawn that many times smaller.

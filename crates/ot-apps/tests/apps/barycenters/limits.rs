@@ -15,6 +15,7 @@ use solver_api::{
     Barycenters, CancelToken, Context, Ground, Measure, Progress, Reg, SparseCost, Termination,
 };
 use solver_exact::NetworkSimplex;
+use solver_stabilized::{Settings, SinkhornStabilized};
 
 use super::{bregman, bump, grid, methods};
 use crate::toy::RelaxedOnly;
@@ -217,6 +218,7 @@ fn what_is_wrong_is_said() {
             )),
             said(FreeSupport::new(&RelaxedOnly, FreeSupportSettings::new(3))),
             free_with(|s| s.atoms = 0),
+            free_with(|s| s.atoms = 2_000_000),
             free_with(|s| s.starts = 0),
             free_with(|s| s.tol = -1.0),
             said(Cloud::uniform("cloud", vec![0.0, 1.0, 2.0], 2)),
@@ -231,5 +233,80 @@ fn what_is_wrong_is_said() {
             from(&[0.0, 1.0], Some(two.clone())),
         ]
         .join("\n")
+    );
+}
+
+/// Far from the end of a small ε all weights of the mean are below the least number: that is no error.
+#[test]
+fn a_mean_that_leaves_the_range_of_numbers_on_its_way_is_an_answer() {
+    let cost = grid(&[80]);
+    let at = |places: &[usize]| {
+        let mut weights = vec![0.0; 80];
+        places.iter().for_each(|&i| weights[i] = 1.0);
+        Measure::new(weights).expect("weights").normalized()
+    };
+    let measures = [at(&[2, 5]), at(&[74, 79])];
+    let small = |max_iter: u64| {
+        let settings = BregmanSettings {
+            reg: Reg::Absolute(1e-3),
+            max_iter,
+            ..BregmanSettings::default()
+        };
+        let bregman = Bregman::new(settings).expect("valid");
+        bregman.barycenter(&cost, &measures, &[1.0, 1.0], &mut Context::default())
+    };
+    let first = small(1).expect("an answer");
+    assert!(!first.convergence.converged());
+    assert!((first.weights.mass() - 1.0).abs() < 1e-12);
+    let settings = IpotBarycenterSettings {
+        beta: Reg::Absolute(1e-2),
+        max_iter: 1,
+        ..IpotBarycenterSettings::default()
+    };
+    let ipot = IpotBarycenter::new(settings).expect("valid");
+    let first = ipot.barycenter(&cost, &measures, &[1.0, 1.0], &mut Context::default());
+    assert!((first.expect("an answer").weights.mass() - 1.0).abs() < 1e-12);
+}
+
+/// With an ε beyond reason potentials are no numbers to trust, and a bracket upside down is no convergence.
+#[test]
+fn a_bracket_that_is_upside_down_is_no_convergence() {
+    let solver = SinkhornStabilized::new(Settings::with_reg(Reg::Absolute(1e300))).expect("valid");
+    let descent = FixedSupport::new(&solver, FixedSupportSettings::default()).expect("balanced");
+    let measures = [
+        bump((6, 6), [1.0, 1.0], [1.0, 0.0, 1.0]),
+        bump((6, 6), [4.0, 3.0], [1.0, 0.0, 1.0]),
+    ];
+    let found = descent.barycenter(
+        &grid(&[6, 6]),
+        &measures,
+        &[1.0, 1.0],
+        &mut Context::default(),
+    );
+    let within = found.is_ok_and(|found| {
+        let bracket = found.certificate.expect("a bracket");
+        found.convergence.converged() && bracket.lower > bracket.upper
+    });
+    assert!(!within);
+}
+
+#[test]
+fn atoms_start_at_places_of_their_own() {
+    let points: Vec<f64> = (0..40).map(f64::from).collect();
+    let cloud = Cloud::uniform("cloud", points, 1).expect("points");
+    let settings = FreeSupportSettings {
+        max_iter: 1,
+        ..FreeSupportSettings::new(30)
+    };
+    let solver = SinkhornStabilized::new(Settings::with_reg(Reg::Absolute(0.1))).expect("valid");
+    let free = FreeSupport::new(&solver, settings).expect("balanced");
+    let found = free
+        .fit(&[cloud], &[1.0], 3, &Context::default())
+        .expect("an answer");
+    let mut atoms = found.cloud.points().to_vec();
+    atoms.sort_by(f64::total_cmp);
+    assert!(
+        atoms.windows(2).all(|pair| pair[1] - pair[0] > 0.1),
+        "{atoms:?}"
     );
 }
