@@ -1,5 +1,7 @@
 //! How good predictions are.
 
+use std::collections::BTreeMap;
+
 use crate::Error;
 use crate::learning::{LabelCost, Targets};
 
@@ -22,6 +24,40 @@ pub fn accuracy(predictions: &[i64], labels: &[i64]) -> Result<f64, Error> {
         .filter(|(p, l)| p == l)
         .count();
     Ok(right as f64 / labels.len() as f64)
+}
+
+/// The class that most of several predictions of the same samples agree on, for each of them; the smallest of equals.
+/// Settings need no choosing where all of them vote. O(predictions·samples).
+///
+/// # Errors
+/// No predictions, and one of another length than the first.
+pub fn majority<P: AsRef<[i64]>>(predictions: &[P]) -> Result<Vec<i64>, Error> {
+    let Some(first) = predictions.first() else {
+        return Err(Error::setting(
+            "predictions",
+            0,
+            "there must be one at least",
+        ));
+    };
+    let samples = first.as_ref().len();
+    if let Some(other) = predictions.iter().find(|p| p.as_ref().len() != samples) {
+        return Err(Error::LabelCount {
+            argument: "predictions",
+            found: other.as_ref().len(),
+            expected: samples,
+            of: "samples",
+        });
+    }
+    let vote = |i: usize| {
+        let mut votes = BTreeMap::<i64, usize>::new();
+        for prediction in predictions {
+            *votes.entry(prediction.as_ref()[i]).or_default() += 1;
+        }
+        // The last of equal maxima is the smallest class of a reversed order.
+        let most = votes.into_iter().rev().max_by_key(|(_, count)| *count);
+        most.map_or(0, |(class, _)| class)
+    };
+    Ok((0..samples).map(vote).collect())
 }
 
 /// Mean and standard error of the mean; the error of a single value is 0.
@@ -172,6 +208,16 @@ fn check_table(predictions: &[f64], targets: &Targets) -> Result<usize, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn most_votes_win_and_the_smallest_class_of_equals() {
+        let votes = [[3, 1, 9], [3, 2, 7], [5, 2, 7], [3, 1, 9]];
+        assert_eq!(majority(&votes), Ok(vec![3, 1, 7]));
+        assert_eq!(majority(&[[4, 4]]), Ok(vec![4, 4]));
+        let none: [[i64; 2]; 0] = [];
+        assert!(majority(&none).is_err());
+        assert!(majority(&[vec![1], vec![1, 2]]).is_err());
+    }
 
     #[test]
     fn top_k_costs_by_hand() {
