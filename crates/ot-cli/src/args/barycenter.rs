@@ -12,11 +12,11 @@ Methods on the bins of --weights, whose answer has as many:
   bregman        entropic, by projections; --reg-rel 4e-3 and --tol 1e-3 (marginals) if omitted, at any reg
   convolutional  the same, with --grid: products along the axes
   debiased       the same without the blur of the entropy
-  ipot           proximal steps, exact in the limit; --reg reads as the step, --reg-rel 0.1 and --tol 1e-3
-                 (gap over the spread of the cost) if omitted
+  ipot           proximal steps, exact in the limit; --reg reads as the step, --reg-rel 0.1 and --tol 0.1
+                 (gap over the mean cost) if omitted
   unbalanced     entropic, marginals relaxed by --gamma (1 if omitted, in cost units); masses are kept
   lp             exact, by the linear program, for small problems
-  fixed          by the potentials of any --backend, which --reg and --set belong to; --tol 1e-2 (gap)
+  fixed          by the potentials of any --backend, which --reg and --set belong to; --tol 0.1 (gap)
 Method of --points, each a measure, whose answer is --support points (--weights-out: their weights):
   free           squared distances, by any --backend; --tol 1e-5 (movement), --max-iter 100 if omitted
 `least` (lower_bound, upper_bound) brackets the least mean cost without entropy; entropy says how sharp the
