@@ -31,12 +31,15 @@ pub(super) struct Entropy {
     pub(super) reg: f64,
 }
 
+/// Rounds in a row that take no more than the tolerance off the objective: then it has settled.
+const SLOW: usize = 3;
+
 /// Steps halve the bracket around the least point of a line at most so often.
 const HALVINGS: usize = 20;
 
 /// From `start`, a plan of the same marginals, or from the plan without a penalty: P ← P + t(Q − P), with Q the solver's plan for the cost C + ∇ and t the least point of
-/// the line. Ends where the gap ⟨∇F, P − Q⟩ (with entropy: the slope of the line) or the fall is at most `tol` of the
-/// objective. The objective never rises. A round is a solve, and O(n·m) of the line and of the penalty's gradient; five
+/// the line. Ends where the gap ⟨∇F, P − Q⟩ (with entropy: the slope of the line), or the fall three times in a row, is at most `tol`
+/// of the objective. The objective never rises. A round is a solve, and O(n·m) of the line and of the penalty's gradient; five
 /// matrices beside the cost.
 pub(super) fn run(
     solver: &dyn Solver,
@@ -79,7 +82,7 @@ pub(super) fn run(
     if start.is_none() {
         history.push(line.value(&here));
     }
-    let (mut ended, mut done) = (Termination::IterationLimit, 0);
+    let (mut ended, mut done, mut slow) = (Termination::IterationLimit, 0, 0);
     while done < rounds {
         let slope = &mut scratch[..n * m];
         penalty.gradient(&here, slope);
@@ -120,7 +123,9 @@ pub(super) fn run(
         }
         history.push(value);
         let fall = (last - value) / value.abs().max(f64::MIN_POSITIVE);
-        let within = gap <= tol * value.abs() || fall <= tol;
+        // One short step may be a zigzag of the method, and says less than the gap.
+        slow = if fall <= tol { slow + 1 } else { 0 };
+        let within = gap <= tol * value.abs() || slow >= SLOW;
         let told = Progress {
             problem: context.problem_index,
             iteration: done as u64,

@@ -156,10 +156,15 @@ impl Barycenters for Bregman {
         let logs = self.takes_logs(cost.range().spread(), reg)?;
         let context = context.clone();
         context.clone().install(|| {
+            // Far below the distance of two points of the support steps beyond themselves can leave the range of numbers.
+            let in_logs = || match self.in_logs(&inputs, reg, &context, Some(LEAST)) {
+                Err(Error::NotConverged { .. }) => self.in_logs(&inputs, reg, &context, None),
+                found => found,
+            };
             let found = match self.settings.domain {
-                _ if logs => self.in_logs(&inputs, reg, &context)?,
+                _ if logs => in_logs()?,
                 BregmanDomain::Auto => match self.in_scalings(&inputs, reg, &context) {
-                    Err(Error::NotConverged { .. }) => self.in_logs(&inputs, reg, &context)?,
+                    Err(Error::NotConverged { .. }) => in_logs()?,
                     found => found?,
                 },
                 _ => self.in_scalings(&inputs, reg, &context)?,
@@ -199,10 +204,10 @@ impl<'a> Found<'a> {
 }
 
 impl Bregman {
-    fn making(&self) -> Making {
+    fn making(&self, momentum: Option<f64>) -> Making {
         Making {
             debiased: self.settings.debiased,
-            momentum: Some(LEAST),
+            momentum,
         }
     }
 
@@ -222,7 +227,7 @@ impl Bregman {
         let own = self.with_all_rows(inputs);
         let own = own.map(|all| Kernel::Scalings(Scalings::new(&all, reg)));
         let own = own.as_ref().unwrap_or(&kernel);
-        let mut state = State::new(inputs, &kernel, self.making());
+        let mut state = State::new(inputs, &kernel, self.making(Some(LEAST)));
         let convergence = drive(Self::NAME, self.limits(), context, |_| {
             Ok(Step::of(state.round(&kernel, own)))
         })?;
@@ -240,12 +245,13 @@ impl Bregman {
         inputs: &'a Inputs,
         reg: f64,
         context: &Context,
+        momentum: Option<f64>,
     ) -> Result<Found<'a>, Error> {
         let mut at = reg.max(FIRST * inputs.cost.range().spread());
         let all = self.with_all_rows(inputs);
         let mut kernel = Kernel::Logs(Logs::new(inputs, at));
         let mut own = all.as_ref().map(|all| Kernel::Logs(Logs::new(all, at)));
-        let mut state = State::new(inputs, &kernel, self.making());
+        let mut state = State::new(inputs, &kernel, self.making(momentum));
         let mut here = 0;
         let convergence = drive(Self::NAME, self.limits(), context, |_| {
             here += 1;

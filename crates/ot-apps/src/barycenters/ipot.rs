@@ -135,7 +135,9 @@ impl IpotBarycenter {
             }
             let q = Measure::named("barycenter", state.mean())?.normalized();
             let found = bracket(inputs, &kernel, at, &state.log_v(), &q)?;
-            Ok(Step::of(relative(found.gap(), found.upper, spread)))
+            // Far from the end a plan to q may have no cost that is a number: then nothing is known yet.
+            let gap = relative(found.gap(), found.upper, spread);
+            Ok(Step::Off(if gap.is_nan() { f64::INFINITY } else { gap }))
         })?;
         // The tolerance is about the gap, the error about the plans.
         convergence.target_error = last;
