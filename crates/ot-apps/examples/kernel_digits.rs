@@ -15,6 +15,7 @@ mod chart;
 #[path = "shared/picture.rs"]
 mod picture;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -270,7 +271,16 @@ struct Tried {
 fn tell(tables: &Tables, labels: &[i64], expected: &[i64], n: usize, seed: u64) -> Outcome<Tried> {
     let mut drawn: Vec<usize> = (0..labels.len()).collect();
     drawn.shuffle(&mut Pcg64::seed_from_u64(seed));
-    drawn.truncate(n);
+    // Class by class in turns: few digits are enough of each for the folds.
+    let mut seen = BTreeMap::<i64, usize>::new();
+    let mut turns: Vec<(usize, usize)> = Vec::with_capacity(drawn.len());
+    for i in drawn {
+        let turn = seen.entry(labels[i]).or_default();
+        turns.push((*turn, i));
+        *turn += 1;
+    }
+    turns.sort_by_key(|(turn, _)| *turn);
+    let drawn: Vec<usize> = turns.into_iter().take(n).map(|(_, i)| i).collect();
     let part = |table: &DistanceTable, rows: &[usize]| {
         let (_, m) = table.shape();
         let values = rows
