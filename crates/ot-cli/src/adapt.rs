@@ -162,6 +162,10 @@ pub(crate) fn run(cli: &Cli<'_>, args: &AdaptArgs) -> Result<(String, Exit), Fai
         target: &target,
         labels: &labels,
     };
+    if method == "gaussian" && asked.ridge() <= 0.0 {
+        let rule = "no sample of either domain differs from another: `gaussian` has no covariance to carry over";
+        return Err(Failure::option("source", rule));
+    }
     let (found, ended) = job.run(method, |context| asked.adapt(context))?;
     let [out, predict] = &outputs;
     if let (Some(out), Some(adapted)) = (out, found.as_ref().and_then(|f| f.adapted.as_ref())) {

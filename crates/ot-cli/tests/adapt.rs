@@ -34,6 +34,8 @@ fn folder() -> tempfile::TempDir {
     npy(&at("y.npy"), &[16], &labels);
     npy(&at("same.npy"), &[16], &[3.0; 16]);
     npy(&at("few.npy"), &[2], &[3.0, 7.0]);
+    npy(&at("one.npy"), &[2, 2], &[1.0; 4]);
+    npy(&at("y1.npy"), &[2], &[3.0, 7.0]);
     folder
 }
 
@@ -212,6 +214,7 @@ fn bad_input_is_one_line() {
         adapt(&folder, "--method none --backend sinkhorn"),
         adapt(&folder, "--method gaussian --max-iter 3"),
         adapt(&folder, "--method emd --ridge 1"),
+        over("adapt --source @one.npy --labels @y1.npy --target @one.npy --method gaussian"),
         adapt(&folder, "--method jdot --ridge 0"),
         adapt(&folder, "--method jdot --alpha -1"),
         adapt(&folder, "--method emd --target-labels @few.npy"),

@@ -19,6 +19,9 @@ fn folder() -> tempfile::TempDir {
     npy(&at("W.npy"), &[2, 12], &weights);
     npy(&at("I.npy"), &[2, 3, 4], &weights);
     npy(&at("C.npy"), &[12, 12], &cost);
+    let mut forbidding = cost.clone();
+    forbidding[11] = f64::INFINITY;
+    npy(&at("forbidding.npy"), &[12, 12], &forbidding);
     npy(&at("tall.npy"), &[12, 2], &cost[..24]);
     npy(&at("L.npy"), &[2], &[3.0, 2.0]);
     npy(&at("one.npy"), &[2], &[1.0, 0.0]);
@@ -215,6 +218,7 @@ fn bad_input_is_one_line() {
         "--weights @W.npy --cost @tall.npy --method debiased --out @q.npy".to_owned(),
         "--weights @W.npy --grid 3x3 --method ipot --out @q.npy".to_owned(),
         "--weights @W.npy --grid 12 --method ipot --out @q.npy".to_owned(),
+        "--weights @W.npy --cost @forbidding.npy --method fixed --out @q.npy".to_owned(),
         "--weights @I.npy --grid 4x3 --method ipot --out @q.npy".to_owned(),
         "--weights @W.npy --grid 3x4 --metric far --method ipot --out @q.npy".to_owned(),
         "--weights @W.npy --grid 3x4 --metric log1p --method convolutional --out @q.npy".to_owned(),

@@ -192,6 +192,11 @@ fn fixed(
 ) -> Result<Report, Failure> {
     let cost = cost(args, method)?;
     let (bins, support) = cost.shape();
+    if method != "lp" && cost.range().forbidden > 0 {
+        let rule =
+            format!("pairs that are forbidden (inf) are taken by `lp` alone, not by `{method}`");
+        return Err(Failure::option("cost", rule));
+    }
     // The parser has seen to it that there is one.
     let path = args.weights.clone().unwrap_or_default();
     let shape = load("weights", &path)?.shape().to_vec();
