@@ -38,13 +38,13 @@ impl Cuts {
     }
 
     /// How far `upper`, a value of the function, is above what it can't be below; NaN where it is below that by more than
-    /// rounding, which numbers beyond reason lead to.
-    pub(crate) fn gap(&self, upper: f64) -> f64 {
+    /// rounding, of itself or of costs that differ by `spread`: numbers beyond reason lead to that.
+    pub(crate) fn gap(&self, upper: f64, spread: f64) -> f64 {
         let gap = upper - self.lower;
-        if gap < -1e-6 * (upper.abs() + self.lower.abs()) {
+        if gap < -1e-6 * (upper.abs() + self.lower.abs()) - 1e-9 * spread {
             return f64::NAN;
         }
-        gap
+        gap.max(0.0)
     }
 
     /// The next q, from the cut F ≥ level + ⟨slope, ·⟩ at this one.

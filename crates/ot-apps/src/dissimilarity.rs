@@ -157,9 +157,12 @@ impl FittedDissimilarity<'_> {
     pub fn predict_costs(&self, found: Retrieved) -> Result<Dissimilar, Error> {
         let mut x = relative(&found, self.retrieval.models().len())?;
         self.scaling.apply(&mut x);
+        let probabilities = self.reader.predict_proba(&x)?;
+        let classes = self.classes();
+        let of = |weights: &[f64]| classes[scores::ranking(weights)[0]];
         Ok(Dissimilar {
-            predictions: self.reader.predict(&x)?,
-            probabilities: self.reader.predict_proba(&x)?,
+            predictions: probabilities.chunks_exact(classes.len()).map(of).collect(),
+            probabilities,
             costs: found,
         })
     }
@@ -260,8 +263,8 @@ impl Scaling {
                 *s += (v - m).powi(2) / rows;
             }
         }
-        // A feature that never changes says nothing, and is left as it is.
-        let factor = |s: f64| if s > 0.0 { s.sqrt().recip() } else { 1.0 };
+        // Features are of size 1: one that changes by roundings alone says nothing, and is left as it is.
+        let factor = |s: f64| if s > 1e-18 { s.sqrt().recip() } else { 1.0 };
         Self {
             mean,
             factor: squares.into_iter().map(factor).collect(),

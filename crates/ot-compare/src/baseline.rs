@@ -21,6 +21,11 @@ pub struct Verdict {
     pub worse: Vec<String>,
 }
 
+#[derive(serde::Deserialize)]
+struct Format {
+    format: u32,
+}
+
 /// Reads an earlier `report.json`.
 ///
 /// # Errors
@@ -31,15 +36,15 @@ pub fn read(path: &Path) -> Result<Report, Error> {
         reason,
     };
     let text = fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
-    let report: Report =
-        serde_json::from_str(&text).map_err(|e| fail(format!("not a report: {e}")))?;
-    if report.format != FORMAT {
+    let not_one = |e: serde_json::Error| fail(format!("not a report: {e}"));
+    // The format first: another one may lack fields.
+    let Format { format } = serde_json::from_str(&text).map_err(not_one)?;
+    if format != FORMAT {
         return Err(fail(format!(
-            "a report of format {}, this is format {FORMAT}; make a new one",
-            report.format
+            "a report of format {format}, this is format {FORMAT}; make a new one"
         )));
     }
-    Ok(report)
+    serde_json::from_str(&text).map_err(not_one)
 }
 
 impl Verdict {

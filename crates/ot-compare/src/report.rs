@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::picture::{Picture, Pixels, PlanPair};
 
 /// Raised when a field changes its meaning, so that an old baseline is refused and not misread.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A whole comparison.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ use super::cost::{CostScale, KnownLabels, entries};
 use super::domain::{Domain, Groups};
 use crate::Error;
 use crate::cuts::Cuts;
-use crate::drive::{Limits, Step, drive};
+use crate::drive::{Limits, Step, drive, relative};
 use crate::error::require;
 use crate::transport::checked;
 
@@ -32,8 +32,8 @@ pub struct ProportionSettings {
     pub ground: Ground,
     /// Default: the largest entry.
     pub scale: CostScale,
-    /// The gap at which it ends: of the bracket around the least objective, over the spread of the cost. Default: 1e-3;
-    /// half of the gap takes four times the rounds.
+    /// The relative gap at which it ends: of the bracket around the least objective, over its upper end. Default: 0.02; half
+    /// of the gap takes four times the rounds.
     pub tol: f64,
     /// Rounds at most, each of them a solve. Default: 300.
     pub max_iter: u64,
@@ -44,7 +44,7 @@ impl Default for ProportionSettings {
         Self {
             ground: Ground::SqEuclidean,
             scale: CostScale::Max,
-            tol: 1e-3,
+            tol: 0.02,
             max_iter: 300,
         }
     }
@@ -174,11 +174,7 @@ impl<'a> ProportionEstimation<'a> {
             }
             let upper = best.as_ref().map_or(value, |(_, least)| *least);
             h = cuts.step(&h, level, slope)?;
-            last = if spread > 0.0 {
-                cuts.gap(upper) / spread
-            } else {
-                0.0
-            };
+            last = relative(cuts.gap(upper, spread), upper, spread);
             if warm {
                 own.warm_start = Some(Arc::new(solution.potentials));
             }

@@ -124,7 +124,7 @@ impl<'a> FixedSupport<'a> {
             }
             let upper = best.as_ref().map_or(value, |(_, least)| *least);
             q = cuts.step(&q, level, slope)?;
-            last = relative(cuts.gap(upper), upper, spread);
+            last = relative(cuts.gap(upper, spread), upper, spread);
             Ok(Step::of(last))
         })?;
         let Some((weights, upper)) = best else {

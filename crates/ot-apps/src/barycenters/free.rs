@@ -405,15 +405,18 @@ impl<'a> Inputs<'a> {
         };
         let mut points = Vec::with_capacity(atoms * self.dim);
         let mut taken = HashSet::new();
+        // Once most places are taken, further draws find none.
+        let mut spare = DRAWS * self.clouds.iter().map(|cloud| cloud.len()).sum::<usize>();
         for _ in 0..atoms {
             // Atoms at one place would stay together under a blurred plan: each gets its own as long as there are some.
             let (mut k, mut place) = (0, 0);
-            for _ in 0..DRAWS {
+            for _ in 0..DRAWS.min(spare).max(1) {
                 k = pick(&self.lambda).unwrap_or(0);
                 place = pick(self.clouds[k].weights().weights()).unwrap_or(0);
                 if taken.insert((k, place)) {
                     break;
                 }
+                spare = spare.saturating_sub(1);
             }
             let cloud = self.clouds[k];
             points.extend_from_slice(&cloud.points()[place * self.dim..(place + 1) * self.dim]);
