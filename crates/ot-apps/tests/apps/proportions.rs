@@ -164,6 +164,48 @@ fn estimated_shares_keep_classes_together() {
     assert!((first - found.shares()[0]).abs() < 1e-12);
 }
 
+/// Where all costs are 0 there is nothing to find, and a least cost of 0 is no failure of numbers.
+#[test]
+fn a_target_that_is_the_source_has_its_shares() {
+    let (x, labels) = draw(&[6, 6], &[[0.0, 0.0], [9.0, 0.0]], 8);
+    let solver = NetworkSimplex::default();
+    let estimation =
+        ProportionEstimation::new(&solver, ProportionSettings::default()).expect("balanced");
+    let shares = |points: &[f64]| {
+        let target = Domain::new("target", points, 2).expect("points");
+        let found = estimation.fit(&source(points, &labels), &target, &mut Context::default());
+        found.expect("estimated").shares().to_vec()
+    };
+    for share in shares(&x).into_iter().chain(shares(&[3.0; 24])) {
+        assert!((share - 0.5).abs() < 1e-9, "{share}");
+    }
+}
+
+/// Classes that are near to each other beside an outlier in each: the gap is small beside the spread of the cost from the start.
+#[test]
+fn an_outlier_makes_no_estimate_of_a_first_guess() {
+    let at = |share: usize| -> Vec<f64> {
+        let near = (0..40).map(|k| if k < share { 0.0 } else { 0.02 });
+        near.chain([1.0, 1.0]).flat_map(|x| [x, 0.0]).collect()
+    };
+    let labels: Vec<i64> = (0..42).map(|k| i64::from(k >= 20 && k != 40)).collect();
+    let solver = NetworkSimplex::default();
+    let settings = ProportionSettings {
+        max_iter: 3000,
+        ..ProportionSettings::default()
+    };
+    let estimation = ProportionEstimation::new(&solver, settings).expect("balanced");
+    let target = Domain::new("target", at(36), 2).expect("points");
+    let found = estimation.fit(&source(&at(20), &labels), &target, &mut Context::default());
+    let found = found.expect("estimated");
+    let share = found.shares()[0];
+    assert!(
+        (share - 0.9).abs() < 0.05 || !found.convergence().converged() && share > 0.6,
+        "{share}: {:?}",
+        found.convergence()
+    );
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let solver = NetworkSimplex::default();
