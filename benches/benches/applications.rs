@@ -95,7 +95,7 @@ fn free_support(c: &mut Criterion) {
         .collect();
     let solver = NetworkSimplex::default();
     let settings = FreeSupportSettings {
-        max_iter: 10,
+        max_iter: Some(10),
         tol: 1e-15,
         ..FreeSupportSettings::new(200)
     };

@@ -2,30 +2,33 @@
 //!
 //! Given plans P_k from the atoms x (weights b) to the clouds, the mean cost is least where each atom is the mean, over the
 //! clouds, of where its mass goes: x_i ← Σ_k λ_k Σ_j (P_k)_ij y_kj / b_i. Plans and atoms are taken in turns; with an exact
-//! solver the mean cost never rises. Weights, if they are to be found as well, go down the mean of the plans' potentials f_k,
-//! which is the gradient of the mean cost by b, by a mirror step of the same round.
+//! solver the mean cost never rises.
+//!
+//! Weights, if they are to be found as well, are improved where the atoms stand: the mean cost is convex in b, the mean of the
+//! plans' potentials f_k is a subgradient, and mirror steps have a bracket ([`Cuts`](crate::cuts::Cuts)). While the atoms
+//! still move, a few steps are enough; once they rest, the steps go on until the bracket is closed, and the atoms follow the
+//! best weights of it.
 //!
 //! Sources: Cuturi and Doucet, *Fast computation of Wasserstein barycenters* (2014), algorithm 2, with θ = 1; Álvarez-Esteban,
 //! del Barrio, Cuesta-Albertos and Matrán, *A fixed-point approach to barycenters in Wasserstein space* (2016).
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use rand::{RngExt, SeedableRng};
-use rand_pcg::Pcg64;
-use solver_api::{Capability, Context, Convergence, Ground, Measure, PointCost, Problem, Solver};
+use solver_api::transform::c_transform_to_target;
+use solver_api::{Capability, Context, Convergence, Measure, Problem, Solver};
 
 use super::cloud::{Cloud, check_numbers};
-use super::inputs::check_lambda;
+use super::clouds::Inputs;
 use super::solves::Solves;
 use crate::Error;
+use crate::cuts::Cuts;
 use crate::drive::{Limits, Step, drive};
 use crate::error::require;
 
 /// More points than that are a slip, and no plan between them and a cloud is solved for in hours.
 const MOST_ATOMS: usize = 1_000_000;
-/// Draws of a place for an atom, until it is one that is free.
-const DRAWS: usize = 64;
+/// Steps of the weights between two moves of atoms that do not rest yet.
+const FEW_STEPS: u64 = 10;
 
 /// What can be set of [`FreeSupport`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,10 +38,13 @@ pub struct FreeSupportSettings {
     /// Whether their weights are found as well; else they are equal, or those given. Default: off.
     pub weights: bool,
     /// How far the atoms may still move in a round, root mean square, over the like of the clouds' distances from their
-    /// mean; where weights are found, also how much of them, L1. Default: 1e-5. With an exact solver they come to rest.
+    /// mean. Default: 1e-5. With an exact solver they come to rest.
     pub tol: f64,
-    /// Rounds at most. Default: 100.
-    pub max_iter: u64,
+    /// Where weights are found: the relative gap at which they are good, of the bracket around the least mean cost of these
+    /// atoms, over its upper end. Default: 0.02; half of it takes four times the rounds.
+    pub gap: f64,
+    /// Rounds at most, each one solve for every cloud. Default: 100, and 10 000 where weights are found.
+    pub max_iter: Option<u64>,
     /// Starts, of which the one of the least mean cost is kept. Default: 1.
     pub starts: usize,
 }
@@ -51,7 +57,8 @@ impl FreeSupportSettings {
             atoms,
             weights: false,
             tol: 1e-5,
-            max_iter: 100,
+            gap: 0.02,
+            max_iter: None,
             starts: 1,
         }
     }
@@ -82,7 +89,8 @@ pub struct FreeBarycenter {
     /// Σ_k λ_k ⟨P_k, C⟩ of plans from it: those of its last round, priced where the atoms went then. Any best plans cost as
     /// much or less.
     pub mean_cost: f64,
-    /// How the rounds went: `target_error` is by how much the atoms moved at last.
+    /// How the rounds went: `target_error` is by how much the atoms moved at last; where weights are found, what the gap says
+    /// in the same measure, if that is more: it is at `tol` where the gap is at `gap`.
     pub convergence: Convergence,
     /// Which start it came from.
     pub start: usize,
@@ -109,15 +117,20 @@ impl<'a> FreeSupport<'a> {
             let rule = format!("must be at most {MOST_ATOMS}");
             return Err(Error::setting("atoms", settings.atoms, &rule));
         }
+        if !(settings.gap > 0.0 && settings.gap.is_finite()) {
+            let rule = "must be positive and finite";
+            return Err(Error::setting("gap", settings.gap, rule));
+        }
         let checked = Self { solver, settings };
         checked.limits().check()?;
         Ok(checked)
     }
 
     fn limits(&self) -> Limits {
+        let usual = if self.settings.weights { 10_000 } else { 100 };
         Limits {
             tol: self.settings.tol,
-            max_iter: self.settings.max_iter,
+            max_iter: self.settings.max_iter.unwrap_or(usual),
         }
     }
 
@@ -188,25 +201,34 @@ impl<'a> FreeSupport<'a> {
         let (dim, count) = (inputs.dim, inputs.clouds.len());
         let solves = Solves::new(self.solver, count, context);
         let mut atoms = Atoms::new(x, b, dim);
-        let mut best: Option<Best> = None;
-        let mut last = f64::INFINITY;
+        let mut weights = self.settings.weights.then(|| Search::new(atoms.b.len()));
+        let mut best = Best(None);
+        // How far the atoms moved, over `size`.
+        let mut moved = f64::INFINITY;
         let convergence = drive(Self::NAME, self.limits(), context, |_| {
             let at: Arc<[f64]> = atoms.x.clone().into();
             let plans = solves.all(
                 count,
                 |k| {
-                    let cloud = inputs.clouds[k];
-                    let (x, y) = (Arc::clone(&at), cloud.shared_points());
-                    let cost = PointCost::new(x, y, dim, Ground::SqEuclidean)?;
-                    let (b, a) = (atoms.b.clone(), cloud.weights().clone());
+                    let cost = inputs.cost(k, &at)?;
+                    let (b, a) = (atoms.b.clone(), inputs.clouds[k].weights().clone());
                     Ok(Problem::new(b, a, Arc::new(cost))?)
                 },
                 |k, solution| {
-                    let y = inputs.clouds[k].points();
+                    let cloud = inputs.clouds[k];
+                    let f = solution.potentials.f;
+                    let paired = if self.settings.weights {
+                        let g = c_transform_to_target(&inputs.cost(k, &at)?, &f, |_| true);
+                        let used = g.iter().zip(cloud.weights().weights());
+                        used.filter(|(_, a)| **a > 0.0).map(|(g, a)| g * a).sum()
+                    } else {
+                        0.0
+                    };
                     Ok(Sent {
-                        means: solution.plan.barycentric_projection(y, dim)?,
+                        means: solution.plan.barycentric_projection(cloud.points(), dim)?,
                         cost: solution.transport_cost,
-                        f: solution.potentials.f,
+                        f,
+                        paired,
                         solver: solution.solver,
                     })
                 },
@@ -214,26 +236,37 @@ impl<'a> FreeSupport<'a> {
             let plans = match plans {
                 Ok(plans) => plans,
                 // What was stopped is no answer; the check that follows says why it ends.
-                Err(_) if context.interrupted().is_some() => return Ok(Step::Off(last)),
+                Err(_) if context.interrupted().is_some() => return Ok(Step::Off(moved)),
                 Err(error) => return Err(error),
             };
-            let (moved, cost) = atoms.go_to_the_means(&plans, &inputs.lambda);
-            if best.as_ref().is_none_or(|best| cost < best.cost) {
-                let solver = plans.first().map(|sent| sent.solver.clone());
-                best = Some(Best {
-                    x: atoms.x.clone(),
-                    b: atoms.b.clone(),
-                    cost,
-                    solver: solver.unwrap_or_default(),
-                });
+            let Some(search) = &mut weights else {
+                let distance = best.follow(&mut atoms, &plans, &inputs.lambda);
+                moved = distance / inputs.size;
+                return Ok(Step::of(moved));
+            };
+            let next = search.step(&atoms.b, plans, &inputs.lambda)?;
+            let gap = search.gap();
+            let good = gap <= self.settings.gap;
+            if good || search.steps >= FEW_STEPS && moved > self.settings.tol {
+                if let Some((b, plans)) = search.settle() {
+                    atoms.b = b;
+                    moved = best.follow(&mut atoms, &plans, &inputs.lambda) / inputs.size;
+                }
+            } else {
+                atoms.b = next;
             }
-            last = moved / inputs.size;
-            if self.settings.weights {
-                last = last.max(atoms.reweigh(&plans, &inputs.lambda)?);
+            if gap.is_nan() {
+                return Ok(Step::Failed);
             }
-            Ok(Step::of(last))
+            let short = if good { 0.0 } else { gap / self.settings.gap };
+            Ok(Step::of(moved.max(short * self.settings.tol)))
         })?;
-        let Some(best) = best else {
+        // What ended before its weights were good is an answer too.
+        if let Some((b, plans)) = weights.as_mut().and_then(Search::settle) {
+            atoms.b = b;
+            best.follow(&mut atoms, &plans, &inputs.lambda);
+        }
+        let Some(best) = best.0 else {
             return Err(Error::Stopped {
                 what: "rounds",
                 termination: convergence.termination,
@@ -257,32 +290,47 @@ struct Sent {
     means: Vec<f64>,
     cost: f64,
     f: Vec<f64>,
+    /// ⟨g, a⟩ with g the c-transform of f, where weights are found.
+    paired: f64,
     solver: String,
 }
 
-struct Best {
+/// The best atoms so far.
+struct Best(Option<Found>);
+
+struct Found {
     x: Vec<f64>,
     b: Measure,
     cost: f64,
     solver: String,
 }
 
+impl Best {
+    /// Moves the atoms to where their plans send them, and remembers them if they are the best. How far they went.
+    fn follow(&mut self, atoms: &mut Atoms, plans: &[Sent], lambda: &[f64]) -> f64 {
+        let (distance, cost) = atoms.go_to_the_means(plans, lambda);
+        if self.0.as_ref().is_none_or(|best| cost < best.cost) {
+            let solver = plans.first().map(|sent| sent.solver.clone());
+            self.0 = Some(Found {
+                x: atoms.x.clone(),
+                b: atoms.b.clone(),
+                cost,
+                solver: solver.unwrap_or_default(),
+            });
+        }
+        distance
+    }
+}
+
 struct Atoms {
     x: Vec<f64>,
     b: Measure,
     dim: usize,
-    /// Σ of the squares of the largest gradients so far.
-    slopes: f64,
 }
 
 impl Atoms {
     fn new(x: Vec<f64>, b: Measure, dim: usize) -> Self {
-        Self {
-            x,
-            b,
-            dim,
-            slopes: 0.0,
-        }
+        Self { x, b, dim }
     }
 
     /// Moves every atom of some weight. Returns how far, root mean square, and the mean cost of the plans from where the
@@ -298,138 +346,66 @@ impl Atoms {
                 *x = next;
             }
         }
-        let cost: f64 = plans
-            .iter()
-            .zip(lambda)
-            .map(|(sent, l)| l * sent.cost)
-            .sum();
-        (moved.sqrt(), cost - moved)
-    }
-
-    /// A mirror step along the mean of the potentials, as long as those before it say (Duchi, Hazan and Singer 2011). How
-    /// much weight it moves.
-    fn reweigh(&mut self, plans: &[Sent], lambda: &[f64]) -> Result<f64, Error> {
-        let b = self.b.weights();
-        let slope = |i: usize| -> f64 {
-            let slopes = plans.iter().zip(lambda).map(|(sent, l)| l * sent.f[i]);
-            slopes.sum()
-        };
-        let mut slopes: Vec<f64> = (0..b.len())
-            .map(|i| if b[i] > 0.0 { slope(i) } else { 0.0 })
-            .collect();
-        let mean: f64 = slopes.iter().zip(b).map(|(g, b)| g * b).sum();
-        let mut steepest = 0.0_f64;
-        for (g, b) in slopes.iter_mut().zip(b) {
-            *g = if *b > 0.0 { *g - mean } else { 0.0 };
-            steepest = steepest.max(g.abs());
-        }
-        self.slopes += steepest * steepest;
-        if self.slopes == 0.0 {
-            return Ok(0.0);
-        }
-        let length = (b.len() as f64).ln().max(1.0).sqrt() / self.slopes.sqrt();
-        let next: Vec<f64> = b
-            .iter()
-            .zip(&slopes)
-            .map(|(b, g)| b * (-length * g).exp())
-            .collect();
-        let next = Measure::named("barycenter", next)?.normalized();
-        let moved = next.weights().iter().zip(b).map(|(n, b)| (n - b).abs());
-        let moved = moved.sum();
-        self.b = next;
-        Ok(moved)
+        (moved.sqrt(), mean_cost(plans, lambda) - moved)
     }
 }
 
-/// Clouds that count, and the size of all of them.
-struct Inputs<'a> {
-    clouds: Vec<&'a Cloud>,
-    lambda: Vec<f64>,
-    dim: usize,
-    /// Root mean square of the distances from the mean; 1 where that is 0.
-    size: f64,
+fn mean_cost(plans: &[Sent], lambda: &[f64]) -> f64 {
+    plans
+        .iter()
+        .zip(lambda)
+        .map(|(sent, l)| l * sent.cost)
+        .sum()
 }
 
-impl<'a> Inputs<'a> {
-    fn new(clouds: &'a [Cloud], lambda: &[f64]) -> Result<Self, Error> {
-        check_lambda(clouds.len(), lambda)?;
-        let lambda = Measure::named("lambda", lambda)?.normalized();
-        let mut dim = 0;
-        for (k, cloud) in clouds.iter().enumerate() {
-            if k > 0 && cloud.dim() != dim {
-                return Err(solver_api::Error::ShapeMismatch {
-                    argument: "clouds",
-                    found: format!("n×{}", cloud.dim()),
-                    expected: format!("clouds before cloud {k} are n×{dim}"),
-                }
-                .into());
-            }
-            dim = cloud.dim();
-        }
-        let counted = || {
-            clouds
-                .iter()
-                .zip(lambda.weights())
-                .filter(|(_, l)| **l > 0.0)
-        };
-        let clouds: Vec<_> = counted().map(|(cloud, _)| cloud).collect();
-        let lambda: Vec<f64> = counted().map(|(_, l)| *l).collect();
-        let mut mean = vec![0.0; dim];
-        each(&clouds, &lambda, |y, w| {
-            mean.iter_mut().zip(y).for_each(|(mean, y)| *mean += w * y);
-        });
-        let mut size = 0.0;
-        each(&clouds, &lambda, |y, w| {
-            let square: f64 = y.iter().zip(&mean).map(|(y, m)| (y - m) * (y - m)).sum();
-            size += w * square;
-        });
-        Ok(Self {
-            clouds,
-            lambda,
-            dim,
-            size: if size > 0.0 { size.sqrt() } else { 1.0 },
-        })
-    }
-
-    /// Points of the clouds, drawn; no point twice, if there are enough.
-    fn draw(&self, atoms: usize, seed: u64) -> Vec<f64> {
-        let mut rng = Pcg64::seed_from_u64(seed);
-        let mut pick = |weights: &[f64]| {
-            let mut left: f64 = rng.random();
-            let reached = weights.iter().position(|w| {
-                left -= w;
-                *w > 0.0 && left < 0.0
-            });
-            // Rounding may leave a little beyond the last one.
-            reached.or_else(|| weights.iter().rposition(|w| *w > 0.0))
-        };
-        let mut points = Vec::with_capacity(atoms * self.dim);
-        let mut taken = HashSet::new();
-        // Once most places are taken, further draws find none.
-        let mut spare = DRAWS * self.clouds.iter().map(|cloud| cloud.len()).sum::<usize>();
-        for _ in 0..atoms {
-            // Atoms at one place would stay together under a blurred plan: each gets its own as long as there are some.
-            let (mut k, mut place) = (0, 0);
-            for _ in 0..DRAWS.min(spare).max(1) {
-                k = pick(&self.lambda).unwrap_or(0);
-                place = pick(self.clouds[k].weights().weights()).unwrap_or(0);
-                if taken.insert((k, place)) {
-                    break;
-                }
-                spare = spare.saturating_sub(1);
-            }
-            let cloud = self.clouds[k];
-            points.extend_from_slice(&cloud.points()[place * self.dim..(place + 1) * self.dim]);
-        }
-        points
-    }
+/// The search for weights while the atoms stand still.
+struct Search {
+    cuts: Cuts,
+    steps: u64,
+    /// The weights of the least mean cost so far, it, and their plans.
+    best: Option<(Measure, f64, Vec<Sent>)>,
 }
 
-fn each(clouds: &[&Cloud], lambda: &[f64], mut visit: impl FnMut(&[f64], f64)) {
-    for (cloud, lambda) in clouds.iter().zip(lambda) {
-        let points = cloud.points().chunks_exact(cloud.dim());
-        for (y, a) in points.zip(cloud.weights().weights()) {
-            visit(y, lambda * a);
+impl Search {
+    fn new(atoms: usize) -> Self {
+        // Squares of distances are not below 0.
+        Self {
+            cuts: Cuts::new(atoms, 0.0),
+            steps: 0,
+            best: None,
         }
+    }
+
+    /// The next weights, from the plans at `b`.
+    fn step(&mut self, b: &Measure, plans: Vec<Sent>, lambda: &[f64]) -> Result<Measure, Error> {
+        let mut slope = vec![0.0; b.len()];
+        let mut level = 0.0;
+        for (sent, lambda) in plans.iter().zip(lambda) {
+            level += lambda * sent.paired;
+            slope
+                .iter_mut()
+                .zip(&sent.f)
+                .for_each(|(s, f)| *s += lambda * f);
+        }
+        self.steps += 1;
+        let cost = mean_cost(&plans, lambda);
+        if self.best.as_ref().is_none_or(|(_, least, _)| cost < *least) {
+            self.best = Some((b.clone(), cost, plans));
+        }
+        self.cuts.step(b, level, slope)
+    }
+
+    /// The width of the bracket over its upper end, 0 where that is 0.
+    fn gap(&self) -> f64 {
+        let upper = self.best.as_ref().map_or(0.0, |(_, least, _)| *least);
+        let gap = self.cuts.gap(upper, upper);
+        if upper > 0.0 { gap / upper } else { gap }
+    }
+
+    /// The best weights with their plans; the next search begins anew.
+    fn settle(&mut self) -> Option<(Measure, Vec<Sent>)> {
+        let (b, _, plans) = self.best.take()?;
+        *self = Self::new(b.len());
+        Some((b, plans))
     }
 }

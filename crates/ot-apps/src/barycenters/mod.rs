@@ -15,6 +15,7 @@
 mod bracket;
 pub mod bregman;
 mod cloud;
+mod clouds;
 pub mod descent;
 pub mod free;
 mod inputs;

@@ -42,7 +42,7 @@ pub(super) fn run(
     let settings = FreeSupportSettings {
         weights: args.find_weights,
         tol: args.solver.tol.unwrap_or(default.tol),
-        max_iter: args.solver.max_iter.unwrap_or(default.max_iter),
+        max_iter: args.solver.max_iter,
         starts: args.starts.unwrap_or(default.starts),
         ..default
     };

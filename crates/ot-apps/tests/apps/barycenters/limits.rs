@@ -295,7 +295,7 @@ fn atoms_start_at_places_of_their_own() {
     let points: Vec<f64> = (0..40).map(f64::from).collect();
     let cloud = Cloud::uniform("cloud", points, 1).expect("points");
     let settings = FreeSupportSettings {
-        max_iter: 1,
+        max_iter: Some(1),
         ..FreeSupportSettings::new(30)
     };
     let solver = SinkhornStabilized::new(Settings::with_reg(Reg::Absolute(0.1))).expect("valid");

@@ -1,10 +1,14 @@
 //! Methods with a solver inside, by every backend and by one of the test's own.
 
+use std::sync::Arc;
+
 use ot_apps::barycenters::Start;
 use ot_apps::{
     Cloud, FixedSupport, FixedSupportSettings, FreeSupport, FreeSupportSettings, pixel_cost,
 };
-use solver_api::{Barycenters, Context, Ground, Measure};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use solver_api::{Barycenters, Context, Cost, Ground, Measure, PointCost};
 use solver_exact::NetworkSimplex;
 use solver_exact::closed::gaussian::Gaussian;
 use solver_exact::lp::LpBarycenter;
@@ -52,14 +56,14 @@ fn descent_by_every_backend_brackets_the_optimum() {
 
 fn mean_cost(
     solver: &dyn solver_api::Solver,
-    cost: &std::sync::Arc<dyn solver_api::Cost>,
+    cost: &Arc<dyn Cost>,
     measures: &[Measure],
     lambda: &[f64],
     q: &Measure,
 ) -> f64 {
     let total: f64 = lambda.iter().sum();
     let parts = measures.iter().zip(lambda).map(|(p, l)| {
-        let problem = solver_api::Problem::new(p.clone(), q.clone(), std::sync::Arc::clone(cost));
+        let problem = solver_api::Problem::new(p.clone(), q.clone(), Arc::clone(cost));
         l / total
             * solver
                 .solve(&problem.expect("a problem"))
@@ -166,8 +170,6 @@ fn weights_are_found_and_starts_and_seeds_decide() {
     let exact = NetworkSimplex::default();
     let settings = FreeSupportSettings {
         weights: true,
-        max_iter: 2000,
-        tol: 1e-4,
         ..FreeSupportSettings::new(3)
     };
     let method = FreeSupport::new(&exact, settings).expect("balanced");
@@ -200,4 +202,56 @@ fn weights_are_found_and_starts_and_seeds_decide() {
     assert!(many.mean_cost <= one.mean_cost);
     assert_eq!(many.cloud, fit(6, 3, 1).cloud);
     assert!((0..5).any(|seed| fit(1, seed, 1).cloud != one.cloud));
+}
+
+/// No weights of the same atoms are better by more than the gap says: the linear program over them is the judge.
+#[test]
+fn weights_that_are_found_are_the_best_of_their_atoms() {
+    let exact = NetworkSimplex::default();
+    let mut rng = Pcg64::seed_from_u64(5);
+    let mut draw = |count: usize, shift: f64| -> Vec<f64> {
+        let mut number = || rng.random::<f64>() + shift;
+        (0..2 * count).map(|_| number()).collect()
+    };
+    let (one, other) = (draw(12, 0.0), draw(9, 0.7));
+    let lambda = [0.3, 0.7];
+    for (atoms, gap) in [(3, 0.02), (6, 0.02), (6, 0.1)] {
+        let clouds = [
+            Cloud::uniform("one", one.clone(), 2).expect("points"),
+            Cloud::uniform("other", other.clone(), 2).expect("points"),
+        ];
+        let settings = FreeSupportSettings {
+            weights: true,
+            gap,
+            ..FreeSupportSettings::new(atoms)
+        };
+        let method = FreeSupport::new(&exact, settings).expect("balanced");
+        let found = method.fit(&clouds, &lambda, 1, &Context::default());
+        let found = found.expect("an answer");
+        assert!(found.convergence.converged(), "{:?}", found.convergence);
+
+        let both: Vec<f64> = one.iter().chain(&other).copied().collect();
+        let x = found.cloud.points().to_vec();
+        let cost = PointCost::new(both, x, 2, Ground::SqEuclidean).expect("a cost");
+        let cost: Arc<dyn Cost> = Arc::new(cost);
+        let part = |range: std::ops::Range<usize>| {
+            let weights = (0..21).map(|j| if range.contains(&j) { 1.0 } else { 0.0 });
+            Measure::new(weights.collect::<Vec<_>>())
+                .expect("weights")
+                .normalized()
+        };
+        let measures = [part(0..12), part(12..21)];
+        let oracle = LpBarycenter::microlp();
+        let best = oracle.barycenter(&cost, &measures, &lambda, &mut Context::default());
+        let best = best.expect("an answer").weights;
+        let least = mean_cost(&exact, &cost, &measures, &lambda, &best);
+        let mine = mean_cost(&exact, &cost, &measures, &lambda, found.cloud.weights());
+        assert!(
+            mine <= least / (1.0 - gap) + 1e-9,
+            "{atoms}: {mine} {least}"
+        );
+        assert!(mine <= found.mean_cost + 1e-9);
+        let equal = Measure::uniform(atoms).expect("weights");
+        assert!(mine < mean_cost(&exact, &cost, &measures, &lambda, &equal));
+    }
 }
