@@ -74,7 +74,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &AdaptArgs) -> Result<(String, Exit), Fai
         return Err(Failure::option("method", problem));
     };
     check_options(method, args)?;
-    let job = Job::new(cli, &args.solver, "domains have points")?;
+    let job = Job::new(cli, &args.solver, "domains have points", false)?;
     let outputs = outputs(args)?;
     if method == "jdot" && args.out.is_some() {
         let rule = "jdot learns a classifier and moves no samples: use --predict";
@@ -158,6 +158,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &AdaptArgs) -> Result<(String, Exit), Fai
         class_weight: args.class_weight.unwrap_or(CLASS_WEIGHT),
         alpha: args.alpha,
         own_ridge: args.ridge,
+        rounds: args.rounds,
         source: &source,
         target: &target,
         labels: &labels,
@@ -212,6 +213,11 @@ fn check_options(method: &str, args: &AdaptArgs) -> Result<(), Failure> {
             let rule = format!("`{method}` has none: it is jdot's");
             return Err(Failure::option(option, rule));
         }
+    }
+    if args.rounds.is_some() && !matches!(method, "group-lasso" | "laplacian" | "jdot") {
+        let rule =
+            format!("`{method}` has none: they are those of group-lasso, laplacian and jdot");
+        return Err(Failure::option("rounds", rule));
     }
     if matches!(method, "none" | "gaussian") {
         let of = &args.solver;
@@ -269,6 +275,7 @@ struct Asked<'a> {
     class_weight: f64,
     alpha: Option<f64>,
     own_ridge: Option<f64>,
+    rounds: Option<usize>,
     source: &'a Domain,
     target: &'a Domain,
     labels: &'a [i64],
@@ -290,7 +297,7 @@ impl Asked<'_> {
         };
         let settings = AdaptationSettings {
             regularizer,
-            rounds: ROUNDS,
+            rounds: self.rounds.unwrap_or(ROUNDS),
             ..AdaptationSettings::default()
         };
         let adaptation = Adaptation::new(solver, settings)?;
@@ -339,6 +346,9 @@ impl Asked<'_> {
         let mut settings = JdotSettings::default();
         if let Some(alpha) = self.alpha {
             settings.alpha = alpha;
+        }
+        if let Some(rounds) = self.rounds {
+            settings.rounds = rounds;
         }
         if let Some(ridge) = self.own_ridge {
             let features = Features::Linear;

@@ -90,7 +90,7 @@ pub(crate) fn run(cli: &Cli<'_>, args: &ClassifyArgs) -> Result<(String, Exit), 
         }
         _ => {}
     }
-    let job = Job::new(cli, &args.solver, "images have a `--metric`")?;
+    let job = Job::new(cli, &args.solver, "images have a `--metric`", true)?;
     let out = args.out.as_deref().map(|path| ArrayOut::check("out", path));
     let out = out.transpose()?;
     if let Some(out) = &out {

@@ -37,7 +37,7 @@ struct Report {
 
 /// Fills the table, stores it, and returns the report with its exit status.
 pub(crate) fn run(cli: &Cli<'_>, args: &DistancesArgs) -> Result<(String, Exit), Failure> {
-    let job = Job::new(cli, &args.solver, "bins have `--points` or `--cost`")?;
+    let job = Job::new(cli, &args.solver, "bins have `--points` or `--cost`", false)?;
     let out = ArrayOut::check("out", &args.out)?;
     let kernel_out = args.kernel_out.as_deref();
     let kernel_out = kernel_out.map(|path| ArrayOut::check("kernel-out", path));

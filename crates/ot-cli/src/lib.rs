@@ -17,7 +17,7 @@
 //! |---|---|---|
 //! | 0 ([`Exit::Solved`]) | the report, or one JSON object with `--json` | nothing, unless it is a terminal (progress) |
 //! | 2 ([`Exit::Usage`]) | nothing | one line: the option or argument, the value and the rule |
-//! | 3 ([`Exit::NotConverged`]) | the report, as for 0 | nothing |
+//! | 3 ([`Exit::NotConverged`]) | the report, as for 0; without an answer where there is none | nothing |
 //! | 4 ([`Exit::Infeasible`]) | nothing | one line: the set of sources that proves it |
 //! | 130, 143 | nothing | nothing: SIGINT (Ctrl-C) or SIGTERM ended it |
 //!

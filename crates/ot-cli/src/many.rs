@@ -40,8 +40,13 @@ impl Ended {
 }
 
 impl<'a> Job<'a> {
-    /// `of` says what the problems have in place of a tree.
-    pub(crate) fn new(cli: &'a Cli<'a>, args: &'a SolverArgs, of: &str) -> Result<Self, Failure> {
+    /// `of` says what the problems have in place of a tree, `draws` whether the application itself takes --seed.
+    pub(crate) fn new(
+        cli: &'a Cli<'a>,
+        args: &'a SolverArgs,
+        of: &str,
+        draws: bool,
+    ) -> Result<Self, Failure> {
         let names_tree = |pair: &String| pair.starts_with("tree=");
         if args.set.iter().any(names_tree) {
             let rule = format!("`tree` is a part of `ot solve`'s problems: {of}");
@@ -54,6 +59,12 @@ impl<'a> Job<'a> {
         let seeded = settings.iter().any(|setting| setting.name == "seed");
         if args.backend == Auto::NAME || !seeded {
             options.seed = None;
+            if !draws && let Some(seed) = args.seed {
+                return Err(Failure::option(
+                    "seed",
+                    format!("{seed}: nothing is drawn here"),
+                ));
+            }
         }
         let solver = cli.registry.build(&args.backend, &options)?;
         if args.time_limit.is_some() && !solver.capabilities().has(Capability::Interruptible) {
@@ -118,6 +129,11 @@ impl<'a> Job<'a> {
         let (result, termination) = match done {
             Ok(result) => (Some(result), None),
             Err(ot_apps::Error::Stopped { termination, .. }) => (None, Some(termination)),
+            // The input was right, and there is no answer all the same: the report says why.
+            Err(ot_apps::Error::Transport(kantorovich::Error::NotConverged {
+                termination: termination @ Termination::NumericalFailure,
+                ..
+            })) => (None, Some(termination)),
             // A solve that was itself cut short is the same stop; what is wrong with the input is so at any time.
             Err(error) => match context.interrupted() {
                 Some(termination) if error.is_stop() => (None, Some(termination)),

@@ -33,7 +33,7 @@ struct Report {
 pub(crate) fn run(cli: &Cli<'_>, args: &TransferArgs) -> Result<(String, Exit), Failure> {
     let mode = many::one_of("mode", &args.mode, &MODES)?;
     let settings = settings(mode, args)?;
-    let job = Job::new(cli, &args.solver, "colours are points")?;
+    let job = Job::new(cli, &args.solver, "colours are points", settings.is_some())?;
     let out = ArrayOut::check_image("<OUT>", &args.out)?;
     out.is_none_of(&[
         ("<SOURCE>", Some(args.source.as_path())),

@@ -171,6 +171,48 @@ fn what_is_cut_short_is_printed_with_status_3() {
 }
 
 #[test]
+fn numbers_that_fail_have_a_report_without_an_answer() {
+    let folder = folder();
+    for rest in ["unbalanced --gamma 1e300", "unbalanced --reg 1e-300"] {
+        let line =
+            format!("--weights @W.npy --cost @C.npy --method {rest} --out @failed.npy --json");
+        let ran = barycenter(&folder, &line);
+        assert_eq!(ran.exit, Exit::NotConverged, "{ran:?}");
+        let json = ran.json();
+        assert_eq!(json["termination"], "numerical-failure");
+        assert_eq!(json["converged"], false);
+        assert!(json["mass"].is_null());
+        assert!(!folder.path().join("failed.npy").exists());
+    }
+}
+
+#[test]
+fn the_limit_of_the_linear_program_can_be_set() {
+    let folder = folder();
+    let ask = |set: &str| {
+        let line =
+            format!("--weights @W.npy --cost @C.npy --method lp --set {set} --out @q.npy --json");
+        barycenter(&folder, &line)
+    };
+    assert_eq!(ask("max_pairs=288").exit, Exit::Solved);
+    let ran = ask("max_pairs=287");
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.stderr.contains("288 allowed pairs"), "{ran:?}");
+}
+
+#[test]
+fn weights_that_are_found_settle() {
+    let folder = folder();
+    let line = "--points @X.npy @Y.npy --support 2 --find-weights --method free --out @Q.npy --weights-out @b.npy --json";
+    let ran = barycenter(&folder, line);
+    assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
+    // Two atoms for two triangles alike: one of them takes two corners.
+    let mut b = read(&folder, "b.npy").1;
+    b.sort_by(f64::total_cmp);
+    assert!((b[0] - 1.0 / 3.0).abs() < 0.05, "{b:?}");
+}
+
+#[test]
 fn help_is_an_answer() {
     let ran = barycenter(&folder(), "--help");
     assert_eq!(ran.exit, Exit::Solved);
@@ -208,6 +250,9 @@ fn bad_input_is_one_line() {
         format!("{good} --method bregman --gamma 1"),
         format!("{good} --method bregman --support 3"),
         format!("{good} --method unbalanced --gamma -1"),
+        format!("{good} --method bregman --seed 1"),
+        format!("{good} --method lp --set tol=1"),
+        format!("{good} --method lp --set max_pairs=0"),
         format!("{good} --method convolutional"),
         format!("{good} --method lp --reg 1"),
         format!("{good} --method lp --backend ipot"),

@@ -38,7 +38,8 @@ pub enum JdotModel {
 /// What can be set of [`Jdot`].
 #[derive(Debug, Clone)]
 pub struct JdotSettings {
-    /// Default: linear ridge regression with λ = 1e-2.
+    /// Default: linear ridge regression with λ = 1e-2. λ has the unit of the features: with points in units of about their
+    /// largest distance, the default suits.
     pub model: JdotModel,
     /// α, the weight of the distance between samples beside the loss between labels. Default: 1, with the cost divided by its
     /// largest entry: the paper's choice.

@@ -33,7 +33,8 @@ pub enum Similarity {
 /// η (½ α Σ_ik a_i a_k S_ik ‖x̂_i − x̂_k‖² + ½ (1 − α) Σ_jl b_j b_l S_jl ‖ŷ_j − ŷ_l‖²).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LaplacianSettings {
-    /// η, at least 0. Default: 1.
+    /// η, at least 0. Default: 1. What it weighs has the unit of the points squared, beside the cost in the unit of its own:
+    /// with points in units of about their largest distance, the default suits.
     pub weight: f64,
     /// α, the share of the source, from 0 to 1. Default: 1, the source alone.
     pub source_share: f64,

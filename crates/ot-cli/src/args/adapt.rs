@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{SolverArgs, real};
+use super::{SolverArgs, real, whole};
 
 /// What `ot adapt --help` says below its options.
 pub(super) const ADAPT_NOTES: &str = "\
@@ -54,6 +54,11 @@ pub(crate) struct AdaptArgs {
     #[arg(long, value_name = "A", help_heading = "Method",
         allow_negative_numbers = true, value_parser = real)]
     pub(crate) alpha: Option<f64>,
+
+    /// Rounds of plans at most; 20 in jdot, 1000 in group-lasso and laplacian if omitted (--max-iter is each solve's)
+    #[arg(long, value_name = "N", help_heading = "Method",
+        allow_negative_numbers = true, value_parser = whole::<usize>)]
+    pub(crate) rounds: Option<usize>,
 
     #[command(flatten)]
     pub(crate) solver: SolverArgs,

@@ -15,12 +15,13 @@ Methods on the bins of --weights, whose answer has as many:
   ipot           proximal steps, exact in the limit; --reg reads as the step, --reg-rel 0.1 and --tol 0.1
                  (gap over the mean cost) if omitted
   unbalanced     entropic, marginals relaxed by --gamma (1 if omitted, in cost units); masses are kept
-  lp             exact, by the linear program, for small problems
+  lp             exact, by the linear program, for up to 20 000 pairs of a bin with weight and one of the answer
   fixed          by the potentials of any --backend, which --reg and --set belong to; --tol 0.1 (gap)
 Method of --points, each a measure, whose answer is --support points (--weights-out: their weights):
-  free           squared distances, by any --backend; --tol 1e-5 (movement), --max-iter 100 if omitted
-`least` (lower_bound, upper_bound) brackets the least mean cost without entropy; entropy says how sharp the
-answer is.
+  free           squared distances, by any --backend; --tol 1e-5 (movement), --max-iter 100 if omitted; with
+                 --find-weights 10 000, and weights within 2 % of the least mean cost of these points
+`least` (lower_bound, upper_bound) brackets the least mean cost without entropy (lp, unbalanced and free
+have none); entropy says how sharp the answer is.
 
 Examples:
   ot barycenter --weights I.npy --grid 28x28 --method ipot --out q.npy

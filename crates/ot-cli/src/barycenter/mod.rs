@@ -57,7 +57,9 @@ pub(crate) fn run(cli: &Cli<'_>, args: &BarycenterArgs) -> Result<(String, Exit)
         let problem = format!("`{method}` has no solver inside: leave it out");
         return Err(Failure::option("backend", problem));
     }
-    if !inside && !args.solver.set.is_empty() {
+    if method == "lp" {
+        max_pairs(&args.solver)?;
+    } else if !inside && !args.solver.set.is_empty() {
         let problem = format!("`{method}` has no solver inside whose settings these could be");
         return Err(Failure::option("set", problem));
     }
@@ -68,11 +70,13 @@ pub(crate) fn run(cli: &Cli<'_>, args: &BarycenterArgs) -> Result<(String, Exit)
     if !inside {
         (of_solver.reg, of_solver.reg_rel) = (None, None);
         of_solver.backend = "auto".to_owned();
+        of_solver.set.clear();
     }
     let job = Job::new(
         cli,
         &of_solver,
         "a barycenter has `--grid`, `--cost` or `--points`",
+        method == "free",
     )?;
     let out = ArrayOut::check("out", &args.out)?;
     let weights_out = args.weights_out.as_deref();
@@ -298,7 +302,7 @@ impl Asked<'_> {
                 relaxed.barycenter(self.cost, self.measures, self.lambda, &mut context)?
             }
             "lp" => {
-                let lp = linear_program(&args.backend)?;
+                let lp = linear_program(args)?;
                 backend = lp.name().to_owned();
                 let answer = ask(lp.as_ref())?;
                 mean_cost = Some(self.mean_cost(&answer.weights, solver, &context)?);
@@ -366,22 +370,49 @@ impl Asked<'_> {
     }
 }
 
-/// The linear program by the library that `backend` names, or by the first one that is there.
-fn linear_program(backend: &str) -> Result<Box<dyn Barycenters>, ot_apps::Error> {
-    match backend {
+/// The linear program by the library that is named, or by the first one that is there.
+fn linear_program(args: &SolverArgs) -> Result<Box<dyn Barycenters>, ot_apps::Error> {
+    match args.backend.as_str() {
         #[cfg(feature = "lp-microlp")]
-        "auto" | "lp-microlp" => Ok(Box::new(kantorovich::LpBarycenter::microlp())),
+        "auto" | "lp-microlp" => Ok(limited(kantorovich::LpBarycenter::microlp(), args)),
         #[cfg(all(feature = "lp-minilp", not(feature = "lp-microlp")))]
-        "auto" => Ok(Box::new(kantorovich::LpBarycenter::minilp())),
+        "auto" => Ok(limited(kantorovich::LpBarycenter::minilp(), args)),
         #[cfg(feature = "lp-minilp")]
-        "lp-minilp" => Ok(Box::new(kantorovich::LpBarycenter::minilp())),
+        "lp-minilp" => Ok(limited(kantorovich::LpBarycenter::minilp(), args)),
         #[cfg(feature = "lp-highs")]
-        "lp-highs" => Ok(Box::new(kantorovich::LpBarycenter::highs())),
-        _ => {
+        "lp-highs" => Ok(limited(kantorovich::LpBarycenter::highs(), args)),
+        backend => {
             let rule = "must be auto, lp-microlp, lp-minilp or lp-highs for `lp`, and compiled in";
             Err(kantorovich::Error::setting("backend", backend, rule).into())
         }
     }
+}
+
+#[cfg(any(feature = "lp-microlp", feature = "lp-minilp", feature = "lp-highs"))]
+fn limited(lp: kantorovich::LpBarycenter, args: &SolverArgs) -> Box<dyn Barycenters> {
+    // What is wrong with the setting was said before.
+    let most = max_pairs(args).unwrap_or_default();
+    Box::new(most.map_or(lp, |most| lp.with_max_pairs(most)))
+}
+
+/// The one setting that the linear program has.
+fn max_pairs(args: &SolverArgs) -> Result<Option<u64>, Failure> {
+    let mut most = None;
+    for pair in &args.set {
+        let value = match pair.split_once('=') {
+            Some(("max_pairs", value)) => value.parse().ok().filter(|most| *most > 0),
+            _ => {
+                let problem = format!("`{pair}`: `lp` has the setting max_pairs alone here");
+                return Err(Failure::option("set", problem));
+            }
+        };
+        let Some(value) = value else {
+            let problem = format!("`{pair}`: max_pairs must be a whole number, at least 1");
+            return Err(Failure::option("set", problem));
+        };
+        most = Some(value);
+    }
+    Ok(most)
 }
 
 /// Weights of the measures in the mean; equal if there are none.

@@ -14,7 +14,8 @@ use solver_api::{
     Barycenter, Barycenters, Context, Convergence, Cost, Error, Measure, Termination,
 };
 
-/// Variables beyond which it is refused: a program of 20 000 takes about a minute, and nothing can interrupt it.
+/// Variables beyond which it is refused, if nothing else is said: a program of 20 000 takes about a minute, and nothing can
+/// interrupt it.
 const MOST: u64 = 20_000;
 
 /// A program: the price of each variable, and sums that have to come to a number.
@@ -24,11 +25,12 @@ struct Program {
 }
 
 /// Exact barycenters on a fixed support, for small problems: at most 20 000 pairs of a point of some weight and a point of
-/// the support. Forbidden pairs are left out. Memory some 400 bytes a pair. The answer is a vertex: of several best measures,
+/// the support, unless [`LpBarycenter::with_max_pairs`] says more. Forbidden pairs are left out. Memory some 400 bytes a pair. The answer is a vertex: of several best measures,
 /// one of the least support. Accurate to the library's tolerance, about 1e-8 of the cost's spread.
 #[derive(Debug, Clone, Copy)]
 pub struct LpBarycenter {
     name: &'static str,
+    max_pairs: u64,
     minimise: fn(&Program) -> Result<Vec<f64>, String>,
 }
 
@@ -39,6 +41,7 @@ impl LpBarycenter {
     pub fn microlp() -> Self {
         Self {
             name: "lp-microlp",
+            max_pairs: MOST,
             minimise: |program| by_good_lp(program, |p| p.using(good_lp::microlp)),
         }
     }
@@ -49,6 +52,7 @@ impl LpBarycenter {
     pub fn minilp() -> Self {
         Self {
             name: "lp-minilp",
+            max_pairs: MOST,
             minimise: by_minilp,
         }
     }
@@ -59,8 +63,15 @@ impl LpBarycenter {
     pub fn highs() -> Self {
         Self {
             name: "lp-highs",
+            max_pairs: MOST,
             minimise: |program| by_good_lp(program, |p| p.using(good_lp::highs)),
         }
+    }
+
+    /// With another limit of pairs than 20 000. Time grows faster than their square.
+    #[must_use]
+    pub fn with_max_pairs(self, max_pairs: u64) -> Self {
+        Self { max_pairs, ..self }
     }
 }
 
@@ -98,11 +109,11 @@ impl Barycenters for LpBarycenter {
             .iter()
             .map(|(p, _)| p.support_len() as u64 * m as u64)
             .sum();
-        if pairs > MOST {
+        if pairs > self.max_pairs {
             return Err(Error::TooManyPairs {
                 solver: self.name.to_owned(),
                 pairs,
-                max_pairs: MOST,
+                max_pairs: self.max_pairs,
             });
         }
         // The libraries' tolerances are absolute: costs from 0 to 1.
@@ -247,6 +258,13 @@ mod tests {
             let many = Measure::uniform(200).unwrap();
             let refused = lp.barycenter(&large, &[many], &[1.0], &mut Context::default());
             assert!(matches!(refused, Err(Error::TooManyPairs { .. })));
+            let few = lp.with_max_pairs(6);
+            let refused =
+                few.barycenter(&cost, &[at(0), at(6)], &[1.0, 1.0], &mut Context::default());
+            assert!(matches!(
+                refused,
+                Err(Error::TooManyPairs { max_pairs: 6, .. })
+            ));
         }
     }
 }
