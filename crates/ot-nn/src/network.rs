@@ -1,34 +1,58 @@
 //! Chains of layers.
 
+use std::ops::Range;
+
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
-use crate::Error;
-use crate::layer::{Layer, Pass};
+use crate::layer::{Layer, Own, Pass};
+use crate::spectral::Scale;
+use crate::{Error, Number};
 
 /// A chain of layers with its parameters, layer by layer; those of a linear one are W row by row, then b.
+///
+/// Layers with a [`Spectral`](crate::Spectral) setting multiply by bound·W/σ instead of W. Their σ = uᵀ W v is taken anew in
+/// every [`forward`](Self::forward), u and v move in [`normalize`](Self::normalize) alone: once before each step of a training.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Network {
+pub struct Network<T = f64> {
     layers: Vec<Layer>,
     /// Lengths of rows before the first layer and after each.
     widths: Vec<usize>,
-    parameters: Vec<f64>,
+    parameters: Vec<T>,
+    /// u, then v, of each normalized layer.
+    vectors: Vec<T>,
 }
 
 /// What a forward pass left for the backward one: the rows after each layer.
 #[derive(Debug, Clone, Default)]
-pub struct Tape {
-    rows: Vec<Vec<f64>>,
-    by_out: Vec<f64>,
-    by_x: Vec<f64>,
-    turned: Vec<f64>,
+pub struct Tape<T = f64> {
+    rows: Vec<Vec<T>>,
+    scales: Vec<Scale<T>>,
+    by_out: Vec<T>,
+    by_x: Vec<T>,
+    turned: Vec<T>,
+    by_parameters: Vec<T>,
 }
 
-impl Network {
-    /// Of `layers`, with weights that `seed` draws. The first layer that is linear says how long rows are.
+/// What a backward pass makes of the gradient by parameters.
+enum Target<'a, T> {
+    Nothing,
+    Replace(&'a mut [T]),
+    Add(&'a mut [T]),
+}
+
+/// Where a layer's numbers are: among all parameters, and among all vectors.
+struct Place {
+    parameters: Range<usize>,
+    vectors: Range<usize>,
+}
+
+impl<T: Number> Network<T> {
+    /// Of `layers`, with weights that `seed` draws (Glorot and Bengio, 2010), the same for f32 and f64 but for rounding, and
+    /// with 16 power iterations for each normalized layer. The first layer with weights says how long rows are.
     ///
     /// # Errors
-    /// No linear layer, one without inputs or outputs, a slope outside of its range, and layers that do not fit.
+    /// No layer with weights, one without inputs or outputs, settings outside of their range, and layers that do not fit.
     pub fn new(layers: &[Layer], seed: u64) -> Result<Self, Error> {
         let first = layers.iter().find_map(|layer| layer.shape());
         let Some((mut width, _)) = first else {
@@ -53,18 +77,22 @@ impl Network {
             }
             widths.push(width);
         }
-        let mut rng = Pcg64::seed_from_u64(seed);
-        let mut parameters = vec![0.0; layers.iter().map(|l| l.parameters()).sum()];
-        let mut at = 0;
-        for layer in layers {
-            layer.draw(&mut rng, &mut parameters[at..at + layer.parameters()]);
-            at += layer.parameters();
-        }
-        Ok(Self {
+        let mut network = Self {
             layers: layers.to_vec(),
             widths,
-            parameters,
-        })
+            parameters: vec![T::ZERO; layers.iter().map(|l| l.parameters()).sum()],
+            vectors: vec![T::ZERO; layers.iter().map(|l| l.vectors()).sum()],
+        };
+        let mut rng = Pcg64::seed_from_u64(seed);
+        // All weights first: a normalized layer draws those of the same one that is not.
+        for (layer, place) in places(&network.layers) {
+            layer.draw(&mut rng, &mut network.parameters[place.parameters]);
+        }
+        for (layer, place) in places(&network.layers) {
+            let parameters = &network.parameters[place.parameters];
+            layer.draw_vectors(&mut rng, parameters, &mut network.vectors[place.vectors]);
+        }
+        Ok(network)
     }
 
     /// Length of the rows that come in.
@@ -87,31 +115,78 @@ impl Network {
 
     /// All parameters.
     #[must_use]
-    pub fn parameters(&self) -> &[f64] {
+    pub fn parameters(&self) -> &[T] {
         &self.parameters
     }
 
     /// All parameters, to be moved.
-    pub fn parameters_mut(&mut self) -> &mut [f64] {
+    pub fn parameters_mut(&mut self) -> &mut [T] {
         &mut self.parameters
     }
 
-    /// Which parameters are weights, which a penalty makes smaller: a range for each linear layer.
-    pub fn weights(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
-        let mut at = 0;
-        self.layers.iter().filter_map(move |layer| {
+    /// u, then v, of each normalized layer: what spectral normalization keeps from step to step beside the parameters.
+    #[must_use]
+    pub fn vectors(&self) -> &[T] {
+        &self.vectors
+    }
+
+    pub(crate) fn vectors_mut(&mut self) -> &mut [T] {
+        &mut self.vectors
+    }
+
+    /// Which parameters are weights, which a penalty makes smaller: a range for each layer that has them.
+    pub fn weights(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        places(&self.layers).filter_map(|(layer, place)| {
+            let at = place.parameters.start;
             let own = at..at + layer.weights();
-            at += layer.parameters();
             (!own.is_empty()).then_some(own)
         })
     }
 
+    /// The same network in another number type, parameters and vectors rounded to it.
+    #[must_use]
+    pub fn cast<U: Number>(&self) -> Network<U> {
+        let all = |x: &[T]| x.iter().map(|x| U::from_f64(x.wide())).collect();
+        Network {
+            layers: self.layers.clone(),
+            widths: self.widths.clone(),
+            parameters: all(&self.parameters),
+            vectors: all(&self.vectors),
+        }
+    }
+
+    /// The power iterations of all normalized layers ([`Spectral::iterations`](crate::Spectral::iterations) each), which move
+    /// u and v towards the first singular vectors of W. Call it once before each step, and not while a gradient is
+    /// compared with finite differences: u and v are constants there. 4 flops a weight and iteration; nothing without
+    /// normalized layers.
+    pub fn normalize(&mut self) {
+        for (layer, place) in places(&self.layers) {
+            layer.normalize(
+                &self.parameters[place.parameters],
+                &mut self.vectors[place.vectors],
+            );
+        }
+    }
+
+    /// σ = uᵀ W v of each normalized layer, with its place in the chain.
+    pub fn spectral_norms(&self) -> impl Iterator<Item = (usize, T)> + '_ {
+        places(&self.layers)
+            .enumerate()
+            .filter(|(_, (layer, _))| layer.spectral().is_some())
+            .map(|(at, (layer, place))| {
+                let vectors = &self.vectors[place.vectors];
+                let scale = layer.scale(&self.parameters[place.parameters], vectors);
+                (at, scale.sigma)
+            })
+    }
+
     /// What the network makes of the rows of `x`, row by row. Time: 2 flops a weight and row; memory: the rows after each
-    /// layer, on the tape.
+    /// layer, on the tape, and nothing new once the tape has seen a batch of that size. A NaN that comes in, or arises, goes
+    /// on to the outputs, where [`check_finite`](crate::check_finite) finds it.
     ///
     /// # Errors
     /// Parts of rows.
-    pub fn forward<'t>(&self, x: &[f64], tape: &'t mut Tape) -> Result<&'t [f64], Error> {
+    pub fn forward<'t>(&self, x: &[T], tape: &'t mut Tape<T>) -> Result<&'t [T], Error> {
         let inputs = self.inputs();
         if !x.len().is_multiple_of(inputs) {
             return Err(Error::Shape {
@@ -122,79 +197,168 @@ impl Network {
         }
         let rows = x.len() / inputs;
         tape.rows.resize_with(self.layers.len() + 1, Vec::new);
+        tape.scales.clear();
         for (held, width) in tape.rows.iter_mut().zip(&self.widths) {
-            held.resize(rows * width, 0.0);
+            held.resize(rows * width, T::ZERO);
         }
         tape.rows[0].copy_from_slice(x);
-        let mut at = 0;
-        for (place, layer) in self.layers.iter().enumerate() {
-            let own = &self.parameters[at..at + layer.parameters()];
-            let (before, after) = tape.rows.split_at_mut(place + 1);
-            layer.forward(own, &before[place], self.widths[place], &mut after[0]);
-            at += layer.parameters();
+        for (at, (layer, place)) in places(&self.layers).enumerate() {
+            let own = &self.parameters[place.parameters];
+            let scale = layer.scale(own, &self.vectors[place.vectors]);
+            let (before, after) = tape.rows.split_at_mut(at + 1);
+            layer.forward(own, scale, &before[at], self.widths[at], &mut after[0]);
+            tape.scales.push(scale);
         }
         Ok(&tape.rows[self.layers.len()])
     }
 
     /// The gradient by all parameters, from that by what [`forward`](Self::forward) gave last with this tape; returns that by
-    /// what came in. Time: 4 flops a weight and row.
+    /// what came in. Parameters must be those of the forward pass. Time: 4 flops a weight and row.
     ///
     /// # Errors
     /// A tape of another batch or network, and a gradient of another length than the parameters.
     pub fn backward<'t>(
         &self,
-        by_out: &[f64],
-        tape: &'t mut Tape,
-        gradient: &mut [f64],
-    ) -> Result<&'t [f64], Error> {
+        by_out: &[T],
+        tape: &'t mut Tape<T>,
+        gradient: &mut [T],
+    ) -> Result<&'t [T], Error> {
+        self.sweep(by_out, tape, Target::Replace(gradient), true)?;
+        Ok(&tape.by_out[..tape.rows[0].len()])
+    }
+
+    /// [`backward`](Self::backward), added to what `gradient` holds: for losses of several batches.
+    ///
+    /// # Errors
+    /// As [`backward`](Self::backward).
+    pub fn backward_add<'t>(
+        &self,
+        by_out: &[T],
+        tape: &'t mut Tape<T>,
+        gradient: &mut [T],
+    ) -> Result<&'t [T], Error> {
+        self.sweep(by_out, tape, Target::Add(gradient), true)?;
+        Ok(&tape.by_out[..tape.rows[0].len()])
+    }
+
+    /// The gradient by the parameters alone: the first layer's by what came in is left out.
+    ///
+    /// # Errors
+    /// As [`backward`](Self::backward).
+    pub fn backward_parameters(
+        &self,
+        by_out: &[T],
+        tape: &mut Tape<T>,
+        gradient: &mut [T],
+    ) -> Result<(), Error> {
+        self.sweep(by_out, tape, Target::Replace(gradient), false)
+    }
+
+    /// The gradient by what came in alone, at fixed parameters: half of the time of [`backward`](Self::backward).
+    ///
+    /// # Errors
+    /// A tape of another batch or network.
+    pub fn backward_inputs<'t>(
+        &self,
+        by_out: &[T],
+        tape: &'t mut Tape<T>,
+    ) -> Result<&'t [T], Error> {
+        self.sweep(by_out, tape, Target::Nothing, true)?;
+        Ok(&tape.by_out[..tape.rows[0].len()])
+    }
+
+    /// Layer by layer from the end; leaves the gradient by what came in on the tape's `by_out`, where `inputs` asks for it.
+    fn sweep(
+        &self,
+        by_out: &[T],
+        tape: &mut Tape<T>,
+        mut gradient: Target<'_, T>,
+        inputs: bool,
+    ) -> Result<(), Error> {
         let written = tape.rows.last().map_or(0, Vec::len);
-        if tape.rows.len() != self.layers.len() + 1 || written != by_out.len() {
+        let other = tape.rows.len() != self.layers.len() + 1
+            || tape.scales.len() != self.layers.len()
+            || tape.rows[0].len() / self.inputs() != written / self.outputs();
+        if other || written != by_out.len() {
             return Err(Error::Shape {
                 argument: "by_out",
                 found: by_out.len(),
                 expected: format!("the tape is of a forward pass with {written} outputs"),
             });
         }
-        if gradient.len() != self.parameters.len() {
-            return Err(Error::Shape {
-                argument: "gradient",
-                found: gradient.len(),
-                expected: format!("the network has {} parameters", self.parameters.len()),
-            });
+        match &gradient {
+            Target::Replace(gradient) | Target::Add(gradient)
+                if gradient.len() != self.parameters.len() =>
+            {
+                return Err(Error::Shape {
+                    argument: "gradient",
+                    found: gradient.len(),
+                    expected: format!("the network has {} parameters", self.parameters.len()),
+                });
+            }
+            _ => {}
         }
         let Tape {
             rows,
+            scales,
             by_out: room,
             by_x,
             turned,
+            by_parameters,
         } = tape;
         let most = rows.iter().map(Vec::len).max().unwrap_or(0);
-        for room in [&mut *room, &mut *by_x, &mut *turned] {
-            room.resize(most, 0.0);
+        for room in [&mut *room, &mut *by_x] {
+            room.resize(most, T::ZERO);
         }
         room[..by_out.len()].copy_from_slice(by_out);
-        let mut at = self.parameters.len();
-        for (place, layer) in self.layers.iter().enumerate().rev() {
-            let own = at - layer.parameters()..at;
-            let (x, out) = (&rows[place], &rows[place + 1]);
+        if let Target::Add(_) = gradient {
+            let most = self.layers.iter().map(|l| l.parameters()).max();
+            by_parameters.resize(most.unwrap_or(0), T::ZERO);
+        }
+        let mut end = (self.parameters.len(), self.vectors.len());
+        for (at, layer) in self.layers.iter().enumerate().rev() {
+            let place = (end.0 - layer.parameters(), end.1 - layer.vectors());
+            let own = Own {
+                parameters: &self.parameters[place.0..end.0],
+                vectors: &self.vectors[place.1..end.1],
+                scale: scales[at],
+            };
+            let (x, out) = (&rows[at], &rows[at + 1]);
             let pass = Pass {
                 x,
                 out,
-                width: self.widths[place],
+                width: self.widths[at],
             };
-            let parameters = &self.parameters[own.clone()];
-            let by_parameters = &mut gradient[own.clone()];
-            layer.backward(
-                parameters,
-                &pass,
-                &room[..out.len()],
-                turned,
-                by_parameters,
-                &mut by_x[..x.len()],
-            );
+            let into = match &mut gradient {
+                Target::Nothing => None,
+                Target::Replace(gradient) => Some(&mut gradient[place.0..end.0]),
+                Target::Add(_) => Some(&mut by_parameters[..layer.parameters()]),
+            };
+            let by_x_too = inputs || at > 0;
+            let by_out = &room[..out.len()];
+            let into_x = by_x_too.then_some(&mut by_x[..x.len()]);
+            layer.backward(own, &pass, by_out, turned, into, into_x);
+            if let Target::Add(gradient) = &mut gradient {
+                for (sum, g) in gradient[place.0..end.0].iter_mut().zip(&*by_parameters) {
+                    *sum += *g;
+                }
+            }
             std::mem::swap(room, by_x);
-            at = own.start;
+            end = place;
         }
-        Ok(&tape.by_out[..tape.rows[0].len()])
+        Ok(())
     }
+}
+
+fn places(layers: &[Layer]) -> impl Iterator<Item = (Layer, Place)> + '_ {
+    let mut at = (0, 0);
+    layers.iter().map(move |layer| {
+        let end = (at.0 + layer.parameters(), at.1 + layer.vectors());
+        let place = Place {
+            parameters: at.0..end.0,
+            vectors: at.1..end.1,
+        };
+        at = end;
+        (*layer, place)
+    })
 }

@@ -81,6 +81,7 @@ impl Model for NetworkModel {
     }
 
     fn forward(&mut self, x: &[f64], scores: &mut [f64]) {
+        self.network.normalize();
         fill(&self.network, x, &mut self.tape, scores);
     }
 

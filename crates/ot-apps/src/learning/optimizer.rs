@@ -70,27 +70,38 @@ impl Steps {
     }
 
     /// Moves `parameters` against `gradient`.
-    pub(crate) fn take(&mut self, rate: f64, gradient: &[f64], parameters: &mut [f64]) {
+    ///
+    /// # Errors
+    /// A gradient that is not finite; nothing is moved then.
+    pub(crate) fn take(
+        &mut self,
+        rate: f64,
+        gradient: &[f64],
+        parameters: &mut [f64],
+    ) -> Result<(), Error> {
         self.0.set_rate(rate);
-        self.0.step(gradient, parameters);
+        Ok(self.0.step(gradient, parameters)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
     fn two_steps_by_hand() {
         let mut theta = [1.0, 2.0];
         let mut steps = Steps::new(Optimizer::Sgd { momentum: 0.5 });
-        steps.take(0.1, &[1.0, -2.0], &mut theta);
-        steps.take(0.1, &[1.0, 0.0], &mut theta);
+        steps.take(0.1, &[1.0, -2.0], &mut theta).unwrap();
+        steps.take(0.1, &[1.0, 0.0], &mut theta).unwrap();
         // Momenta 1 and −2, then 1.5 and −1.
         assert!((theta[0] - 0.75).abs() < 1e-15 && (theta[1] - 2.3).abs() < 1e-15);
         // Adam's first step is as long as the rate, whatever the gradient is.
         let mut theta = [1.0, 2.0];
-        Steps::new(Optimizer::default()).take(0.1, &[3.0, -1e-3], &mut theta);
+        let mut adam = Steps::new(Optimizer::default());
+        adam.take(0.1, &[3.0, -1e-3], &mut theta).unwrap();
         assert!((theta[0] - 0.9).abs() < 1e-8 && (theta[1] - 2.1).abs() < 1e-5);
     }
 }

@@ -334,7 +334,16 @@ impl Run<'_> {
                 }
             }
         }
-        steps.take(rate, &room.gradient, self.model.parameters_mut());
+        let parameters = self.model.parameters_mut();
+        steps
+            .take(rate, &room.gradient, parameters)
+            .map_err(|error| match error {
+                Error::Network(ot_nn::Error::NotFinite { .. }) => {
+                    let rule = "the gradient has left the range of numbers: lower it";
+                    Error::setting("rate", self.training.rate, rule)
+                }
+                other => other,
+            })?;
         Ok(self.room.values.iter().sum::<f64>() / scale)
     }
 
