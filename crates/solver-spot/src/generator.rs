@@ -1,0 +1,179 @@
+//! G = (G_1, …, G_m): latent rows to joint samples.
+
+use ot_nn::{Adam, Layer, Network, Number, Optimizer, Tape};
+
+use crate::Error;
+
+/// Networks from one latent variable to a sample of each marginal: one for each, or one for all whose outputs are split.
+#[derive(Debug, Clone)]
+pub struct Generator<T: Number = f64> {
+    pub(crate) networks: Vec<Network<T>>,
+    dims: Vec<usize>,
+}
+
+impl<T: Number> Generator<T> {
+    /// One network for each marginal, all of the same latent dimension.
+    ///
+    /// # Errors
+    /// No networks, or different latent dimensions.
+    pub fn separate(networks: Vec<Network<T>>) -> Result<Self, Error> {
+        let Some(first) = networks.first() else {
+            return Err(Error::shape("networks", "none", "each marginal has one"));
+        };
+        let latent = first.inputs();
+        if let Some(odd) = networks.iter().find(|n| n.inputs() != latent) {
+            let expected = format!("the first one takes a latent variable of {latent}");
+            return Err(Error::shape(
+                "networks",
+                format!("one of {} inputs", odd.inputs()),
+                expected,
+            ));
+        }
+        let dims = networks.iter().map(Network::outputs).collect();
+        Ok(Self { networks, dims })
+    }
+
+    /// One network for all marginals: its outputs are the samples one after another.
+    ///
+    /// # Errors
+    /// Dimensions that do not sum to the outputs.
+    pub fn shared(network: Network<T>, dims: &[usize]) -> Result<Self, Error> {
+        if dims.iter().sum::<usize>() != network.outputs() || dims.contains(&0) {
+            let expected = format!("they share {} outputs", network.outputs());
+            return Err(Error::shape("dims", format!("{dims:?}"), expected));
+        }
+        Ok(Self {
+            networks: vec![network],
+            dims: dims.to_vec(),
+        })
+    }
+
+    /// Length of the latent rows.
+    #[must_use]
+    pub fn latent(&self) -> usize {
+        self.networks.first().map_or(0, Network::inputs)
+    }
+
+    /// Dimensions of the marginals.
+    #[must_use]
+    pub fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    fn is_shared(&self) -> bool {
+        self.networks.len() != self.dims.len()
+    }
+}
+
+/// A chain with `hidden` units in each of `depth` hidden layers.
+#[must_use]
+pub fn perceptron(
+    inputs: usize,
+    hidden: usize,
+    depth: usize,
+    outputs: usize,
+    slope: f64,
+) -> Vec<Layer> {
+    let mut layers = Vec::with_capacity(2 * depth + 1);
+    let mut width = inputs;
+    for _ in 0..depth {
+        layers.push(Layer::linear(width, hidden));
+        layers.push(Layer::LeakyRelu { slope });
+        width = hidden;
+    }
+    layers.push(Layer::linear(width, outputs));
+    layers
+}
+
+/// The room of passes through a generator.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Passes<T: Number> {
+    tapes: Vec<Tape<T>>,
+    /// Samples of each marginal, row by row.
+    pub(crate) out: Vec<Vec<T>>,
+    /// Gradients by them.
+    pub(crate) by: Vec<Vec<T>>,
+    joined: Vec<T>,
+    gradients: Vec<Vec<T>>,
+}
+
+impl<T: Number> Passes<T> {
+    pub(crate) fn new(of: &Generator<T>, batch: usize) -> Self {
+        let rows = || of.dims.iter().map(|d| vec![T::ZERO; d * batch]).collect();
+        Self {
+            tapes: vec![Tape::default(); of.networks.len()],
+            out: rows(),
+            by: rows(),
+            joined: if of.is_shared() {
+                vec![T::ZERO; of.dims.iter().sum::<usize>() * batch]
+            } else {
+                Vec::new()
+            },
+            gradients: of
+                .networks
+                .iter()
+                .map(|n| vec![T::ZERO; n.parameters().len()])
+                .collect(),
+        }
+    }
+
+    /// Samples of the latent rows `z`, into `out`.
+    pub(crate) fn forward(&mut self, of: &Generator<T>, z: &[T]) -> Result<(), Error> {
+        if of.is_shared() {
+            let all = of.networks[0].forward(z, &mut self.tapes[0])?;
+            let width: usize = of.dims.iter().sum();
+            let mut at = 0;
+            for (out, &dim) in self.out.iter_mut().zip(&of.dims) {
+                for (row, joint) in out.chunks_exact_mut(dim).zip(all.chunks_exact(width)) {
+                    row.copy_from_slice(&joint[at..at + dim]);
+                }
+                at += dim;
+            }
+            return Ok(());
+        }
+        for ((network, tape), out) in of.networks.iter().zip(&mut self.tapes).zip(&mut self.out) {
+            out.copy_from_slice(network.forward(z, tape)?);
+        }
+        Ok(())
+    }
+
+    /// A step of each network's optimizer along the gradients by the samples, in `by`.
+    pub(crate) fn step(
+        &mut self,
+        of: &mut Generator<T>,
+        optimizers: &mut [Adam<T>],
+    ) -> Result<(), Error> {
+        if of.is_shared() {
+            let width: usize = of.dims.iter().sum();
+            let mut at = 0;
+            for (by, &dim) in self.by.iter().zip(&of.dims) {
+                for (row, joint) in by
+                    .chunks_exact(dim)
+                    .zip(self.joined.chunks_exact_mut(width))
+                {
+                    joint[at..at + dim].copy_from_slice(row);
+                }
+                at += dim;
+            }
+            of.networks[0].backward_parameters(
+                &self.joined,
+                &mut self.tapes[0],
+                &mut self.gradients[0],
+            )?;
+        } else {
+            for (k, network) in of.networks.iter().enumerate() {
+                network.backward_parameters(
+                    &self.by[k],
+                    &mut self.tapes[k],
+                    &mut self.gradients[k],
+                )?;
+            }
+        }
+        for ((network, gradient), optimizer) in
+            of.networks.iter_mut().zip(&self.gradients).zip(optimizers)
+        {
+            optimizer.step(gradient, network.parameters_mut())?;
+        }
+        Ok(())
+    }
+}

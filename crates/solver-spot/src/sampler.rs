@@ -1,0 +1,184 @@
+//! Where samples come from.
+
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use rand_pcg::Pcg64;
+use solver_api::Measure;
+
+use crate::Error;
+
+/// A distribution on R^d that can be drawn from.
+pub trait Sampler: Send + Sync {
+    /// d.
+    fn dim(&self) -> usize;
+
+    /// Draws whole rows of d numbers, as many as `rows` has room for; the same from the same state of `rng`.
+    fn draw(&self, rng: &mut Pcg64, rows: &mut [f64]);
+}
+
+/// Points with weights, drawn with replacement.
+#[derive(Debug, Clone)]
+pub struct Empirical {
+    points: Vec<f64>,
+    dim: usize,
+    /// Sums of the weights up to each point; none if they are equal.
+    sums: Option<Vec<f64>>,
+}
+
+impl Empirical {
+    /// Rows of `dim` numbers, each as likely as any other.
+    ///
+    /// # Errors
+    /// No points, parts of rows, and numbers that are not finite.
+    pub fn new(points: Vec<f64>, dim: usize) -> Result<Self, Error> {
+        if dim == 0 || points.is_empty() || !points.len().is_multiple_of(dim) {
+            let expected = format!("rows of {dim} take a multiple of that many, at least one");
+            let found = format!("{} numbers", points.len());
+            return Err(Error::shape("points", found, expected));
+        }
+        if let Some((place, value)) = points.iter().enumerate().find(|(_, p)| !p.is_finite()) {
+            return Err(Error::NotFinite {
+                argument: "points",
+                place,
+                value: *value,
+            });
+        }
+        Ok(Self {
+            points,
+            dim,
+            sums: None,
+        })
+    }
+
+    /// The same, drawn by weights.
+    ///
+    /// # Errors
+    /// As [`Empirical::new`], and weights that are not one for each point.
+    pub fn weighted(points: Vec<f64>, dim: usize, weights: &Measure) -> Result<Self, Error> {
+        let mut made = Self::new(points, dim)?;
+        let count = made.len();
+        if weights.len() != count {
+            let found = format!("{} weights", weights.len());
+            return Err(Error::shape(
+                "weights",
+                found,
+                format!("there are {count} points"),
+            ));
+        }
+        let mass = weights.mass();
+        let mut sum = 0.0;
+        let sums = weights.weights().iter().map(|w| {
+            sum += w / mass;
+            sum
+        });
+        made.sums = Some(sums.collect());
+        Ok(made)
+    }
+
+    /// How many points there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.points.len() / self.dim
+    }
+
+    /// Never: there is one at least.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    /// The points, row by row.
+    #[must_use]
+    pub fn points(&self) -> &[f64] {
+        &self.points
+    }
+}
+
+impl Sampler for Empirical {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn draw(&self, rng: &mut Pcg64, rows: &mut [f64]) {
+        let count = self.len();
+        for row in rows.chunks_exact_mut(self.dim) {
+            let place = match &self.sums {
+                None => rng.random_range(0..count),
+                Some(sums) => {
+                    let at: f64 = rng.random();
+                    // Rounding may leave a little beyond the last one; a point without weight is never the first above.
+                    sums.partition_point(|sum| *sum <= at).min(count - 1)
+                }
+            };
+            row.copy_from_slice(&self.points[place * self.dim..(place + 1) * self.dim]);
+        }
+    }
+}
+
+/// N(mean, L Lᵀ).
+#[derive(Debug, Clone)]
+pub struct Gaussian {
+    mean: Vec<f64>,
+    /// L, row by row; the unit matrix if there is none.
+    factor: Option<Vec<f64>>,
+}
+
+impl Gaussian {
+    /// N(0, I) of `dim` dimensions.
+    #[must_use]
+    pub fn standard(dim: usize) -> Self {
+        Self::new(vec![0.0; dim], None)
+    }
+
+    /// N(mean, L Lᵀ) with L = `factor`, d×d; I if omitted.
+    #[must_use]
+    pub fn new(mean: Vec<f64>, factor: Option<Vec<f64>>) -> Self {
+        Self { mean, factor }
+    }
+}
+
+impl Sampler for Gaussian {
+    fn dim(&self) -> usize {
+        self.mean.len()
+    }
+
+    fn draw(&self, rng: &mut Pcg64, rows: &mut [f64]) {
+        let dim = self.mean.len();
+        for row in rows.chunks_exact_mut(dim) {
+            row.iter_mut().for_each(|x| *x = rng.sample(StandardNormal));
+            if let Some(factor) = &self.factor {
+                // From the last on: L is a lower triangle, or may be any matrix of a copy.
+                let normal = row.to_vec();
+                for (x, l) in row.iter_mut().zip(factor.chunks_exact(dim)) {
+                    *x = l.iter().zip(&normal).map(|(l, n)| l * n).sum();
+                }
+            }
+            row.iter_mut().zip(&self.mean).for_each(|(x, m)| *x += m);
+        }
+    }
+}
+
+/// Rows that a closure draws.
+pub struct FromFn<F> {
+    dim: usize,
+    draw: F,
+}
+
+impl<F: Fn(&mut Pcg64, &mut [f64]) + Send + Sync> FromFn<F> {
+    /// `draw` fills one row of `dim` numbers.
+    pub fn new(dim: usize, draw: F) -> Self {
+        Self { dim, draw }
+    }
+}
+
+impl<F: Fn(&mut Pcg64, &mut [f64]) + Send + Sync> Sampler for FromFn<F> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn draw(&self, rng: &mut Pcg64, rows: &mut [f64]) {
+        for row in rows.chunks_exact_mut(self.dim) {
+            (self.draw)(rng, row);
+        }
+    }
+}
