@@ -1,8 +1,19 @@
 //! λ: networks of Lipschitz constant 1 that tell generated samples from real ones.
 
-use ot_nn::{Adam, Network, Number, Optimizer, Tape};
+use ot_nn::{Adam, Layer, Network, Number, Optimizer, Spectral, Tape};
 
-use crate::Error;
+use crate::{Error, perceptron};
+
+/// A critic's chain: [`perceptron`] to one number, every linear layer divided by its largest singular value.
+#[must_use]
+pub fn critic(inputs: usize, hidden: usize, depth: usize, slope: f64) -> Vec<Layer> {
+    let layers = perceptron(inputs, hidden, depth, 1, slope);
+    let normalized = |layer: Layer| match layer {
+        Layer::Linear { .. } => layer.normalized(Spectral::default()),
+        other => other,
+    };
+    layers.into_iter().map(normalized).collect()
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Critic<T: Number> {
@@ -26,24 +37,30 @@ impl<T: Number> Critic<T> {
         }
     }
 
-    /// A step up mean λ(made) − mean λ(real). Returns it, as it was before the step.
-    pub(crate) fn ascend(&mut self, made: &[T], real: &[T]) -> Result<f64, Error> {
-        self.network.normalize();
+    /// Mean λ(made) − mean λ(real).
+    pub(crate) fn apart(&mut self, made: &[T], real: &[T]) -> Result<f64, Error> {
         self.rows.clear();
         self.rows.extend_from_slice(made);
         self.rows.extend_from_slice(real);
+        let n = made.len() / self.network.inputs();
+        let out = self.network.forward(&self.rows, &mut self.tape)?;
+        Ok(mean(&out[..n]) - mean(&out[n..]))
+    }
+
+    /// A step up mean λ(made) − mean λ(real). Returns it, as it was before the step.
+    pub(crate) fn ascend(&mut self, made: &[T], real: &[T]) -> Result<f64, Error> {
+        self.network.normalize();
+        let value = self.apart(made, real)?;
         let dim = self.network.inputs();
         let (n, m) = (made.len() / dim, real.len() / dim);
-        let out = self.network.forward(&self.rows, &mut self.tape)?;
-        let mean = |part: &[T]| part.iter().map(|v| v.wide()).sum::<f64>() / part.len() as f64;
-        let value = mean(&out[..n]) - mean(&out[n..]);
         self.by_out.clear();
         self.by_out.resize(n, T::from_f64(-1.0 / n as f64));
         self.by_out.resize(n + m, T::from_f64(1.0 / m as f64));
+        let (tape, gradient) = (&mut self.tape, &mut self.gradient);
         self.network
-            .backward_parameters(&self.by_out, &mut self.tape, &mut self.gradient)?;
+            .backward_parameters(&self.by_out, tape, gradient)?;
         self.optimizer
-            .step(&self.gradient, self.network.parameters_mut())?;
+            .step(gradient, self.network.parameters_mut())?;
         Ok(value)
     }
 
@@ -55,11 +72,14 @@ impl<T: Number> Critic<T> {
         by: &mut [T],
     ) -> Result<f64, Error> {
         let n = made.len() / self.network.inputs();
-        let out = self.network.forward(made, &mut self.tape)?;
-        let value = out.iter().map(|v| v.wide()).sum::<f64>() / n as f64;
+        let value = mean(self.network.forward(made, &mut self.tape)?);
         self.by_out.clear();
         self.by_out.resize(n, T::from_f64(weight / n as f64));
         by.copy_from_slice(self.network.backward_inputs(&self.by_out, &mut self.tape)?);
         Ok(value)
     }
+}
+
+fn mean<T: Number>(values: &[T]) -> f64 {
+    values.iter().map(|v| v.wide()).sum::<f64>() / values.len() as f64
 }

@@ -1,8 +1,8 @@
 //! G = (G_1, …, G_m): latent rows to joint samples.
 
-use ot_nn::{Adam, Layer, Network, Number, Optimizer, Tape};
+use ot_nn::{Adam, Layer, Network, Number, Optimizer, Tape, clip_norm};
 
-use crate::Error;
+use crate::{Error, Samples};
 
 /// Networks from one latent variable to a sample of each marginal: one for each, or one for all whose outputs are split.
 #[derive(Debug, Clone)]
@@ -22,12 +22,9 @@ impl<T: Number> Generator<T> {
         };
         let latent = first.inputs();
         if let Some(odd) = networks.iter().find(|n| n.inputs() != latent) {
+            let found = format!("one of {} inputs", odd.inputs());
             let expected = format!("the first one takes a latent variable of {latent}");
-            return Err(Error::shape(
-                "networks",
-                format!("one of {} inputs", odd.inputs()),
-                expected,
-            ));
+            return Err(Error::shape("networks", found, expected));
         }
         let dims = networks.iter().map(Network::outputs).collect();
         Ok(Self { networks, dims })
@@ -60,12 +57,22 @@ impl<T: Number> Generator<T> {
         &self.dims
     }
 
+    /// The networks: one for each marginal, or the one for all.
+    #[must_use]
+    pub fn networks(&self) -> &[Network<T>] {
+        &self.networks
+    }
+
     fn is_shared(&self) -> bool {
         self.networks.len() != self.dims.len()
     }
+
+    fn width(&self) -> usize {
+        self.dims.iter().sum()
+    }
 }
 
-/// A chain with `hidden` units in each of `depth` hidden layers.
+/// A chain with `hidden` units in each of `depth` hidden layers, and leaky rectifiers of `slope` between.
 #[must_use]
 pub fn perceptron(
     inputs: usize,
@@ -86,12 +93,11 @@ pub fn perceptron(
 }
 
 /// The room of passes through a generator.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Passes<T: Number> {
     tapes: Vec<Tape<T>>,
-    /// Samples of each marginal, row by row.
-    pub(crate) out: Vec<Vec<T>>,
-    /// Gradients by them.
+    pub(crate) out: Samples<T>,
+    /// Gradients by the samples.
     pub(crate) by: Vec<Vec<T>>,
     joined: Vec<T>,
     gradients: Vec<Vec<T>>,
@@ -99,21 +105,19 @@ pub(crate) struct Passes<T: Number> {
 
 impl<T: Number> Passes<T> {
     pub(crate) fn new(of: &Generator<T>, batch: usize) -> Self {
-        let rows = || of.dims.iter().map(|d| vec![T::ZERO; d * batch]).collect();
+        let out = Samples::room(&of.dims, batch);
+        let joined = if of.is_shared() {
+            of.width() * batch
+        } else {
+            0
+        };
+        let room = |n: &Network<T>| vec![T::ZERO; n.parameters().len()];
         Self {
             tapes: vec![Tape::default(); of.networks.len()],
-            out: rows(),
-            by: rows(),
-            joined: if of.is_shared() {
-                vec![T::ZERO; of.dims.iter().sum::<usize>() * batch]
-            } else {
-                Vec::new()
-            },
-            gradients: of
-                .networks
-                .iter()
-                .map(|n| vec![T::ZERO; n.parameters().len()])
-                .collect(),
+            by: out.of.clone(),
+            out,
+            joined: vec![T::ZERO; joined],
+            gradients: of.networks.iter().map(room).collect(),
         }
     }
 
@@ -121,9 +125,9 @@ impl<T: Number> Passes<T> {
     pub(crate) fn forward(&mut self, of: &Generator<T>, z: &[T]) -> Result<(), Error> {
         if of.is_shared() {
             let all = of.networks[0].forward(z, &mut self.tapes[0])?;
-            let width: usize = of.dims.iter().sum();
+            let width = of.width();
             let mut at = 0;
-            for (out, &dim) in self.out.iter_mut().zip(&of.dims) {
+            for (out, &dim) in self.out.of.iter_mut().zip(&of.dims) {
                 for (row, joint) in out.chunks_exact_mut(dim).zip(all.chunks_exact(width)) {
                     row.copy_from_slice(&joint[at..at + dim]);
                 }
@@ -131,49 +135,56 @@ impl<T: Number> Passes<T> {
             }
             return Ok(());
         }
-        for ((network, tape), out) in of.networks.iter().zip(&mut self.tapes).zip(&mut self.out) {
+        let rooms = self.tapes.iter_mut().zip(&mut self.out.of);
+        for (network, (tape, out)) in of.networks.iter().zip(rooms) {
             out.copy_from_slice(network.forward(z, tape)?);
         }
         Ok(())
     }
 
-    /// A step of each network's optimizer along the gradients by the samples, in `by`.
-    pub(crate) fn step(
-        &mut self,
-        of: &mut Generator<T>,
-        optimizers: &mut [Adam<T>],
-    ) -> Result<(), Error> {
+    /// The gradients by all parameters from those by the samples, in `by`.
+    pub(crate) fn backward(&mut self, of: &Generator<T>) -> Result<(), Error> {
         if of.is_shared() {
-            let width: usize = of.dims.iter().sum();
+            let width = of.width();
             let mut at = 0;
             for (by, &dim) in self.by.iter().zip(&of.dims) {
-                for (row, joint) in by
-                    .chunks_exact(dim)
-                    .zip(self.joined.chunks_exact_mut(width))
-                {
+                let joined = self.joined.chunks_exact_mut(width);
+                for (row, joint) in by.chunks_exact(dim).zip(joined) {
                     joint[at..at + dim].copy_from_slice(row);
                 }
                 at += dim;
             }
-            of.networks[0].backward_parameters(
-                &self.joined,
-                &mut self.tapes[0],
-                &mut self.gradients[0],
-            )?;
-        } else {
-            for (k, network) in of.networks.iter().enumerate() {
-                network.backward_parameters(
-                    &self.by[k],
-                    &mut self.tapes[k],
-                    &mut self.gradients[k],
-                )?;
-            }
+            let (tape, gradient) = (&mut self.tapes[0], &mut self.gradients[0]);
+            of.networks[0].backward_parameters(&self.joined, tape, gradient)?;
+            return Ok(());
         }
-        for ((network, gradient), optimizer) in
-            of.networks.iter_mut().zip(&self.gradients).zip(optimizers)
-        {
+        for (k, network) in of.networks.iter().enumerate() {
+            let (tape, gradient) = (&mut self.tapes[k], &mut self.gradients[k]);
+            network.backward_parameters(&self.by[k], tape, gradient)?;
+        }
+        Ok(())
+    }
+
+    /// A step of each network's optimizer.
+    pub(crate) fn step(
+        &mut self,
+        of: &mut Generator<T>,
+        optimizers: &mut [Adam<T>],
+        clip: Option<f64>,
+    ) -> Result<(), Error> {
+        if let Some(limit) = clip {
+            let mut all: Vec<&mut [T]> = self.gradients.iter_mut().map(|g| &mut g[..]).collect();
+            clip_norm(&mut all, limit)?;
+        }
+        let networks = of.networks.iter_mut().zip(&self.gradients);
+        for ((network, gradient), optimizer) in networks.zip(optimizers) {
             optimizer.step(gradient, network.parameters_mut())?;
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn gradients(&self) -> &[Vec<T>] {
+        &self.gradients
     }
 }

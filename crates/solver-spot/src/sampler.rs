@@ -36,13 +36,7 @@ impl Empirical {
             let found = format!("{} numbers", points.len());
             return Err(Error::shape("points", found, expected));
         }
-        if let Some((place, value)) = points.iter().enumerate().find(|(_, p)| !p.is_finite()) {
-            return Err(Error::NotFinite {
-                argument: "points",
-                place,
-                value: *value,
-            });
-        }
+        finite("points", &points)?;
         Ok(Self {
             points,
             dim,
@@ -124,16 +118,42 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// N(0, I) of `dim` dimensions.
-    #[must_use]
-    pub fn standard(dim: usize) -> Self {
-        Self::new(vec![0.0; dim], None)
+    /// N(mean, I).
+    ///
+    /// # Errors
+    /// No dimension, and numbers that are not finite.
+    pub fn new(mean: Vec<f64>) -> Result<Self, Error> {
+        if mean.is_empty() {
+            return Err(Error::shape(
+                "mean",
+                "of dimension 0",
+                "it takes one at least",
+            ));
+        }
+        finite("mean", &mean)?;
+        Ok(Self { mean, factor: None })
     }
 
-    /// N(mean, L Lᵀ) with L = `factor`, d×d; I if omitted.
-    #[must_use]
-    pub fn new(mean: Vec<f64>, factor: Option<Vec<f64>>) -> Self {
-        Self { mean, factor }
+    /// N(mean, L Lᵀ) with a lower triangle L, d×d: above its diagonal everything is taken for 0.
+    ///
+    /// # Errors
+    /// As [`Gaussian::new`], and a triangle of another shape.
+    pub fn with_factor(mean: Vec<f64>, factor: Vec<f64>) -> Result<Self, Error> {
+        let plain = Self::new(mean)?;
+        let dim = plain.mean.len();
+        if factor.len() != dim * dim {
+            let found = format!("{} numbers", factor.len());
+            return Err(Error::shape(
+                "factor",
+                found,
+                format!("`mean` has {dim}: {dim}×{dim}"),
+            ));
+        }
+        finite("factor", &factor)?;
+        Ok(Self {
+            factor: Some(factor),
+            ..plain
+        })
     }
 }
 
@@ -147,10 +167,10 @@ impl Sampler for Gaussian {
         for row in rows.chunks_exact_mut(dim) {
             row.iter_mut().for_each(|x| *x = rng.sample(StandardNormal));
             if let Some(factor) = &self.factor {
-                // From the last on: L is a lower triangle, or may be any matrix of a copy.
-                let normal = row.to_vec();
-                for (x, l) in row.iter_mut().zip(factor.chunks_exact(dim)) {
-                    *x = l.iter().zip(&normal).map(|(l, n)| l * n).sum();
+                // From the last on: what it is made of stands before it.
+                for k in (0..dim).rev() {
+                    let triangle = &factor[k * dim..=k * dim + k];
+                    row[k] = triangle.iter().zip(&*row).map(|(l, n)| l * n).sum();
                 }
             }
             row.iter_mut().zip(&self.mean).for_each(|(x, m)| *x += m);
@@ -180,5 +200,16 @@ impl<F: Fn(&mut Pcg64, &mut [f64]) + Send + Sync> Sampler for FromFn<F> {
         for row in rows.chunks_exact_mut(self.dim) {
             (self.draw)(rng, row);
         }
+    }
+}
+
+fn finite(argument: &'static str, numbers: &[f64]) -> Result<(), Error> {
+    match numbers.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+        None => Ok(()),
+        Some((place, value)) => Err(Error::NotFinite {
+            argument,
+            place,
+            value: *value,
+        }),
     }
 }

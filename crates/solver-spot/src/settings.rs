@@ -1,34 +1,199 @@
 //! What can be set of a training.
 
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
 /// What can be set of a [`Spot`](crate::Spot).
-#[derive(Debug, Clone, Copy, PartialEq)]
+///
+/// η needs care. With a cost of Lipschitz constant L in each sample, any η above L has the same best generator, since moving a
+/// sample costs less than it takes off the penalty. A large η (the source has 10³ to 10⁶) keeps the marginals right against
+/// critics that are not the best, but Adam, which scales each gradient to the same length, then hardly sees the cost: of the
+/// two Gaussians at ±2.5, trained at η = 10⁴ from the start, the cost ends from 0.2 to 6 % too large, by luck. So η grows: from
+/// [`first_eta`](Self::first_eta), where the cost finds the pairing, to `eta`, which keeps it. 100 keeps it too; with 10⁴ the
+/// pairing begins to wander.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SpotSettings {
-    /// η, the weight of the marginal penalties beside the cost. Default: 1e4.
+    /// η, the weight of the marginal penalties beside the cost, at the end. Default: 100.
     pub eta: f64,
-    /// Steps of the critics for each of the generator. Default: 5.
+    /// η of the first step. From here it grows geometrically. Default: 0.5; `eta` itself is the source's constant η.
+    pub first_eta: f64,
+    /// The share of the steps after which η is `eta`, from 0 to 1. Default: 0.5.
+    pub growth: f64,
+    /// Steps of the generator. Default: 20 000.
+    pub steps: u64,
+    /// Steps of the critics for each of the generator. Default: 10; fewer leave it circling around them.
+    #[doc(alias = "n_critic")]
     pub critic_steps: usize,
-    /// Samples a step. Default: 100.
+    /// Samples of each distribution in a step. Default: 100.
     pub batch: usize,
     /// Length of Adam's steps. Default: 1e-3.
+    #[doc(alias = "learning_rate")]
     pub rate: f64,
+    /// The share of the steps at the end in which the length of Adam's steps falls to nothing, linearly. Default: 0.5; 0 leaves
+    /// it as it is.
+    pub decay: f64,
     /// Adam's means. Default: 0.5 and 0.999.
     pub betas: (f64, f64),
-    /// The part of the generator's running mean that stays in a step; 0 leaves the last parameters. Default: 0.999.
+    /// The generator that counts is a running mean of the last ones, over this share of the steps; 0: the last one. Default:
+    /// 0.1. Two players with steps of one length circle around where they would rest, and the mean is there.
     pub averaging: f64,
-    /// Of latent variables and batches.
+    /// Gradients of the generator are made no longer than that. Default: none.
+    pub clip: Option<f64>,
+    /// Steps between two looks at the estimate of the cost, which an observer sees. Default: 500.
+    pub check_every: u64,
+    /// Once η has grown, the training ends early where the estimates of the last [`PATIENCE`](Self::PATIENCE) looks differ by
+    /// no more than this part of the cost. Default: 0, never.
+    pub tol: f64,
+    /// Of latent variables and batches. Default: 0.
     pub seed: u64,
 }
 
 impl Default for SpotSettings {
     fn default() -> Self {
         Self {
-            eta: 1e4,
-            critic_steps: 5,
+            eta: 100.0,
+            first_eta: 0.5,
+            growth: 0.5,
+            steps: 20_000,
+            critic_steps: 10,
             batch: 100,
             rate: 1e-3,
+            decay: 0.5,
             betas: (0.5, 0.999),
-            averaging: 0.999,
+            averaging: 0.1,
+            clip: None,
+            check_every: 500,
+            tol: 0.0,
             seed: 0,
         }
+    }
+}
+
+impl SpotSettings {
+    /// Looks whose estimates must agree for an early end.
+    pub const PATIENCE: usize = 5;
+
+    /// # Errors
+    /// The first setting outside of its range.
+    pub fn check(&self) -> Result<(), Error> {
+        let positive = |v: f64| v > 0.0 && v.is_finite();
+        let part = |v: f64| (0.0..=1.0).contains(&v);
+        let beta = |v: f64| (0.0..1.0).contains(&v);
+        let checks = [
+            (
+                "eta",
+                self.eta,
+                positive(self.eta),
+                "must be positive and finite",
+            ),
+            (
+                "first_eta",
+                self.first_eta,
+                positive(self.first_eta),
+                "must be positive and finite",
+            ),
+            (
+                "growth",
+                self.growth,
+                part(self.growth),
+                "must be from 0 to 1",
+            ),
+            (
+                "steps",
+                self.steps as f64,
+                self.steps > 0,
+                "must be at least 1",
+            ),
+            (
+                "critic_steps",
+                self.critic_steps as f64,
+                self.critic_steps > 0,
+                "must be at least 1",
+            ),
+            (
+                "batch",
+                self.batch as f64,
+                self.batch > 0,
+                "must be at least 1",
+            ),
+            (
+                "rate",
+                self.rate,
+                positive(self.rate),
+                "must be positive and finite",
+            ),
+            (
+                "beta1",
+                self.betas.0,
+                beta(self.betas.0),
+                "must be from 0 to below 1",
+            ),
+            (
+                "beta2",
+                self.betas.1,
+                beta(self.betas.1),
+                "must be from 0 to below 1",
+            ),
+            (
+                "averaging",
+                self.averaging,
+                part(self.averaging),
+                "must be from 0 to 1",
+            ),
+            (
+                "clip",
+                self.clip.unwrap_or(1.0),
+                self.clip.is_none_or(positive),
+                "must be positive and finite",
+            ),
+            (
+                "check_every",
+                self.check_every as f64,
+                self.check_every > 0,
+                "must be at least 1",
+            ),
+            (
+                "tol",
+                self.tol,
+                self.tol >= 0.0 && self.tol.is_finite(),
+                "must be finite and not negative",
+            ),
+        ];
+        for (name, value, fits, rule) in checks {
+            if !fits {
+                return Err(Error::Setting { name, value, rule });
+            }
+        }
+        Ok(())
+    }
+
+    /// η of a step, counted from 0.
+    pub(crate) fn eta_at(&self, step: u64) -> f64 {
+        let grown = self.growth * self.steps as f64;
+        let part = if grown > 0.0 {
+            (step as f64 / grown).min(1.0)
+        } else {
+            1.0
+        };
+        self.first_eta * (self.eta / self.first_eta).powf(part)
+    }
+
+    /// The length of Adam's steps in a step, counted from 0.
+    pub(crate) fn rate_at(&self, step: u64) -> f64 {
+        let falling = self.decay * self.steps as f64;
+        let left = self.steps.saturating_sub(step) as f64;
+        if falling > 0.0 {
+            self.rate * (left / falling).min(1.0)
+        } else {
+            self.rate
+        }
+    }
+
+    /// Which part of the running mean stays in a step, counted from 1.
+    pub(crate) fn keep_at(&self, step: u64) -> f64 {
+        let over = (self.averaging * self.steps as f64).max(1.0);
+        // The mean over the first steps is a plain one.
+        1.0 - 1.0 / over.min(step as f64)
     }
 }

@@ -1,15 +1,31 @@
 //! Algorithm 3: critics up, the generator down, in turns.
+//!
+//! With 1-Lipschitz λ_k the problem is min over G, max over λ of
+//! E c(G_1(Z), …, G_m(Z)) + η Σ_k (E λ_k(G_k(Z)) − E λ_k(X_k)) — (3.7), and (3.9) for several marginals: W₁ distances between
+//! what G makes and what is asked for, η times, as penalties of the cost.
+//!
+//! Source: 002, section 3.3 and algorithm 3; Arjovsky, Chintala and Bottou, *Wasserstein GAN* (2017); Miyato et al. (2018) for
+//! the critics' Lipschitz constant; Yazıcı et al., *The unusual effectiveness of averaging in GAN training* (2019).
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use ot_nn::{Adam, Network, Number};
+use ot_nn::{Adam, Network, Number, Optimizer};
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
+use solver_api::{Check, Context, Convergence, Progress, Termination};
 
 use crate::critic::Critic;
 use crate::generator::{Generator, Passes};
-use crate::{Error, JointCost, Sampler, SpotSettings};
+use crate::{ContinuousSolver, Error, Estimate, JointCost, Look, Sampler, Samples, SpotSettings};
+
+/// Samples of a look at the estimate.
+const LOOKED_AT: usize = 1000;
+/// Samples that pass through the networks at once where they are not trained.
+const BLOCK: usize = 1000;
+/// Seeds of looks are others than those of the training.
+const LOOKS: u64 = 0x6c6f_6f6b_735f_6174;
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,21 +34,30 @@ pub struct Step {
     pub step: u64,
     /// Mean cost of the batch.
     pub cost: f64,
-    /// Σ of mean λ(made) − mean λ(real) over the marginals, at the critics' last step.
-    pub penalty: f64,
+    /// Σ of mean λ(made) − mean λ(real) over the marginals, before the critics' last step.
+    pub apart: f64,
 }
 
 /// A training: generator, critics, and what they draw from.
-pub struct Spot<T: Number = f64> {
-    generator: Generator<T>,
-    optimizers: Vec<Adam<T>>,
-    mean: Generator<T>,
-    critics: Vec<Critic<T>>,
+///
+/// A step costs 2 flops for each weight of the generator and 6 for each of the critics, each sample and critic step, and as
+/// much again for the generator's own; nothing is allocated in it. Everything is on one thread: the same seed gives the same
+/// bits.
+pub struct Spot<T: Number = f32> {
+    pub(crate) generator: Generator<T>,
+    pub(crate) optimizers: Vec<Adam<T>>,
+    /// The running mean of the generator.
+    pub(crate) mean: Generator<T>,
+    pub(crate) critics: Vec<Critic<T>>,
+    /// The running mean of each critic.
+    pub(crate) critic_means: Vec<Network<T>>,
     samplers: Vec<Arc<dyn Sampler>>,
     cost: Arc<dyn JointCost<T>>,
-    settings: SpotSettings,
-    rng: Pcg64,
-    steps: u64,
+    pub(crate) settings: SpotSettings,
+    pub(crate) rng: Pcg64,
+    pub(crate) steps: u64,
+    /// Costs at the last looks.
+    pub(crate) looks: Vec<f64>,
     passes: Passes<T>,
     z: Vec<T>,
     wide: Vec<f64>,
@@ -40,7 +65,10 @@ pub struct Spot<T: Number = f64> {
 }
 
 impl<T: Number> Spot<T> {
-    /// Sets a training up.
+    /// The name in reports and errors.
+    pub const NAME: &'static str = "spot";
+
+    /// Sets a training up: a generator, a critic for each marginal, what the marginals are, and the cost.
     ///
     /// # Errors
     /// Parts that do not fit, and settings outside of their range.
@@ -51,12 +79,30 @@ impl<T: Number> Spot<T> {
         cost: Arc<dyn JointCost<T>>,
         settings: SpotSettings,
     ) -> Result<Self, Error> {
-        cost.check(generator.dims())?;
+        settings.check()?;
+        let dims = generator.dims();
+        let found: Vec<usize> = samplers.iter().map(|s| s.dim()).collect();
+        if found != dims {
+            let expected = format!("the generator makes samples of dimensions {dims:?}");
+            return Err(Error::shape(
+                "samplers",
+                format!("of dimensions {found:?}"),
+                expected,
+            ));
+        }
+        let found: Vec<_> = critics.iter().map(|c| (c.inputs(), c.outputs())).collect();
+        if !found.iter().map(|f| f.0).eq(dims.iter().copied()) || found.iter().any(|f| f.1 != 1) {
+            let found = format!("of {found:?} inputs and outputs");
+            let expected = format!("samples have {dims:?}, and a critic says one number");
+            return Err(Error::shape("critics", found, expected));
+        }
+        cost.check(dims)?;
         let adam = || Adam::with(settings.rate, settings.betas, 1e-8);
         let batch = settings.batch;
         Ok(Self {
             optimizers: generator.networks.iter().map(|_| adam()).collect(),
             mean: generator.clone(),
+            critic_means: critics.clone(),
             critics: critics
                 .into_iter()
                 .map(|n| Critic::new(n, adam()))
@@ -64,112 +110,453 @@ impl<T: Number> Spot<T> {
             passes: Passes::new(&generator, batch),
             z: vec![T::ZERO; batch * generator.latent()],
             wide: Vec::new(),
-            real: generator
-                .dims()
-                .iter()
-                .map(|d| vec![T::ZERO; d * batch])
-                .collect(),
+            real: dims.iter().map(|d| vec![T::ZERO; d * batch]).collect(),
             generator,
             samplers,
             cost,
             settings,
             rng: Pcg64::seed_from_u64(settings.seed),
             steps: 0,
+            looks: Vec::new(),
         })
     }
 
-    /// Changes η.
-    pub fn set_eta(&mut self, eta: f64) {
-        self.settings.eta = eta;
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &SpotSettings {
+        &self.settings
     }
 
-    fn draw_latent(&mut self) {
-        for z in &mut self.z {
-            *z = T::from_f64(self.rng.sample::<f64, _>(StandardNormal));
-        }
+    /// Steps of the generator so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
-    /// One step of the generator after those of the critics.
+    /// The generator that counts: the running mean.
+    #[must_use]
+    pub fn mean(&self) -> &Generator<T> {
+        &self.mean
+    }
+
+    /// One step of the generator after those of the critics, whatever [`SpotSettings::steps`] says.
     ///
     /// # Errors
-    /// [`Error::Diverged`].
+    /// [`Error::Diverged`]: no parameter has become a number that is none.
     pub fn step(&mut self) -> Result<Step, Error> {
-        let mut penalty = 0.0;
-        for _ in 0..self.settings.critic_steps {
-            self.draw_latent();
+        let step = self.steps + 1;
+        let made = self.make_step().map_err(|error| diverged(error, step))?;
+        if !(made.cost.is_finite() && made.apart.is_finite()) {
+            return Err(Error::Diverged {
+                step,
+                what: format!(
+                    "the cost is {} and the critics say {}",
+                    made.cost, made.apart
+                ),
+            });
+        }
+        Ok(made)
+    }
+
+    fn make_step(&mut self) -> Result<Step, Error> {
+        let SpotSettings {
+            critic_steps,
+            batch,
+            clip,
+            ..
+        } = self.settings;
+        let eta = self.settings.eta_at(self.steps);
+        let rate = self.settings.rate_at(self.steps);
+        let critics = self.critics.iter_mut().map(|c| &mut c.optimizer);
+        for optimizer in self.optimizers.iter_mut().chain(critics) {
+            optimizer.set_rate(rate);
+        }
+        let mut apart = 0.0;
+        for _ in 0..critic_steps {
+            latent(&mut self.rng, &mut self.z);
             self.passes.forward(&self.generator, &self.z)?;
-            penalty = 0.0;
-            for k in 0..self.critics.len() {
-                let dim = self.samplers[k].dim();
-                self.wide.resize(dim * self.settings.batch, 0.0);
-                self.samplers[k].draw(&mut self.rng, &mut self.wide);
-                let real = &mut self.real[k];
-                real.iter_mut()
-                    .zip(&self.wide)
-                    .for_each(|(r, w)| *r = T::from_f64(*w));
-                penalty += self.critics[k].ascend(&self.passes.out[k], real)?;
+            apart = 0.0;
+            for (k, critic) in self.critics.iter_mut().enumerate() {
+                let (sampler, real) = (&self.samplers[k], &mut self.real[k]);
+                draw(sampler.as_ref(), &mut self.rng, batch, &mut self.wide, real);
+                apart += critic.ascend(self.passes.out.marginal(k), real)?;
             }
         }
-        self.draw_latent();
+        latent(&mut self.rng, &mut self.z);
         self.passes.forward(&self.generator, &self.z)?;
         let Passes { out, by, .. } = &mut self.passes;
-        for ((critic, out), by) in self.critics.iter_mut().zip(&*out).zip(&mut *by) {
-            critic.gradients(out, self.settings.eta, by)?;
+        for (k, (critic, by)) in self.critics.iter_mut().zip(&mut *by).enumerate() {
+            critic.gradients(out.marginal(k), eta, by)?;
         }
-        let batch = self.settings.batch;
-        let weight = T::from_f64(1.0 / batch as f64);
-        let mut cost = 0.0;
-        {
-            let mut rows: Vec<_> = out
-                .iter()
-                .zip(self.generator.dims())
-                .map(|(o, d)| o.chunks_exact(*d))
-                .collect();
-            let mut by_rows: Vec<_> = by
-                .iter_mut()
-                .zip(self.generator.dims())
-                .map(|(o, d)| o.chunks_exact_mut(*d))
-                .collect();
-            for _ in 0..batch {
-                let xs: Vec<&[T]> = rows.iter_mut().filter_map(Iterator::next).collect();
-                let mut bys: Vec<&mut [T]> =
-                    by_rows.iter_mut().filter_map(Iterator::next).collect();
-                cost += self.cost.add_gradients(&xs, weight, &mut bys);
-            }
-        }
-        cost /= batch as f64;
+        let cost = self.cost.mean(out, by);
+        self.passes.backward(&self.generator)?;
         self.passes
-            .step(&mut self.generator, &mut self.optimizers)?;
+            .step(&mut self.generator, &mut self.optimizers, clip)?;
         self.steps += 1;
-        let keep = self
-            .settings
-            .averaging
-            .min((self.steps as f64 - 1.0) / (self.steps as f64));
-        let (keep, add) = (T::from_f64(keep), T::from_f64(1.0 - keep));
+        let keep = self.settings.keep_at(self.steps);
         for (mean, now) in self.mean.networks.iter_mut().zip(&self.generator.networks) {
-            for (mean, now) in mean.parameters_mut().iter_mut().zip(now.parameters()) {
-                *mean = keep * *mean + add * *now;
-            }
+            follow(mean, now, keep);
+        }
+        for (mean, now) in self.critic_means.iter_mut().zip(&self.critics) {
+            follow(mean, &now.network, keep);
+            mean.normalize();
         }
         Ok(Step {
             step: self.steps,
             cost,
-            penalty,
+            apart,
         })
     }
 
-    /// `count` joint samples of the averaged generator, one list of rows for each marginal.
-    ///
-    /// # Errors
-    /// What the networks refuse.
-    pub fn sample(&self, count: usize, seed: u64, last: bool) -> Result<Vec<Vec<T>>, Error> {
-        let mut rng = Pcg64::seed_from_u64(seed);
-        let of = if last { &self.generator } else { &self.mean };
-        let z: Vec<T> = (0..count * of.latent())
-            .map(|_| T::from_f64(rng.sample::<f64, _>(StandardNormal)))
-            .collect();
-        let mut passes = Passes::new(of, count);
-        passes.forward(of, &z)?;
+    /// Samples of the running mean, of latent rows from `rng`.
+    fn made(&self, count: usize, rng: &mut Pcg64) -> Result<Samples<T>, Error> {
+        let mut z = vec![T::ZERO; count * self.mean.latent()];
+        latent(rng, &mut z);
+        let mut passes = Passes::new(&self.mean, count);
+        passes.forward(&self.mean, &z)?;
         Ok(passes.out)
+    }
+
+    /// [`sample`](ContinuousSolver::sample) in the networks' own numbers.
+    pub(crate) fn made_from(&self, count: usize, seed: u64) -> Result<Samples<T>, Error> {
+        self.made(count, &mut Pcg64::seed_from_u64(seed))
+    }
+
+    fn look(&mut self) -> Result<Look, Error> {
+        let seed = self.settings.seed ^ LOOKS;
+        let estimate = self.estimate(LOOKED_AT, seed)?;
+        self.looks.push(estimate.cost);
+        let surplus = self.looks.len().saturating_sub(SpotSettings::PATIENCE);
+        self.looks.drain(..surplus);
+        Ok(Look {
+            step: self.steps,
+            eta: self.settings.eta_at(self.steps),
+            estimate,
+        })
+    }
+
+    /// How much the last looks differ, as a part of the cost; +∞ while there are too few, or η still grows.
+    fn unrest(&self) -> f64 {
+        let grown = self.settings.growth * self.settings.steps as f64;
+        if self.looks.len() < SpotSettings::PATIENCE || (self.steps as f64) < grown {
+            return f64::INFINITY;
+        }
+        let most = self.looks.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let least = self.looks.iter().copied().fold(f64::INFINITY, f64::min);
+        if most > least {
+            (most - least) / most.abs().max(least.abs())
+        } else {
+            0.0
+        }
+    }
+
+    fn positive(count: usize) -> Result<(), Error> {
+        if count == 0 {
+            return Err(Error::Setting {
+                name: "count",
+                value: 0.0,
+                rule: "must be at least 1",
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<T: Number> ContinuousSolver for Spot<T> {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn dims(&self) -> &[usize] {
+        self.generator.dims()
+    }
+
+    fn train(
+        &mut self,
+        context: &Context,
+        watch: &mut dyn FnMut(&Look),
+    ) -> Result<Convergence, Error> {
+        let started = Instant::now();
+        let mut history = Vec::new();
+        let mut apart = Vec::new();
+        let termination = loop {
+            if self.steps >= self.settings.steps {
+                // All steps are what was asked for, where no tolerance was.
+                break match self.settings.tol {
+                    0.0 => Termination::Converged,
+                    _ => Termination::IterationLimit,
+                };
+            }
+            if let Some(termination) = context.interrupted() {
+                break termination;
+            }
+            self.step()?;
+            if !self.steps.is_multiple_of(self.settings.check_every) {
+                continue;
+            }
+            let look = self.look()?;
+            watch(&look);
+            apart.clone_from(&look.estimate.apart);
+            let error = self.unrest();
+            let elapsed = started.elapsed();
+            if context.keep_history {
+                history.push(Check {
+                    iteration: self.steps,
+                    error,
+                    elapsed,
+                });
+            }
+            if error <= self.settings.tol {
+                break Termination::Converged;
+            }
+            let progress = Progress {
+                problem: context.problem_index,
+                iteration: self.steps,
+                part: None,
+                error,
+                tol: self.settings.tol,
+                certificate: None,
+                elapsed,
+            };
+            if let Some(termination) = context.check(&progress) {
+                break termination;
+            }
+        };
+        let of = |apart: &[f64]| apart.iter().fold(0.0_f64, |most, a| most.max(a.abs()));
+        let (source, target) = apart.split_at(apart.len().min(1));
+        Ok(Convergence {
+            termination,
+            iterations: Some(self.steps),
+            source_error: of(source),
+            target_error: of(target),
+            history,
+        })
+    }
+
+    fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error> {
+        Self::positive(count)?;
+        Ok(self.made(count, &mut Pcg64::seed_from_u64(seed))?.wide())
+    }
+
+    fn estimate(&self, count: usize, seed: u64) -> Result<Estimate, Error> {
+        Self::positive(count)?;
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let mut apart = vec![0.0; self.critics.len()];
+        let mut critics = self.critics.clone();
+        // Means of at least ten parts say how sure the whole is.
+        let block = BLOCK.min(count.div_ceil(10));
+        let (mut sum, mut squares, mut done, mut parts) = (0.0, 0.0, 0, 0.0);
+        let (mut wide, mut real) = (Vec::new(), Vec::new());
+        while done < count {
+            let now = block.min(count - done);
+            let made = self.made(now, &mut rng)?;
+            let mut by: Vec<_> = made.of.clone();
+            let cost = self.cost.mean(&made, &mut by);
+            let weight = now as f64 / count as f64;
+            for (k, critic) in critics.iter_mut().enumerate() {
+                real.resize(now * self.samplers[k].dim(), T::ZERO);
+                draw(
+                    self.samplers[k].as_ref(),
+                    &mut rng,
+                    now,
+                    &mut wide,
+                    &mut real,
+                );
+                apart[k] += weight * critic.apart(made.marginal(k), &real)?;
+            }
+            sum += weight * cost;
+            squares += weight * cost * cost;
+            parts += 1.0;
+            done += now;
+        }
+        let variance = (squares - sum * sum).max(0.0);
+        let std_error = if parts > 1.0 {
+            (variance / (parts - 1.0)).sqrt()
+        } else {
+            f64::INFINITY
+        };
+        Ok(Estimate {
+            cost: sum,
+            std_error,
+            apart,
+        })
+    }
+
+    fn potential(&self, k: usize, rows: &[f64]) -> Result<Vec<f64>, Error> {
+        let Some(network) = self.critic_means.get(k) else {
+            let expected = format!("there are {} marginals", self.critics.len());
+            return Err(Error::shape("k", k, expected));
+        };
+        let eta = self.settings.eta_at(self.steps);
+        let rows: Vec<T> = rows.iter().map(|v| T::from_f64(*v)).collect();
+        let mut tape = ot_nn::Tape::default();
+        let mut potential = Vec::with_capacity(rows.len() / network.inputs());
+        for part in rows.chunks(BLOCK * network.inputs()) {
+            let said = network.forward(part, &mut tape)?;
+            potential.extend(said.iter().map(|v| -eta * v.wide()));
+        }
+        Ok(potential)
+    }
+}
+
+fn latent<T: Number>(rng: &mut Pcg64, z: &mut [T]) {
+    for z in z {
+        *z = T::from_f64(rng.sample::<f64, _>(StandardNormal));
+    }
+}
+
+/// `count` samples in T, through f64.
+fn draw<T: Number>(
+    sampler: &dyn Sampler,
+    rng: &mut Pcg64,
+    count: usize,
+    wide: &mut Vec<f64>,
+    rows: &mut [T],
+) {
+    wide.resize(count * sampler.dim(), 0.0);
+    sampler.draw(rng, wide);
+    for (row, wide) in rows.iter_mut().zip(wide) {
+        *row = T::from_f64(*wide);
+    }
+}
+
+/// mean ← keep·mean + (1 − keep)·now.
+fn follow<T: Number>(mean: &mut Network<T>, now: &Network<T>, keep: f64) {
+    let (keep, add) = (T::from_f64(keep), T::from_f64(1.0 - keep));
+    for (mean, now) in mean.parameters_mut().iter_mut().zip(now.parameters()) {
+        *mean = keep * *mean + add * *now;
+    }
+}
+
+fn diverged(error: Error, step: u64) -> Error {
+    match error {
+        Error::Network(error @ ot_nn::Error::NotFinite { .. }) => Error::Diverged {
+            step,
+            what: error.to_string(),
+        },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AllPairs, Cityblock, Euclidean, Gaussian, SqEuclidean, critic, perceptron};
+
+    /// A training in f64 of small networks between Gaussians of two dimensions.
+    fn training(cost: Arc<dyn JointCost<f64>>, marginals: usize, shared: bool) -> Spot<f64> {
+        let generator = if shared {
+            let chain = perceptron(3, 5, 2, 2 * marginals, 0.2);
+            let network = Network::new(&chain, 1).expect("a network");
+            Generator::shared(network, &vec![2; marginals]).expect("it fits")
+        } else {
+            let chain = perceptron(3, 5, 2, 2, 0.2);
+            let networks = (0..marginals as u64).map(|k| Network::new(&chain, k).expect("one"));
+            Generator::separate(networks.collect()).expect("they fit")
+        };
+        let judge = |k| Network::new(&critic(2, 6, 1, 0.2), 7 + k).expect("a network");
+        let sampler = |k: usize| -> Arc<dyn Sampler> {
+            Arc::new(Gaussian::new(vec![k as f64, -1.0]).expect("finite"))
+        };
+        let settings = SpotSettings {
+            eta: 3.0,
+            batch: 7,
+            ..SpotSettings::default()
+        };
+        let critics = (0..marginals as u64).map(judge).collect();
+        let samplers = (0..marginals).map(sampler).collect();
+        Spot::new(generator, critics, samplers, cost, settings).expect("it fits")
+    }
+
+    /// The generator's objective on the latent rows `z`, and its gradient by the parameters of network `k`.
+    fn objective(spot: &mut Spot<f64>, z: &[f64], k: usize) -> (f64, Vec<f64>) {
+        let eta = spot.settings.eta;
+        spot.passes.forward(&spot.generator, z).expect("rows");
+        let Passes { out, by, .. } = &mut spot.passes;
+        let mut value = 0.0;
+        for (k, (critic, by)) in spot.critics.iter_mut().zip(&mut *by).enumerate() {
+            value += eta * critic.gradients(out.marginal(k), eta, by).expect("rows");
+        }
+        value += spot.cost.mean(out, by);
+        spot.passes.backward(&spot.generator).expect("rows");
+        (value, spot.passes.gradients()[k].clone())
+    }
+
+    #[test]
+    fn the_generators_gradient_is_that_of_central_differences() {
+        let costs: [(Arc<dyn JointCost<f64>>, usize); 4] = [
+            (Arc::new(Euclidean), 2),
+            (Arc::new(SqEuclidean), 2),
+            (Arc::new(Cityblock), 2),
+            (Arc::new(AllPairs), 3),
+        ];
+        for (cost, marginals) in costs {
+            for shared in [false, true] {
+                let mut spot = training(Arc::clone(&cost), marginals, shared);
+                let mut z = vec![0.0; 7 * 3];
+                latent(&mut Pcg64::seed_from_u64(3), &mut z);
+                for k in 0..spot.generator.networks.len() {
+                    let (_, gradient) = objective(&mut spot, &z, k);
+                    let h = 1e-6;
+                    for (place, g) in gradient.iter().enumerate() {
+                        let mut at = |step: f64| {
+                            let parameters = spot.generator.networks[k].parameters_mut();
+                            let before = parameters[place];
+                            parameters[place] = before + step;
+                            let value = objective(&mut spot, &z, k).0;
+                            spot.generator.networks[k].parameters_mut()[place] = before;
+                            value
+                        };
+                        let slope = (at(h) - at(-h)) / (2.0 * h);
+                        assert!(
+                            (slope - g).abs() < 1e-6 * (1.0 + g.abs()),
+                            "{place}: {slope} {g}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_critics_step_goes_up() {
+        let mut spot = training(Arc::new(SqEuclidean), 2, false);
+        let mut rng = Pcg64::seed_from_u64(1);
+        let (mut made, mut real) = (vec![0.0; 40], vec![0.0; 40]);
+        latent(&mut rng, &mut made);
+        latent(&mut rng, &mut real);
+        real.iter_mut().for_each(|v| *v += 2.0);
+        let critic = &mut spot.critics[0];
+        let before = critic.apart(&made, &real).expect("rows");
+        for _ in 0..200 {
+            critic.ascend(&made, &real).expect("finite");
+        }
+        critic.network.normalize();
+        let after = critic.apart(&made, &real).expect("rows");
+        assert!(after > before + 0.1, "{before} {after}");
+        // No 1-Lipschitz function tells them apart by more than their distance, here that of the means and some noise.
+        assert!(after < 3.5, "{after}");
+    }
+
+    #[test]
+    fn eta_and_rate_follow_their_schedules() {
+        let set = SpotSettings {
+            eta: 100.0,
+            first_eta: 1.0,
+            growth: 0.5,
+            decay: 0.25,
+            steps: 100,
+            averaging: 0.1,
+            ..SpotSettings::default()
+        };
+        assert_eq!(set.eta_at(0), 1.0);
+        assert!((set.eta_at(25) - 10.0).abs() < 1e-12);
+        assert!((set.eta_at(50) - 100.0).abs() < 1e-12);
+        assert_eq!(set.eta_at(50), set.eta_at(99));
+        assert_eq!(set.rate_at(75), set.rate);
+        assert!((set.rate_at(99) - 0.04 * set.rate).abs() < 1e-15);
+        assert_eq!(set.keep_at(1), 0.0);
+        assert_eq!(set.keep_at(2), 0.5);
+        assert!((set.keep_at(90) - 0.9).abs() < 1e-12);
     }
 }

@@ -1,0 +1,137 @@
+//! The best plan and the best potentials of a training so far: the two ends of a bracket.
+
+use solver_api::transform::{c_transform_to_source, c_transform_to_target};
+use solver_api::{Potentials, Problem, SparsePlan};
+
+use crate::cloud::Cloud;
+use crate::nearest::{counts, feasible, nearest};
+use crate::{ContinuousSolver, Error, Spot};
+
+/// Samples for each point of the two clouds in a plan, and at least.
+const SAMPLES: (usize, usize) = (20, 4000);
+/// Mass that may be missing before more samples are drawn, and how often their number is doubled.
+const MISSING: (f64, u32) = (0.05, 2);
+/// Seeds of plans are others than those of the training.
+const PLANS: u64 = 0x706c_616e;
+
+#[derive(Default)]
+pub(crate) struct Best {
+    /// Its cost, and the plan.
+    pub(crate) plan: Option<(f64, SparsePlan)>,
+    /// ⟨f, a⟩ + ⟨g, b⟩, and feasible f and g.
+    pub(crate) potentials: Option<(f64, Potentials)>,
+}
+
+impl Best {
+    /// upper − lower; +∞ while there is none.
+    pub(crate) fn gap(&self) -> f64 {
+        match (&self.plan, &self.potentials) {
+            (Some((upper, _)), Some((lower, _))) => (upper - lower).max(0.0),
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// Plan and potentials of the training as it stands; `unit` is the unit of its cost. O((n + m)²·dim) for the plan and two
+    /// passes over the cost for each potential.
+    pub(crate) fn look(
+        &mut self,
+        problem: &Problem,
+        spot: &Spot<f32>,
+        clouds: (&Cloud, &Cloud),
+        unit: f64,
+        seed: u64,
+    ) -> Result<(), Error> {
+        self.consider_plan(problem, spot, clouds, seed)?;
+        self.consider_potentials(problem, spot, clouds, unit)
+    }
+
+    fn consider_plan(
+        &mut self,
+        problem: &Problem,
+        spot: &Spot<f32>,
+        (x, y): (&Cloud, &Cloud),
+        seed: u64,
+    ) -> Result<(), Error> {
+        let (n, m) = problem.shape();
+        let count = (SAMPLES.0 * (x.kept.len() + y.kept.len())).max(SAMPLES.1);
+        let mut pairs = Vec::with_capacity(count);
+        let mut triples = Vec::new();
+        for round in 0..=MISSING.1 {
+            let more = if round == 0 { count } else { pairs.len() };
+            let samples = spot.made_from(more, seed ^ PLANS ^ u64::from(round))?;
+            let dim = samples.dims()[0];
+            pairs.extend((0..more).map(|s| {
+                let i = nearest(&x.rows, dim, samples.row(0, s));
+                (i as u32, nearest(&y.rows, dim, samples.row(1, s)) as u32)
+            }));
+            let weights = (&x.weights[..], &y.weights[..]);
+            let (found, missing) = feasible(counts(&mut pairs), weights, (&x.order, &y.order));
+            triples = found;
+            if missing <= MISSING.0 {
+                break;
+            }
+        }
+        let mass = problem.mass();
+        for (i, j, v) in &mut triples {
+            (*i, *j, *v) = (x.kept[*i as usize], y.kept[*j as usize], mass * *v);
+        }
+        let plan = SparsePlan::from_triples(n, m, triples)?;
+        let mut row = vec![0.0; m];
+        let mut upper = 0.0;
+        for i in x.kept.iter().map(|i| *i as usize) {
+            problem.cost().row(i, &mut row);
+            let (columns, values) = plan.row_entries(i);
+            let paid = columns
+                .iter()
+                .zip(values)
+                .map(|(j, v)| v * row[*j as usize]);
+            upper += paid.sum::<f64>();
+        }
+        if self.plan.as_ref().is_none_or(|(best, _)| upper < *best) {
+            self.plan = Some((upper, plan));
+        }
+        Ok(())
+    }
+
+    /// f = −η λ_X and g = −η λ_Y, each made feasible with its c-transform; the better of the two starts.
+    fn consider_potentials(
+        &mut self,
+        problem: &Problem,
+        spot: &Spot<f32>,
+        (x, y): (&Cloud, &Cloud),
+        unit: f64,
+    ) -> Result<(), Error> {
+        let (n, m) = problem.shape();
+        let of = |k, cloud: &Cloud, len| -> Result<Vec<f64>, Error> {
+            let mut said = spot.potential(k, &cloud.wide())?;
+            said.iter_mut().for_each(|v| *v *= unit);
+            Ok(cloud.spread(&said, len))
+        };
+        let (f, g) = (of(0, x, n)?, of(1, y, m)?);
+        let (a, b) = (problem.a().weights(), problem.b().weights());
+        let (in_a, in_b) = (|i: usize| a[i] > 0.0, |j: usize| b[j] > 0.0);
+        let cost = problem.cost();
+        let g_of_f = c_transform_to_target(cost, &f, in_a);
+        let f_of_g = c_transform_to_source(cost, &g, in_b);
+        let pairs = [
+            (c_transform_to_source(cost, &g_of_f, in_b), g_of_f),
+            (f_of_g.clone(), c_transform_to_target(cost, &f_of_g, in_a)),
+        ];
+        for (f, g) in pairs {
+            let lower = paired(&f, a) + paired(&g, b);
+            if self
+                .potentials
+                .as_ref()
+                .is_none_or(|(best, _)| lower > *best)
+            {
+                self.potentials = Some((lower, Potentials::new(f, g)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn paired(potential: &[f64], weights: &[f64]) -> f64 {
+    let used = potential.iter().zip(weights).filter(|(_, w)| **w > 0.0);
+    used.map(|(p, w)| p * w).sum()
+}

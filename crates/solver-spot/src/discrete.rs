@@ -1,0 +1,235 @@
+//! The solver of discrete problems: a training between the points as distributions, rounded to a plan, with potentials from
+//! the critics and therefore a bracket.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ot_nn::Network;
+use solver_api::{
+    Capabilities, Capability, Check, Context, CostKind, Error, Ground, Outcome, Plan, PointCost,
+    Potentials, Problem, Progress, Solution, Solver, SparsePlan, Termination, check_feasible,
+};
+
+use crate::best::Best;
+use crate::cloud::{Cloud, Frame};
+use crate::{Generator, JointCost, Settings, Spot, SpotSettings, critic, perceptron};
+
+/// The backend's name.
+pub const NAME: &str = "spot";
+/// What it does not take.
+const NEEDS: &str =
+    "costs other than squared Euclidean, Euclidean and city-block distances of points";
+/// Leaky rectifiers below 0.
+const SLOPE: f64 = 0.2;
+/// η of the first step, over the cost's Lipschitz constant.
+const FIRST_ETA: f64 = 0.5;
+
+/// SPOT between point clouds.
+///
+/// Numbers are f32 inside. Time: a step of b samples and two networks of h hidden units takes about 24·b·h² flops and as much
+/// again for each step of the critics; a check O((n + m)²·dim). Memory O(n + m) beside the cost and the networks.
+///
+/// The generator has a density and the points have none: a plan between n points is as good as n allows the generator to follow
+/// them, and its bracket says how good that is. What it is for is the opposite case: distributions that can only be drawn from
+/// ([`Spot`]).
+#[derive(Debug, Clone, Default)]
+pub struct SpotSolver {
+    settings: Settings,
+}
+
+impl SpotSolver {
+    /// With checked settings.
+    ///
+    /// # Errors
+    /// A setting outside of its range.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        settings.check()?;
+        Ok(Self { settings })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn points<'a>(&self, problem: &'a Problem) -> Result<&'a PointCost, Error> {
+        match problem.cost().kind() {
+            CostKind::Points(points)
+                if matches!(
+                    points.ground(),
+                    Ground::SqEuclidean | Ground::Euclidean | Ground::Cityblock
+                ) =>
+            {
+                Ok(points)
+            }
+            _ => Err(Error::unsupported(NAME, NEEDS)),
+        }
+    }
+
+    fn run(&self, problem: &Problem, context: &Context) -> Result<Solution, Error> {
+        let started = Instant::now();
+        self.accepts(problem)?;
+        check_feasible(problem)?;
+        let cost = self.points(problem)?;
+        let frame = Frame::new(cost);
+        let Some((joint, lipschitz, unit)) = frame.cost(cost.ground()) else {
+            return Err(Error::unsupported(NAME, NEEDS));
+        };
+        let x = Cloud::new(cost.x(), problem.a(), &frame);
+        let y = Cloud::new(cost.y(), problem.b(), &frame);
+        let set = &self.settings;
+        let failed = |error: crate::Error| Error::Backend {
+            solver: NAME.to_owned(),
+            message: error.to_string(),
+        };
+        let mut spot = self
+            .training(&x, &y, cost.dim(), joint, lipschitz)
+            .map_err(failed)?;
+        let spread = problem.cost().range().spread();
+        let unit_of_gap = if spread > 0.0 {
+            problem.mass() * spread
+        } else {
+            1.0
+        };
+        let mut best = Best::default();
+        let mut history = Vec::new();
+        let mut looked = 0;
+        let look = |spot: &Spot<f32>, best: &mut Best| {
+            let looking = best.look(problem, spot, (&x, &y), unit, set.seed);
+            looking.map_err(failed)
+        };
+        let termination = loop {
+            if let Some(termination) = context.interrupted() {
+                break termination;
+            }
+            spot.step().map_err(failed)?;
+            let last = spot.steps() >= set.max_iter;
+            if !spot.steps().is_multiple_of(set.check_every) && !last {
+                continue;
+            }
+            look(&spot, &mut best)?;
+            looked = spot.steps();
+            let error = best.gap() / unit_of_gap;
+            let elapsed = started.elapsed();
+            if context.keep_history {
+                history.push(Check {
+                    iteration: looked,
+                    error,
+                    elapsed,
+                });
+            }
+            let progress = Progress {
+                problem: context.problem_index,
+                iteration: looked,
+                part: None,
+                error,
+                tol: set.tol,
+                certificate: None,
+                elapsed,
+            };
+            if let Some(termination) = context.check(&progress) {
+                break termination;
+            }
+            if error <= set.tol {
+                break Termination::Converged;
+            }
+            if last {
+                break Termination::IterationLimit;
+            }
+        };
+        // What was stopped has an answer, too.
+        if looked == 0 {
+            look(&spot, &mut best)?;
+        }
+        let (n, m) = problem.shape();
+        let plan = match best.plan {
+            Some((_, plan)) => plan,
+            None => SparsePlan::from_triples(n, m, Vec::new())?,
+        };
+        let potentials = best.potentials.map(|(_, potentials)| potentials);
+        let outcome = Outcome {
+            plan: Plan::from(plan),
+            potentials: potentials.unwrap_or_else(|| Potentials::new(vec![0.0; n], vec![0.0; m])),
+            reg: 0.0,
+            termination,
+            iterations: Some(spot.steps()),
+            history,
+            certificate: None,
+        };
+        let mut solution = Solution::assemble(NAME, problem, outcome, started, context);
+        // The certificate has the last word.
+        if let Some(bracket) = &solution.certificate {
+            let within = bracket.relative_gap(problem) <= set.tol;
+            let termination = &mut solution.convergence.termination;
+            match *termination {
+                Termination::Converged if !within => *termination = Termination::Stalled,
+                Termination::IterationLimit if within => *termination = Termination::Converged,
+                _ => {}
+            }
+        }
+        Ok(solution)
+    }
+
+    fn training(
+        &self,
+        x: &Cloud,
+        y: &Cloud,
+        dim: usize,
+        cost: Arc<dyn JointCost<f32>>,
+        lipschitz: f64,
+    ) -> Result<Spot<f32>, crate::Error> {
+        let set = &self.settings;
+        let seed = |k: u64| set.seed.wrapping_mul(4).wrapping_add(k);
+        let chain = perceptron(dim, set.hidden, 2, dim, SLOPE);
+        let judge = critic(dim, set.hidden, 2, SLOPE);
+        let generator = Generator::separate(vec![
+            Network::new(&chain, seed(0))?,
+            Network::new(&chain, seed(1))?,
+        ])?;
+        let critics = vec![
+            Network::new(&judge, seed(2))?,
+            Network::new(&judge, seed(3))?,
+        ];
+        let settings = SpotSettings {
+            eta: set.eta * lipschitz,
+            first_eta: FIRST_ETA.min(set.eta) * lipschitz,
+            steps: set.max_iter,
+            critic_steps: set.critic_steps,
+            batch: set.batch,
+            rate: set.rate,
+            seed: set.seed,
+            ..SpotSettings::default()
+        };
+        Spot::new(
+            generator,
+            critics,
+            vec![x.sampler()?, y.sampler()?],
+            cost,
+            settings,
+        )
+    }
+}
+
+impl Solver for SpotSolver {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&[
+            Capability::Balanced,
+            Capability::Interruptible,
+            Capability::Deterministic,
+        ])
+    }
+
+    fn accepts(&self, problem: &Problem) -> Result<(), Error> {
+        self.capabilities().require(NAME, problem)?;
+        self.points(problem).map(|_| ())
+    }
+
+    fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
+        self.run(problem, context)
+    }
+}
