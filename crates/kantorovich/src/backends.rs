@@ -25,6 +25,8 @@ pub(crate) fn compiled_in() -> Vec<Arc<dyn Factory>> {
         Arc::new(solver_exact::lp::HIGHS),
         #[cfg(feature = "ipot")]
         Arc::new(solver_ipot::IpotFactory),
+        #[cfg(feature = "spot")]
+        Arc::new(solver_spot::SpotFactory),
         #[cfg(feature = "tree")]
         Arc::new(solver_exact::closed::tree::TreeFactory),
         #[cfg(feature = "gaussian")]

@@ -31,6 +31,9 @@
 //! | `tree` | exact, paths on a tree, in linear time | yes |
 //! | `gaussian` | Bures–Wasserstein of the points' moments: a lower bound for squared distances | yes |
 //! | `sinkhorn` | entropic, kernel domain | yes |
+//! | `sinkhorn-stabilized` | entropic, log domain: any ε | yes |
+//! | `ipot` | exact, inexact proximal point | yes |
+//! | `spot` | push-forward networks, between points within some percent; trainings between continuous distributions in [`spot`](solver_spot) | yes |
 //! | `lp-minilp`, `lp-microlp` | exact, general linear programming: oracles for small problems | yes |
 //! | `lp-highs` | exact, HiGHS (needs CMake, a C++ compiler and libclang) | no |
 //!
@@ -70,6 +73,9 @@ pub use solver_api::*;
 ))]
 #[doc(inline)]
 pub use solver_exact::closed;
+#[cfg(feature = "spot")]
+#[doc(inline)]
+pub use solver_spot as spot;
 
 #[cfg(any(feature = "lp-minilp", feature = "lp-microlp", feature = "lp-highs"))]
 #[doc(inline)]

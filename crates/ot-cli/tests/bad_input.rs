@@ -101,8 +101,8 @@ fn costs_times_masses_beyond_the_range_are_named_with_both() {
     );
     let line = "solve --a @heavy.npy --b @heavy-b.npy --cost @";
     for registry in [common::registry(), kantorovich::Registry::new()] {
-        // Closed forms have costs of their own, and refuse a matrix.
-        let closed = ["line", "circle", "tree", "gaussian"];
+        // Some take certain costs only, and refuse a matrix.
+        let closed = ["line", "circle", "tree", "gaussian", "spot"];
         let names = registry.names().into_iter();
         for name in names.filter(|name| !closed.contains(name)) {
             let solve = |cost: &str, more: &str| {

@@ -219,6 +219,7 @@ impl Solver for SpotSolver {
     fn capabilities(&self) -> Capabilities {
         Capabilities::of(&[
             Capability::Balanced,
+            Capability::LazyCost,
             Capability::Interruptible,
             Capability::Deterministic,
         ])

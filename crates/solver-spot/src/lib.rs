@@ -1,4 +1,48 @@
-//! Optimal transport between continuous distributions by push-forward networks.
+//! Optimal transport between continuous distributions by push-forward networks: SPOT.
+//!
+//! A [`Generator`] makes joint samples (G_1(Z), …, G_m(Z)) of a latent variable Z; their law is the plan. Critics λ_k of
+//! Lipschitz constant 1 say how far its marginals are from those asked for (W₁), and the mean cost says what it costs:
+//!
+//! min over G, max over λ of E c(G_1(Z), …, G_m(Z)) + η Σ_k (E λ_k(G_k(Z)) − E λ_k(X_k)).
+//!
+//! [`Spot`] trains it by steps of Adam in turns (algorithm 3), for any number of marginals ([`Sampler`]) and any cost that has
+//! gradients ([`JointCost`]). Three things are not in the source: η grows ([`SpotSettings`] says why), steps get shorter towards
+//! the end, and the generator that counts is a running mean. [`SpotSolver`] is the same between points as a backend: its plan
+//! is that of the pairs of nearest points, its potentials are −η λ, and so its bracket holds like anybody's.
+//!
+//! | file | |
+//! |---|---|
+//! | `train.rs`, `saved.rs`, `settings.rs` | algorithm 3, its state on disk, its settings |
+//! | `generator.rs`, `critic.rs` | networks with the room that a step needs |
+//! | `sampler.rs`, `samples.rs`, `cost.rs` | what comes in, what comes out, what it costs |
+//! | `continuous.rs` | [`ContinuousSolver`]: train, sample, estimate, potentials |
+//! | `discrete.rs`, `factory.rs`, `cloud.rs`, `best.rs`, `nearest.rs` | the backend between points |
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use ot_nn::Network;
+//! use solver_api::Context;
+//! use solver_spot::*;
+//!
+//! // Two Gaussians in the plane, 5 apart.
+//! let samplers: Vec<Arc<dyn Sampler>> = vec![
+//!     Arc::new(Gaussian::new(vec![-2.5, 0.0])?),
+//!     Arc::new(Gaussian::new(vec![2.5, 0.0])?),
+//! ];
+//! let network = |seed| Network::<f32>::new(&perceptron(2, 8, 2, 2, 0.2), seed);
+//! let judge = |seed| Network::new(&critic(2, 8, 1, 0.2), seed);
+//! let generator = Generator::separate(vec![network(0)?, network(1)?])?;
+//! let settings = SpotSettings { steps: 2000, rate: 3e-3, ..SpotSettings::default() };
+//! let critics = vec![judge(2)?, judge(3)?];
+//! let mut spot = Spot::new(generator, critics, samplers, Arc::new(Euclidean), settings)?;
+//! spot.train(&Context::default(), &mut |look| println!("{}: {}", look.step, look.estimate.cost))?;
+//! let estimate = spot.estimate(10_000, 1)?;
+//! assert!((estimate.cost - 5.0).abs() < 0.5, "{estimate:?}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Source: 002, chapter 3.
 #![forbid(unsafe_code)]
 
 mod best;

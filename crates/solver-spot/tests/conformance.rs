@@ -18,6 +18,7 @@ fn conforms() {
         &Expect::new()
             .capabilities(&[
                 Capability::Balanced,
+                Capability::LazyCost,
                 Capability::Interruptible,
                 Capability::Deterministic,
             ])
