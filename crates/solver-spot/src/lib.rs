@@ -4,6 +4,7 @@
 mod cost;
 mod critic;
 mod error;
+pub mod flow;
 mod generator;
 mod sampler;
 mod settings;
@@ -11,6 +12,7 @@ mod train;
 
 pub use cost::{Euclidean, JointCost, SqEuclidean};
 pub use error::Error;
+pub use flow::{Flow, FlowSettings, FlowSpot};
 pub use generator::{Generator, perceptron};
 pub use sampler::{Empirical, FromFn, Gaussian, Sampler};
 pub use settings::SpotSettings;

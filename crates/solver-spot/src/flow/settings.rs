@@ -1,0 +1,127 @@
+//! What can be set of a training of a flow.
+
+use crate::Error;
+
+/// What can be set of a [`FlowSpot`](super::FlowSpot).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FlowSettings {
+    /// ε, the weight of E ln p; 0 leaves the entropy out. Default: 0.5.
+    pub reg: f64,
+    /// η, the weight of the marginal penalties, at the end. Default: 500, with the energy distance. The source's 1e6 belongs to its
+    /// critics, and from so large an η on the cost hardly weighs in Adam's steps.
+    pub eta: f64,
+    /// η of the first step. Default: 2.
+    pub first_eta: f64,
+    /// The part of the steps in which η grows to its last value, by the same factor each. Default: 0.5.
+    pub ramp: f64,
+    /// Steps of the whole training, which η and the rate go by. Default: 6 000.
+    pub steps: u64,
+    /// Generated samples a step. Default: 500, the source's.
+    pub batch: usize,
+    /// Samples of each marginal for each generated one in the energy distance: they cost little, and make it less noisy.
+    /// Default: 8. Critics take as many real samples as generated ones.
+    pub real: usize,
+    /// Steps of the critics for each of the flow. Default: 5.
+    pub critic_steps: usize,
+    /// Runge–Kutta steps along the flow in a training step. Default: 4: the trained flow's ends then differ from those of the
+    /// adaptive integration by less than 1e-3.
+    pub flow_steps: usize,
+    /// Length of Adam's steps, while η grows. Default: 3e-3.
+    pub rate: f64,
+    /// What the rate falls to from there to the last step, by the same factor each. Default: 3e-5.
+    pub last_rate: f64,
+    /// Adam's means. Default: 0.5 and 0.999.
+    pub betas: (f64, f64),
+    /// The part of the weights' running mean that stays in a step; 0 leaves the last weights. Default: 0.99.
+    pub averaging: f64,
+    /// Of latent variables and batches.
+    pub seed: u64,
+}
+
+impl Default for FlowSettings {
+    fn default() -> Self {
+        Self {
+            reg: 0.5,
+            eta: 500.0,
+            first_eta: 2.0,
+            ramp: 0.5,
+            steps: 6_000,
+            batch: 500,
+            real: 8,
+            critic_steps: 5,
+            flow_steps: 4,
+            rate: 3e-3,
+            last_rate: 3e-5,
+            betas: (0.5, 0.999),
+            averaging: 0.99,
+            seed: 0,
+        }
+    }
+}
+
+impl FlowSettings {
+    /// # Errors
+    /// A setting outside of its range.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |name, value, rule| Err(Error::Setting { name, value, rule });
+        if !(self.reg >= 0.0 && self.reg.is_finite()) {
+            return refuse("reg", self.reg, "must be 0 or positive, and finite");
+        }
+        for (name, value) in [
+            ("eta", self.eta),
+            ("first_eta", self.first_eta),
+            ("rate", self.rate),
+            ("last_rate", self.last_rate),
+        ] {
+            if !(value > 0.0 && value.is_finite()) {
+                return refuse(name, value, "must be positive and finite");
+            }
+        }
+        for (name, value) in [
+            ("averaging", self.averaging),
+            ("betas", self.betas.0),
+            ("betas", self.betas.1),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(name, value, "must be from 0 to below 1");
+            }
+        }
+        if !(0.0..=1.0).contains(&self.ramp) {
+            return refuse("ramp", self.ramp, "must be from 0 to 1");
+        }
+        if self.batch < 2 {
+            return refuse("batch", self.batch as f64, "must be at least 2");
+        }
+        for (name, value) in [
+            ("steps", self.steps as usize),
+            ("real", self.real),
+            ("critic_steps", self.critic_steps),
+            ("flow_steps", self.flow_steps),
+        ] {
+            if value == 0 {
+                return refuse(name, 0.0, "must be at least 1");
+            }
+        }
+        Ok(())
+    }
+
+    /// η of a step, from 0 on.
+    #[must_use]
+    pub fn eta_at(&self, step: u64) -> f64 {
+        let grown = self.ramp * self.steps as f64;
+        let part = if grown > 0.0 {
+            (step as f64 / grown).min(1.0)
+        } else {
+            1.0
+        };
+        self.first_eta * (self.eta / self.first_eta).powf(part)
+    }
+
+    /// The rate of a step, from 0 on.
+    #[must_use]
+    pub fn rate_at(&self, step: u64) -> f64 {
+        let (all, grown) = (self.steps as f64, self.ramp * self.steps as f64);
+        let part = ((step as f64 - grown) / (all - grown).max(1.0)).clamp(0.0, 1.0);
+        self.rate * (self.last_rate / self.rate).powf(part)
+    }
+}
