@@ -22,7 +22,7 @@ fn flow(dims: &[usize], hidden: usize, depth: usize) -> Flow {
     flow
 }
 
-/// A loss that weighs every coordinate and every ln p differently: L = Σ sin(z) c + Σ b ln p + ½ Σ (ln p)²-free terms.
+/// A loss that weighs every coordinate and every ln p differently: Σ c sin z + Σ b ln p.
 struct Loss {
     of_rows: Vec<f64>,
     of_density: Vec<f64>,
@@ -157,9 +157,9 @@ fn adjoint_is_the_gradient_through_many_steps() {
     }
 }
 
-/// The sign that the source prints, and the entropy without its part in a, are told apart by the comparison above.
+/// What the comparisons above see of the entropy is not little.
 #[test]
-fn adjoint_without_the_entropy_is_another_gradient() {
+fn the_entropy_has_a_part_in_the_gradient() {
     let flow = flow(&[1, 1], 8, 2);
     let start = numbers(8, 2);
     let loss = Loss::new(4, 2);
@@ -171,6 +171,50 @@ fn adjoint_without_the_entropy_is_another_gradient() {
     let (_, _, without) = by_steps(&flow, &start, &without, 10);
     let off: f64 = with.iter().zip(&without).map(|(a, b)| (a - b).abs()).sum();
     assert!(off > 0.1, "{off}");
+}
+
+#[test]
+fn the_straightening_s_gradient_is_that_of_finite_differences() {
+    let mut flow = flow(&[1, 1], 7, 2);
+    let start = numbers(12, 2);
+    let loss = Loss::new(6, 2);
+    let value = |flow: &Flow, gradient: &mut [f64]| {
+        let mut way = FixedSteps::new(3).unwrap().straightened(0.7);
+        let end = way.forward(flow, &start).unwrap().to_vec();
+        way.backward(flow, &loss.by_end(&end), &loss.of_density, gradient)
+            .unwrap();
+        loss.value(&end, way.change()) + 0.7 * way.action()
+    };
+    let count = flow.network().parameters().len();
+    let (mut gradient, mut room) = (vec![0.0; count], vec![0.0; count]);
+    value(&flow, &mut gradient);
+    let h = 1e-5;
+    let differences: Vec<f64> = (0..count)
+        .map(|k| {
+            let mut at = |shift: f64| {
+                let kept = flow.parameters_mut()[k];
+                flow.parameters_mut()[k] = kept + shift;
+                let value = value(&flow, &mut room);
+                flow.parameters_mut()[k] = kept;
+                value
+            };
+            (at(h) - at(-h)) / (2.0 * h)
+        })
+        .collect();
+    close(&gradient, &differences, 1e-7);
+}
+
+#[test]
+fn rows_without_a_density_gradient_take_no_tangents_and_change_nothing() {
+    let flow = flow(&[1, 1], 8, 2);
+    let start = numbers(2 * 100, 2);
+    let mut loss = Loss::new(100, 2);
+    loss.of_density[FixedSteps::<f64>::ROWS..].fill(0.0);
+    let (_, _, gradient) = by_steps(&flow, &start, &loss, 3);
+    // A weight too small to count makes all rows take them.
+    loss.of_density[99] = 1e-300;
+    let (_, _, all) = by_steps(&flow, &start, &loss, 3);
+    close(&gradient, &all, 1e-13);
 }
 
 #[test]

@@ -8,7 +8,6 @@ pub(crate) struct Energy {
     order: Vec<u32>,
     made: Vec<f64>,
     real: Vec<f64>,
-    pool: Vec<f64>,
 }
 
 /// Σ |x − x'| over all ordered pairs of sorted numbers.
@@ -19,29 +18,36 @@ fn apart(sorted: &[f64]) -> f64 {
 }
 
 impl Energy {
-    /// 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖, without bias (pairs of a sample with itself are left out), of the rows `made` and
-    /// `real`; its gradient by `made`, `weight` times, is added to `by`. On the line in O(n log n), elsewhere over all pairs.
+    /// 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ of the rows of `dim` numbers `made` and `real`; its gradient by `made`, `weight` times,
+    /// is added to `by`. Each generated sample counts `partners` others: n − 1 of independent ones, so that nothing is biased.
+    /// On the line in O(n log n), elsewhere over all pairs.
     pub(crate) fn distance<T: Number>(
         &mut self,
         made: &[T],
         real: &[T],
-        dim: usize,
+        (dim, partners): (usize, f64),
         weight: f64,
         by: &mut [T],
     ) -> f64 {
         if dim == 1 {
-            self.on_line(made, real, weight, by)
+            self.on_line(made, real, partners, weight, by)
         } else {
-            over_pairs(made, real, dim, weight, by)
+            over_pairs(made, real, (dim, partners), weight, by)
         }
     }
 
-    fn on_line<T: Number>(&mut self, made: &[T], real: &[T], weight: f64, by: &mut [T]) -> f64 {
+    fn on_line<T: Number>(
+        &mut self,
+        made: &[T],
+        real: &[T],
+        partners: f64,
+        weight: f64,
+        by: &mut [T],
+    ) -> f64 {
         let Self {
             order,
             made: xs,
             real: ys,
-            pool,
         } = self;
         order.clear();
         order.extend(0..made.len() as u32);
@@ -56,29 +62,33 @@ impl Energy {
         ys.sort_unstable_by(f64::total_cmp);
         let (n, m) = (xs.len() as f64, ys.len() as f64);
         // d/dx of the first term is twice the part of y below x less that above it, and so of the second.
-        let mut below = 0;
+        let total: f64 = ys.iter().sum();
+        let (mut below, mut sum_below, mut between) = (0, 0.0, 0.0);
         for (rank, (&place, x)) in order.iter().zip(&*xs).enumerate() {
             while below < ys.len() && ys[below] < *x {
+                sum_below += ys[below];
                 below += 1;
             }
+            between += x * (2.0 * below as f64 - m) + total - 2.0 * sum_below;
             let of_real = (2.0 * below as f64 - m) / m;
-            let of_made = (2.0 * rank as f64 + 1.0 - n) / (n - 1.0);
+            let of_made = (2.0 * rank as f64 + 1.0 - n) / partners;
             let g = weight * 2.0 / n * (of_real - of_made);
             by[place as usize] += T::from_f64(g);
         }
-        pool.clear();
-        pool.extend_from_slice(xs);
-        pool.extend_from_slice(ys);
-        pool.sort_unstable_by(f64::total_cmp);
         let (of_x, of_y) = (apart(xs), apart(ys));
-        let between = 0.5 * (apart(pool) - of_x - of_y);
-        2.0 * between / (n * m) - of_x / (n * (n - 1.0)) - of_y / (m * (m - 1.0))
+        2.0 * between / (n * m) - of_x / (n * partners) - of_y / (m * (m - 1.0))
     }
 }
 
-fn over_pairs<T: Number>(made: &[T], real: &[T], dim: usize, weight: f64, by: &mut [T]) -> f64 {
+fn over_pairs<T: Number>(
+    made: &[T],
+    real: &[T],
+    (dim, partners): (usize, f64),
+    weight: f64,
+    by: &mut [T],
+) -> f64 {
     let (n, m) = ((made.len() / dim) as f64, (real.len() / dim) as f64);
-    let (between, within) = (2.0 / (n * m), 1.0 / (n * (n - 1.0)));
+    let (between, within) = (2.0 / (n * m), 1.0 / (n * partners));
     let (mut of_both, mut of_x, mut of_y) = (0.0, 0.0, 0.0);
     for (x, by) in made.chunks_exact(dim).zip(by.chunks_exact_mut(dim)) {
         of_both += pulls(x, real, weight * between, by);
@@ -111,4 +121,68 @@ fn pulls<T: Number>(x: &[T], rows: &[T], weight: f64, by: &mut [T]) -> f64 {
         }
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::StandardNormal;
+    use rand_pcg::Pcg64;
+
+    use super::*;
+
+    fn numbers(count: usize, seed: u64) -> Vec<f64> {
+        let mut rng = Pcg64::seed_from_u64(seed);
+        (0..count).map(|_| rng.sample(StandardNormal)).collect()
+    }
+
+    #[test]
+    fn the_line_is_the_sum_over_pairs() {
+        let (made, mut real) = (numbers(40, 1), numbers(70, 2));
+        // Ties on the other side are possible in samples of points.
+        real[3] = real[4];
+        let (mut by, mut by_pairs) = (vec![0.5; 40], vec![0.5; 40]);
+        let found = Energy::default().distance(&made, &real, (1, 39.0), 3.0, &mut by);
+        let expected = over_pairs(&made, &real, (1, 39.0), 3.0, &mut by_pairs);
+        assert!((found - expected).abs() < 1e-12);
+        for (a, b) in by.iter().zip(&by_pairs) {
+            assert!((a - b).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_finite_differences() {
+        for dim in [1, 3] {
+            let (made, real) = (numbers(12 * dim, 1), numbers(20 * dim, 2));
+            let value = |made: &[f64], by: &mut [f64]| {
+                Energy::default().distance(made, &real, (dim, 12.0), 1.0, by)
+            };
+            let mut by = vec![0.0; made.len()];
+            value(&made, &mut by);
+            for k in 0..made.len() {
+                let at = |shift: f64| {
+                    let mut made = made.clone();
+                    made[k] += shift;
+                    value(&made, &mut vec![0.0; made.len()])
+                };
+                let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
+                assert!((by[k] - difference).abs() < 1e-7, "{k}: {} {difference}", by[k]);
+            }
+        }
+    }
+
+    /// Two Gaussians of one spread on the line, a distance m apart: a closed form.
+    #[test]
+    fn large_samples_come_to_the_closed_form() {
+        let (n, m) = (100_000, 1.5_f64);
+        let made = numbers(n, 1);
+        let real: Vec<f64> = numbers(n, 2).into_iter().map(|y| y + m).collect();
+        let mut by = vec![0.0; n];
+        let found = Energy::default().distance(&made, &real, (1, n as f64 - 1.0), 1.0, &mut by);
+        // E|N(m, 2)| = 2/√π e^{−m²/4} + m erf(m/2), erf(0.75) = 0.711155633653515.
+        let root = std::f64::consts::PI.sqrt();
+        let between = 2.0 / root * (-m * m / 4.0).exp() + m * 0.711_155_633_653_515;
+        let expected = 2.0 * between - 4.0 / root;
+        assert!((found - expected).abs() < 0.02, "{found} {expected}");
+    }
 }

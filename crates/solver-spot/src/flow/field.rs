@@ -180,8 +180,8 @@ impl<T: Number> Pass<T> {
                 if l == 0 {
                     let u = &tangents[i * width..(i + 1) * width];
                     for (v, h) in v.chunks_exact_mut(width).zip(h.chunks_exact(width)) {
-                        for k in 0..width {
-                            v[k] = (one - h[k] * h[k]) * u[k];
+                        for ((v, h), u) in v.iter_mut().zip(h).zip(u) {
+                            *v = (one - *h * *h) * *u;
                         }
                     }
                 } else {
@@ -291,10 +291,11 @@ impl<T: Number> Pass<T> {
             let each = by_h.chunks_exact_mut(width).zip(by_v.chunks_exact_mut(width));
             for (r, ((by_h, by_v), h)) in each.zip(h.chunks_exact(width)).enumerate() {
                 let u = &self.tangents[l][of(r) * width..(of(r) + 1) * width];
-                for k in 0..width {
-                    let product = u[k] * by_v[k] * h[k];
-                    by_h[k] -= product + product;
-                    by_v[k] *= one - h[k] * h[k];
+                let each = by_h.iter_mut().zip(by_v.iter_mut());
+                for ((by_h, by_v), (h, u)) in each.zip(h.iter().zip(u)) {
+                    let product = *u * *by_v * *h;
+                    *by_h -= product + product;
+                    *by_v *= one - *h * *h;
                 }
             }
         }

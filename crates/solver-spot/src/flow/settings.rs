@@ -1,5 +1,6 @@
 //! What can be set of a training of a flow.
 
+use super::Latent;
 use crate::Error;
 
 /// What can be set of a [`FlowSpot`](super::FlowSpot).
@@ -18,6 +19,12 @@ pub struct FlowSettings {
     pub steps: u64,
     /// Generated samples a step. Default: 500, the source's.
     pub batch: usize,
+    /// How the latent variables are drawn. Default: [`Latent::Lattice`].
+    pub latent: Latent,
+    /// The first so many samples of a batch stand for E ln p: their divergences take three times as long as all the rest, in the
+    /// plane, and this mean is far less noisy than those of the marginals. Multiples of [`FixedSteps::ROWS`](super::FixedSteps::ROWS)
+    /// are not wasted. Default: 128.
+    pub entropy_batch: usize,
     /// Samples of each marginal for each generated one in the energy distance: they cost little, and make it less noisy.
     /// Default: 8. Critics take as many real samples as generated ones.
     pub real: usize,
@@ -26,8 +33,14 @@ pub struct FlowSettings {
     /// Runge–Kutta steps along the flow in a training step. Default: 4: the trained flow's ends then differ from those of the
     /// adaptive integration by less than 1e-3.
     pub flow_steps: usize,
-    /// Length of Adam's steps, while η grows. Default: 3e-3.
+    /// The weight of E ∫‖ψ‖² dt, which keeps the ways straight, so that few steps follow them. It moves the law by little: it is
+    /// to be small beside ε and the cost. Default: 1e-2.
+    pub kinetic: f64,
+    /// Length of Adam's steps at first. Default: 3e-3.
     pub rate: f64,
+    /// The part of the steps that are taken at this rate. Default: 0.25: it falls while η grows, for steps that the cost alone could
+    /// take would throw the marginals about at a large η, and the plan with them.
+    pub hold: f64,
     /// What the rate falls to from there to the last step, by the same factor each. Default: 3e-5.
     pub last_rate: f64,
     /// Adam's means. Default: 0.5 and 0.999.
@@ -47,10 +60,14 @@ impl Default for FlowSettings {
             ramp: 0.5,
             steps: 6_000,
             batch: 500,
+            latent: Latent::Lattice,
+            entropy_batch: 128,
             real: 8,
             critic_steps: 5,
             flow_steps: 4,
+            kinetic: 1e-2,
             rate: 3e-3,
+            hold: 0.25,
             last_rate: 3e-5,
             betas: (0.5, 0.999),
             averaging: 0.99,
@@ -66,6 +83,10 @@ impl FlowSettings {
         let refuse = |name, value, rule| Err(Error::Setting { name, value, rule });
         if !(self.reg >= 0.0 && self.reg.is_finite()) {
             return refuse("reg", self.reg, "must be 0 or positive, and finite");
+        }
+        if !(self.kinetic >= 0.0 && self.kinetic.is_finite()) {
+            let rule = "must be 0 or positive, and finite";
+            return refuse("kinetic", self.kinetic, rule);
         }
         for (name, value) in [
             ("eta", self.eta),
@@ -86,11 +107,17 @@ impl FlowSettings {
                 return refuse(name, value, "must be from 0 to below 1");
             }
         }
-        if !(0.0..=1.0).contains(&self.ramp) {
-            return refuse("ramp", self.ramp, "must be from 0 to 1");
+        for (name, value) in [("ramp", self.ramp), ("hold", self.hold)] {
+            if !(0.0..=1.0).contains(&value) {
+                return refuse(name, value, "must be from 0 to 1");
+            }
         }
         if self.batch < 2 {
             return refuse("batch", self.batch as f64, "must be at least 2");
+        }
+        if !(1..=self.batch).contains(&self.entropy_batch) {
+            let rule = "must be from 1 to `batch`";
+            return refuse("entropy_batch", self.entropy_batch as f64, rule);
         }
         for (name, value) in [
             ("steps", self.steps as usize),
@@ -120,8 +147,8 @@ impl FlowSettings {
     /// The rate of a step, from 0 on.
     #[must_use]
     pub fn rate_at(&self, step: u64) -> f64 {
-        let (all, grown) = (self.steps as f64, self.ramp * self.steps as f64);
-        let part = ((step as f64 - grown) / (all - grown).max(1.0)).clamp(0.0, 1.0);
+        let (all, held) = (self.steps as f64, self.hold * self.steps as f64);
+        let part = ((step as f64 - held) / (all - held).max(1.0)).clamp(0.0, 1.0);
         self.rate * (self.last_rate / self.rate).powf(part)
     }
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ot_nn::{Adam, Checkpoint, Network, Number, Optimizer, all_finite};
-use rand::{RngExt, SeedableRng};
-use rand_distr::StandardNormal;
+use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use solver_api::{Context, Progress, Termination};
 
@@ -36,7 +35,7 @@ pub struct FlowStep {
     pub cost: f64,
     /// Sum of the marginals' penalties, without η.
     pub penalty: f64,
-    /// Mean ln p of the batch.
+    /// Mean ln p of the part of the batch that stands for it; of no meaning without an entropy.
     pub negative_entropy: f64,
     /// η.
     pub eta: f64,
@@ -108,7 +107,8 @@ impl<T: Number> FlowSpot<T> {
         };
         let rows = || flow.dims().iter().map(|d| vec![T::ZERO; d * settings.batch]).collect();
         let room = Room {
-            way: FixedSteps::new(settings.flow_steps)?,
+            way: FixedSteps::new(settings.flow_steps)?
+                .straightened(settings.kinetic / settings.batch as f64),
             z: vec![T::ZERO; settings.batch * flow.dim()],
             by_end: vec![T::ZERO; settings.batch * flow.dim()],
             gradient: vec![T::ZERO; flow.network().parameters().len()],
@@ -152,9 +152,8 @@ impl<T: Number> FlowSpot<T> {
     /// Latent variables, and where they come to.
     fn make(&mut self) -> Result<(), Error> {
         let room = &mut self.room;
-        for z in &mut room.z {
-            *z = T::from_f64(self.rng.sample::<f64, _>(StandardNormal));
-        }
+        let latent = self.settings.latent;
+        latent.draw(&mut self.rng, self.flow.dim(), &mut room.z);
         let all = room.way.forward(&self.flow, &room.z)?;
         if !all_finite(all) {
             return Err(diverged(self.steps, "a generated sample is not finite"));
@@ -224,7 +223,9 @@ impl<T: Number> FlowSpot<T> {
             Marginals::Energy(energy) => {
                 for (k, &dim) in self.flow.dims().iter().enumerate() {
                     by_made[k].fill(T::ZERO);
-                    sum += energy.distance(&made[k], &real[k], dim, eta, &mut by_made[k]);
+                    let partners = self.settings.latent.partners(batch as f64);
+                    let (made, by) = (&made[k], &mut by_made[k]);
+                    sum += energy.distance(made, &real[k], (dim, partners), eta, by);
                 }
             }
         }
@@ -249,9 +250,11 @@ impl<T: Number> FlowSpot<T> {
             }
             at += dim;
         }
-        let weight = T::from_f64(self.settings.reg / batch as f64);
+        let few = self.settings.entropy_batch;
+        let weight = T::from_f64(self.settings.reg / few as f64);
         room.by_log_density.clear();
-        room.by_log_density.resize(batch, weight);
+        room.by_log_density.resize(few, weight);
+        room.by_log_density.resize(batch, T::ZERO);
         room.gradient.fill(T::ZERO);
         room.way.backward(
             &self.flow,
@@ -259,9 +262,9 @@ impl<T: Number> FlowSpot<T> {
             &room.by_log_density,
             &mut room.gradient,
         )?;
-        let start: f64 = room.z.chunks_exact(width).map(log_normal).sum();
-        let change: f64 = room.way.change().iter().map(|c| c.wide()).sum();
-        let negative_entropy = (start + change) / batch as f64;
+        let starts = room.z.chunks_exact(width).map(log_normal);
+        let whole = starts.zip(room.way.change()).take(few);
+        let negative_entropy = whole.map(|(p, c)| p + c.wide()).sum::<f64>() / few as f64;
         if !(cost.is_finite() && penalty.is_finite() && negative_entropy.is_finite()) {
             let what = format!(
                 "cost {cost}, penalty {penalty}, mean ln p {negative_entropy}: one is not finite"
