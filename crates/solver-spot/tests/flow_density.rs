@@ -92,7 +92,10 @@ fn a_density_has_mass_one_and_is_that_of_its_samples() {
         ("sin", &|x, y| (x + 2.0 * y).sin()),
     ] {
         let (found, expected) = (of(h), grid.mean(|x, y, _| h(x, y)));
-        assert!((found - expected).abs() < 0.03, "{name}: {found} {expected}");
+        assert!(
+            (found - expected).abs() < 0.03,
+            "{name}: {found} {expected}"
+        );
     }
     // E ln p by samples and by quadrature.
     let sampled = made.log_density.iter().sum::<f64>() / 40_000.0;
@@ -148,8 +151,12 @@ fn what_does_not_fit_is_said() {
     let all = [
         flow.push(&[1.0], &by).unwrap_err().to_string(),
         flow.pull(&[1.0, f64::NAN], &by).unwrap_err().to_string(),
-        Flow::<f64>::perceptron(&[1, 0], 4, 1, 0).unwrap_err().to_string(),
-        Flow::<f64>::perceptron(&[1, 1], 4, 0, 0).unwrap_err().to_string(),
+        Flow::<f64>::perceptron(&[1, 0], 4, 1, 0)
+            .unwrap_err()
+            .to_string(),
+        Flow::<f64>::perceptron(&[1, 1], 4, 0, 0)
+            .unwrap_err()
+            .to_string(),
         Flow::new(network(&[Layer::linear(2, 2)]), &[1, 1])
             .unwrap_err()
             .to_string(),

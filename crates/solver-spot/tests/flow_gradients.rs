@@ -63,7 +63,10 @@ fn close(found: &[f64], expected: &[f64], tol: f64) {
     let scale = expected.iter().fold(1e-3_f64, |m, v| m.max(v.abs()));
     for (k, (f, e)) in found.iter().zip(expected).enumerate() {
         let off = (f - e).abs() / scale;
-        assert!(off < tol, "entry {k}: {f} instead of {e}, {off:e} of the largest");
+        assert!(
+            off < tol,
+            "entry {k}: {f} instead of {e}, {off:e} of the largest"
+        );
     }
     assert_eq!(found.len(), expected.len());
 }
@@ -85,7 +88,10 @@ fn trace_is_that_of_the_jacobian() {
                 };
                 sum += (at(h) - at(-h)) / (2.0 * h);
             }
-            assert!((sum - trace).abs() < 1e-8 * (1.0 + sum.abs()), "{sum} {trace}");
+            assert!(
+                (sum - trace).abs() < 1e-8 * (1.0 + sum.abs()),
+                "{sum} {trace}"
+            );
         }
     }
 }
@@ -256,8 +262,13 @@ fn f32_is_f64_rounded() {
         .map(|z| f64::from(*z))
         .collect();
     let mut found = vec![0.0_f32; gradient.len()];
-    way.backward(&narrow, &of(&loss.by_end(&end)), &of(&loss.of_density), &mut found)
-        .unwrap();
+    way.backward(
+        &narrow,
+        &of(&loss.by_end(&end)),
+        &of(&loss.of_density),
+        &mut found,
+    )
+    .unwrap();
     let found: Vec<f64> = found.iter().map(|g| f64::from(*g)).collect();
     close(&found, &gradient, 2e-5);
 }

@@ -57,7 +57,10 @@ fn errors_follow_the_tolerance() {
         let off = (y[0] - end.cos()).hypot(y[1] + end.sin());
         // The error of the whole way is that of its steps, some hundred of them at most 20 long in all.
         assert!(off < 40.0 * tol + 1e-13, "tol {tol:e}: off by {off:e}");
-        assert!(off < before && off > 1e-3 * tol, "tol {tol:e}: off by {off:e}");
+        assert!(
+            off < before && off > 1e-3 * tol,
+            "tol {tol:e}: off by {off:e}"
+        );
         assert!(steps.taken as f64 <= 12.0 + 3.0 * end * (1e-2 / tol).powf(0.2));
         before = off;
     }
@@ -87,7 +90,10 @@ fn linear_equations_forward_and_back() {
 #[test]
 fn one_step_length_serves_the_whole_batch() {
     // Ten slow rows and a fast one: the fast one keeps its tolerance, though it would vanish in a mean.
-    let rates: Vec<f64> = (0..10).map(|k| 0.1 + 0.01 * k as f64).chain([-60.0]).collect();
+    let rates: Vec<f64> = (0..10)
+        .map(|k| 0.1 + 0.01 * k as f64)
+        .chain([-60.0])
+        .collect();
     let mut slope = |_: f64, y: &[f64], out: &mut [f64]| {
         for ((o, y), r) in out.iter_mut().zip(y).zip(&rates) {
             *o = r * y;
@@ -120,7 +126,13 @@ fn steps_are_tried_again_where_the_slope_jumps() {
 #[test]
 fn nothing_to_do_is_done_in_no_step() {
     let mut y = [3.0, 4.0];
-    let steps = run(DormandPrince::default(), &mut oscillator, (2.0, 2.0), &mut y).unwrap();
+    let steps = run(
+        DormandPrince::default(),
+        &mut oscillator,
+        (2.0, 2.0),
+        &mut y,
+    )
+    .unwrap();
     assert_eq!((steps.taken, y), (0, [3.0, 4.0]));
     // An entry that stands still at 0, under a relative tolerance alone.
     let by = DormandPrince {
@@ -146,7 +158,10 @@ fn limits_are_errors_that_say_where() {
         }
         other => panic!("{other}"),
     }
-    assert!(error.to_string().starts_with("5 steps came from t = 0 to "), "{error}");
+    assert!(
+        error.to_string().starts_with("5 steps came from t = 0 to "),
+        "{error}"
+    );
     // y' = y² from 1 has a pole at t = 1.
     let mut pole = |_: f64, y: &[f64], out: &mut [f64]| out[0] = y[0] * y[0];
     let error = run(DormandPrince::default(), &mut pole, (0.0, 2.0), &mut [1.0]).unwrap_err();
@@ -162,7 +177,13 @@ fn limits_are_errors_that_say_where() {
         out[0] = 1.0;
         out[1] = if t > 0.5 { f64::NAN } else { 1.0 };
     };
-    let error = run(DormandPrince::default(), &mut nan, (0.0, 1.0), &mut [1.0, 1.0]).unwrap_err();
+    let error = run(
+        DormandPrince::default(),
+        &mut nan,
+        (0.0, 1.0),
+        &mut [1.0, 1.0],
+    )
+    .unwrap_err();
     match error {
         Error::Integration(IntegrationError::NotFinite { place, t, .. }) => {
             assert!(place == 1 && t > 0.5 && t <= 1.0);

@@ -254,7 +254,10 @@ impl DormandPrince {
             for (a, slope) in A[s].iter().zip(&room.slopes) {
                 if *a != 0.0 {
                     let weight = h * a;
-                    argument.iter_mut().zip(slope).for_each(|(y, k)| *y += weight * k);
+                    argument
+                        .iter_mut()
+                        .zip(slope)
+                        .for_each(|(y, k)| *y += weight * k);
                 }
             }
             slope(t + C[s] * h, argument, &mut room.slopes[s]);
@@ -308,7 +311,11 @@ impl DormandPrince {
             (0.01 / steepest).powf(0.2)
         };
         // A slope that is no number is found in the step.
-        if fine.is_finite() { fine.min(100.0 * rough) } else { rough }
+        if fine.is_finite() {
+            fine.min(100.0 * rough)
+        } else {
+            rough
+        }
     }
 }
 

@@ -2,53 +2,62 @@
 
 use ot_nn::Number;
 
+/// A sample of a law on the line, in order, with what distances to it take.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Line {
+    sorted: Vec<f64>,
+    /// Sums of so many of the first ones.
+    sums: Vec<f64>,
+    /// E|Y − Y′|, without pairs of a number with itself.
+    apart: f64,
+}
+
+impl Line {
+    pub(crate) fn new(mut sample: Vec<f64>) -> Self {
+        sample.sort_unstable_by(f64::total_cmp);
+        let mut sum = 0.0;
+        let sums = std::iter::once(0.0).chain(sample.iter().map(|y| {
+            sum += y;
+            sum
+        }));
+        let m = sample.len() as f64;
+        Self {
+            sums: sums.collect(),
+            apart: apart(&sample) / (m * (m - 1.0)),
+            sorted: sample,
+        }
+    }
+}
+
 /// Room for sorted copies.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Energy {
     order: Vec<u32>,
     made: Vec<f64>,
-    real: Vec<f64>,
 }
 
 /// Σ |x − x'| over all ordered pairs of sorted numbers.
 fn apart(sorted: &[f64]) -> f64 {
     let n = sorted.len() as f64;
     let sum = sorted.iter().enumerate();
-    2.0 * sum.map(|(k, x)| (2.0 * k as f64 + 1.0 - n) * x).sum::<f64>()
+    2.0 * sum
+        .map(|(k, x)| (2.0 * k as f64 + 1.0 - n) * x)
+        .sum::<f64>()
 }
 
 impl Energy {
-    /// 2 E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ of the rows of `dim` numbers `made` and `real`; its gradient by `made`, `weight` times,
-    /// is added to `by`. Each generated sample counts `partners` others: n − 1 of independent ones, so that nothing is biased.
-    /// On the line in O(n log n), elsewhere over all pairs.
-    pub(crate) fn distance<T: Number>(
+    /// 2 E|X − Y| − E|X − X′| − E|Y − Y′| of the numbers `made` and `real`; its gradient by `made`, `weight` times, is added to
+    /// `by`. Each generated sample counts `partners` others: n − 1 of independent ones, so that nothing is biased.
+    /// O(n log m), and n log n for the order.
+    pub(crate) fn on_line<T: Number>(
         &mut self,
         made: &[T],
-        real: &[T],
-        (dim, partners): (usize, f64),
-        weight: f64,
-        by: &mut [T],
-    ) -> f64 {
-        if dim == 1 {
-            self.on_line(made, real, partners, weight, by)
-        } else {
-            over_pairs(made, real, (dim, partners), weight, by)
-        }
-    }
-
-    fn on_line<T: Number>(
-        &mut self,
-        made: &[T],
-        real: &[T],
+        real: &Line,
         partners: f64,
         weight: f64,
         by: &mut [T],
     ) -> f64 {
-        let Self {
-            order,
-            made: xs,
-            real: ys,
-        } = self;
+        let Self { order, made: xs } = self;
         order.clear();
         order.extend(0..made.len() as u32);
         order.sort_unstable_by(|i, j| {
@@ -57,30 +66,24 @@ impl Energy {
         });
         xs.clear();
         xs.extend(order.iter().map(|i| made[*i as usize].wide()));
-        ys.clear();
-        ys.extend(real.iter().map(|y| y.wide()));
-        ys.sort_unstable_by(f64::total_cmp);
-        let (n, m) = (xs.len() as f64, ys.len() as f64);
+        let (n, m) = (xs.len() as f64, real.sorted.len() as f64);
+        let total = real.sums[real.sorted.len()];
+        let (mut below, mut between) = (0, 0.0);
         // d/dx of the first term is twice the part of y below x less that above it, and so of the second.
-        let total: f64 = ys.iter().sum();
-        let (mut below, mut sum_below, mut between) = (0, 0.0, 0.0);
         for (rank, (&place, x)) in order.iter().zip(&*xs).enumerate() {
-            while below < ys.len() && ys[below] < *x {
-                sum_below += ys[below];
-                below += 1;
-            }
-            between += x * (2.0 * below as f64 - m) + total - 2.0 * sum_below;
+            below += real.sorted[below..].partition_point(|y| y < x);
+            between += x * (2.0 * below as f64 - m) + total - 2.0 * real.sums[below];
             let of_real = (2.0 * below as f64 - m) / m;
             let of_made = (2.0 * rank as f64 + 1.0 - n) / partners;
             let g = weight * 2.0 / n * (of_real - of_made);
             by[place as usize] += T::from_f64(g);
         }
-        let (of_x, of_y) = (apart(xs), apart(ys));
-        2.0 * between / (n * m) - of_x / (n * partners) - of_y / (m * (m - 1.0))
+        2.0 * between / (n * m) - apart(xs) / (n * partners) - real.apart
     }
 }
 
-fn over_pairs<T: Number>(
+/// The same of rows of `dim` numbers, over all pairs.
+pub(crate) fn over_pairs<T: Number>(
     made: &[T],
     real: &[T],
     (dim, partners): (usize, f64),
@@ -142,7 +145,8 @@ mod tests {
         // Ties on the other side are possible in samples of points.
         real[3] = real[4];
         let (mut by, mut by_pairs) = (vec![0.5; 40], vec![0.5; 40]);
-        let found = Energy::default().distance(&made, &real, (1, 39.0), 3.0, &mut by);
+        let line = Line::new(real.clone());
+        let found = Energy::default().on_line(&made, &line, 39.0, 3.0, &mut by);
         let expected = over_pairs(&made, &real, (1, 39.0), 3.0, &mut by_pairs);
         assert!((found - expected).abs() < 1e-12);
         for (a, b) in by.iter().zip(&by_pairs) {
@@ -155,7 +159,11 @@ mod tests {
         for dim in [1, 3] {
             let (made, real) = (numbers(12 * dim, 1), numbers(20 * dim, 2));
             let value = |made: &[f64], by: &mut [f64]| {
-                Energy::default().distance(made, &real, (dim, 12.0), 1.0, by)
+                if dim == 1 {
+                    let line = Line::new(real.clone());
+                    return Energy::default().on_line(made, &line, 12.0, 1.0, by);
+                }
+                over_pairs(made, &real, (dim, 12.0), 1.0, by)
             };
             let mut by = vec![0.0; made.len()];
             value(&made, &mut by);
@@ -166,7 +174,11 @@ mod tests {
                     value(&made, &mut vec![0.0; made.len()])
                 };
                 let difference = (at(1e-6) - at(-1e-6)) / 2e-6;
-                assert!((by[k] - difference).abs() < 1e-7, "{k}: {} {difference}", by[k]);
+                assert!(
+                    (by[k] - difference).abs() < 1e-7,
+                    "{k}: {} {difference}",
+                    by[k]
+                );
             }
         }
     }
@@ -178,7 +190,8 @@ mod tests {
         let made = numbers(n, 1);
         let real: Vec<f64> = numbers(n, 2).into_iter().map(|y| y + m).collect();
         let mut by = vec![0.0; n];
-        let found = Energy::default().distance(&made, &real, (1, n as f64 - 1.0), 1.0, &mut by);
+        let line = Line::new(real);
+        let found = Energy::default().on_line(&made, &line, n as f64 - 1.0, 1.0, &mut by);
         // E|N(m, 2)| = 2/√π e^{−m²/4} + m erf(m/2), erf(0.75) = 0.711155633653515.
         let root = std::f64::consts::PI.sqrt();
         let between = 2.0 / root * (-m * m / 4.0).exp() + m * 0.711_155_633_653_515;

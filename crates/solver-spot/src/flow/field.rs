@@ -76,11 +76,7 @@ impl Shape {
         (&parameters[start..biases], &parameters[biases..end])
     }
 
-    fn weights_mut<'a, T>(
-        &self,
-        l: usize,
-        parameters: &'a mut [T],
-    ) -> (&'a mut [T], &'a mut [T]) {
+    fn weights_mut<'a, T>(&self, l: usize, parameters: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
         let (start, biases) = self.layer(l);
         parameters[start..start + self.size(l)].split_at_mut(biases - start)
     }
@@ -288,7 +284,9 @@ impl<T: Number> Pass<T> {
         // by u = (1 − h²) by v, and what comes to h through 1 − h²: −2 h Σ u by v.
         for (i, by_v) in by_v.chunks_exact_mut(rows * width).enumerate() {
             let of = |r: usize| if l == 0 { i } else { i * rows + r };
-            let each = by_h.chunks_exact_mut(width).zip(by_v.chunks_exact_mut(width));
+            let each = by_h
+                .chunks_exact_mut(width)
+                .zip(by_v.chunks_exact_mut(width));
             for (r, ((by_h, by_v), h)) in each.zip(h.chunks_exact(width)).enumerate() {
                 let u = &self.tangents[l][of(r) * width..(of(r) + 1) * width];
                 let each = by_h.iter_mut().zip(by_v.iter_mut());
@@ -299,7 +297,9 @@ impl<T: Number> Pass<T> {
                 }
             }
         }
-        by_h.iter_mut().zip(h).for_each(|(b, h)| *b *= one - *h * *h);
+        by_h.iter_mut()
+            .zip(h)
+            .for_each(|(b, h)| *b *= one - *h * *h);
         let before = shape.widths[l];
         let (weights, _) = shape.weights(l, parameters);
         if !gradient.is_empty() {
@@ -316,7 +316,12 @@ impl<T: Number> Pass<T> {
                     }
                 }
             } else {
-                add_outer(&self.out[l - 1][..stack * rows * before], before, &self.by, by_weights);
+                add_outer(
+                    &self.out[l - 1][..stack * rows * before],
+                    before,
+                    &self.by,
+                    by_weights,
+                );
             }
         }
         // The first layer's tangents come from constants: nothing goes on from them.

@@ -3,8 +3,8 @@
 use ot_nn::Number;
 
 use super::field::Pass;
-use crate::flow::Flow;
 use crate::Error;
+use crate::flow::Flow;
 
 /// Where in a step the stages stand, and what each weighs.
 const STAGES: [(f64, f64); 4] = [
@@ -90,7 +90,10 @@ impl<T: Number> FixedSteps<T> {
                     if s > 0 {
                         let ahead = T::from_f64(h * STAGES[s].0);
                         let slope = &self.slopes[s - 1];
-                        argument.iter_mut().zip(slope).for_each(|(z, k)| *z += ahead * *k);
+                        argument
+                            .iter_mut()
+                            .zip(slope)
+                            .for_each(|(z, k)| *z += ahead * *k);
                     }
                     let t = h * (step as f64 + STAGES[s].0);
                     self.pass.forward(shape, parameters, t, argument, false);
@@ -153,7 +156,10 @@ impl<T: Number> FixedSteps<T> {
         let chunk = Self::ROWS * dim;
         let rooms = self.stages.chunks(4 * steps * chunk);
         let chunks = self.by_start.chunks_mut(chunk).zip(rooms);
-        let lines = self.change.chunks_mut(Self::ROWS).zip(by_change.chunks(Self::ROWS));
+        let lines = self
+            .change
+            .chunks_mut(Self::ROWS)
+            .zip(by_change.chunks(Self::ROWS));
         for ((by, stages), (change, by_change)) in chunks.zip(lines) {
             let len = by.len();
             let traced = by_change.iter().any(|b| *b != T::ZERO);
@@ -173,7 +179,8 @@ impl<T: Number> FixedSteps<T> {
                         next.for_each(|(b, n)| *b += ahead * *n);
                     }
                     self.by_trace.clear();
-                    self.by_trace.extend(by_change.iter().map(|b| -(weight * *b)));
+                    self.by_trace
+                        .extend(by_change.iter().map(|b| -(weight * *b)));
                     let t = h * (step as f64 + at);
                     self.pass.forward(shape, parameters, t, argument, traced);
                     let push = T::from_f64(2.0 * h * STAGES[s].1 * self.kinetic);
@@ -211,5 +218,9 @@ pub(crate) fn check_length(
         return Ok(());
     }
     let found = format!("{found} numbers");
-    Err(Error::shape(argument, found, format!("{expected} are needed")))
+    Err(Error::shape(
+        argument,
+        found,
+        format!("{expected} are needed"),
+    ))
 }

@@ -48,7 +48,10 @@ impl DensityGrid {
             let found = format!("marginals of dimensions {:?}", flow.dims());
             return Err(Error::shape("flow", found, "a grid is for [1, 1]"));
         }
-        let points: Vec<f64> = x.iter().flat_map(|x| y.iter().flat_map(|y| [*x, *y])).collect();
+        let points: Vec<f64> = x
+            .iter()
+            .flat_map(|x| y.iter().flat_map(|y| [*x, *y]))
+            .collect();
         check_axis("x", x)?;
         check_axis("y", y)?;
         let mut carried = flow.pull(&points, by)?;
@@ -64,11 +67,7 @@ impl DensityGrid {
     ///
     /// # Errors
     /// As [`of`](Self::of), for the axes.
-    pub fn from_fn(
-        x: &[f64],
-        y: &[f64],
-        density: impl Fn(f64, f64) -> f64,
-    ) -> Result<Self, Error> {
+    pub fn from_fn(x: &[f64], y: &[f64], density: impl Fn(f64, f64) -> f64) -> Result<Self, Error> {
         check_axis("x", x)?;
         check_axis("y", y)?;
         let all = x.iter().flat_map(|x| y.iter().map(|y| density(*x, *y)));
@@ -83,7 +82,10 @@ impl DensityGrid {
     #[must_use]
     pub fn marginals(&self) -> [Vec<f64>; 2] {
         let (n, m) = (self.x.len(), self.y.len());
-        let rows = self.density.chunks_exact(m).map(|row| integral(&self.y, row));
+        let rows = self
+            .density
+            .chunks_exact(m)
+            .map(|row| integral(&self.y, row));
         let mut column = vec![0.0; n];
         let columns = (0..m).map(|j| {
             for (i, c) in column.iter_mut().enumerate() {
@@ -120,10 +122,7 @@ impl DensityGrid {
     #[must_use]
     pub fn correlation(&self) -> f64 {
         let mass = self.mass();
-        let (m, n) = (
-            self.mean(|x, _, _| x) / mass,
-            self.mean(|_, y, _| y) / mass,
-        );
+        let (m, n) = (self.mean(|x, _, _| x) / mass, self.mean(|_, y, _| y) / mass);
         let of = |h: &dyn Fn(f64, f64) -> f64| self.mean(|x, y, _| h(x - m, y - n));
         of(&|x, y| x * y) / (of(&|x, _| x * x) * of(&|_, y| y * y)).sqrt()
     }
@@ -156,7 +155,9 @@ fn check_axis(argument: &'static str, axis: &[f64]) -> Result<(), Error> {
         return Err(Error::shape(argument, found, "an axis has two at least"));
     };
     let step = (last - first) / (axis.len() - 1) as f64;
-    let even = axis.windows(2).all(|w| (w[1] - w[0] - step).abs() <= 1e-6 * step);
+    let even = axis
+        .windows(2)
+        .all(|w| (w[1] - w[0] - step).abs() <= 1e-6 * step);
     if !(step > 0.0 && even) {
         let expected = "they must ascend in equal steps";
         return Err(Error::shape(argument, "other numbers", expected));

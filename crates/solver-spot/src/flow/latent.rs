@@ -78,7 +78,8 @@ mod tests {
         for dim in [1, 2, 3] {
             let mut rng = Pcg64::seed_from_u64(4);
             let mut z = vec![0.0_f64; 500 * dim];
-            let (mut first, mut spread, mut second, mut fourth, mut mixed) = (0.0, 0.0, 0.0, 0.0, 0.0);
+            let (mut first, mut spread, mut second, mut fourth, mut mixed) =
+                (0.0, 0.0, 0.0, 0.0, 0.0);
             for _ in 0..400 {
                 Latent::Lattice.draw(&mut rng, dim, &mut z);
                 for c in 0..dim {
@@ -95,7 +96,10 @@ mod tests {
                     mixed += rows.map(|z| (z[0] * z[1]).powi(2)).sum::<f64>() / (400.0 * 500.0);
                 }
             }
-            assert!(first.abs() < 2e-3 && (second - 1.0).abs() < 5e-3, "{first} {second}");
+            assert!(
+                first.abs() < 2e-3 && (second - 1.0).abs() < 5e-3,
+                "{first} {second}"
+            );
             assert!((fourth - 3.0).abs() < 0.05, "{fourth}");
             assert!(dim == 1 || (mixed - 1.0).abs() < 0.03, "{mixed}");
             // Independent: 1/√500 = 0.045.

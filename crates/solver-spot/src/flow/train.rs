@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use solver_api::{Context, Progress, Termination};
 
-use super::energy::Energy;
+use super::energy::{Energy, Line, over_pairs};
 use super::model::log_normal;
 use super::{FixedSteps, Flow, FlowSettings};
 use crate::critic::Critic;
@@ -43,7 +43,8 @@ pub struct FlowStep {
 
 enum Marginals<T: Number> {
     Critics(Vec<Critic<T>>),
-    Energy(Energy),
+    /// With a large sample of each marginal that is a line.
+    Energy(Energy, Vec<Option<Line>>),
 }
 
 /// A training of a [`Flow`]: min over its weights of E c + η·(penalties of the marginals) + ε·E ln p.
@@ -91,9 +92,23 @@ impl<T: Number> FlowSpot<T> {
         cost.check(flow.dims())?;
         let wanted: Vec<usize> = samplers.iter().map(|s| s.dim()).collect();
         check_dims("samplers", &wanted, flow.dims())?;
+        let mut rng = Pcg64::seed_from_u64(settings.seed);
         let adam = || Adam::with(settings.rate, settings.betas, 1e-8);
         let marginals = match penalty {
-            MarginalPenalty::Energy => Marginals::Energy(Energy::default()),
+            MarginalPenalty::Energy => {
+                let mut lines = Vec::new();
+                for (k, sampler) in samplers.iter().enumerate() {
+                    lines.push(if sampler.dim() == 1 {
+                        let mut sample = vec![0.0; settings.pool];
+                        sampler.draw(&mut rng, &mut sample);
+                        check_drawn(k, &sample, 0)?;
+                        Some(Line::new(sample))
+                    } else {
+                        None
+                    });
+                }
+                Marginals::Energy(Energy::default(), lines)
+            }
             MarginalPenalty::Critics(networks) => {
                 let inputs: Vec<usize> = networks.iter().map(Network::inputs).collect();
                 check_dims("critics", &inputs, flow.dims())?;
@@ -105,7 +120,12 @@ impl<T: Number> FlowSpot<T> {
                 Marginals::Critics(critics.collect())
             }
         };
-        let rows = || flow.dims().iter().map(|d| vec![T::ZERO; d * settings.batch]).collect();
+        let rows = || {
+            flow.dims()
+                .iter()
+                .map(|d| vec![T::ZERO; d * settings.batch])
+                .collect()
+        };
         let room = Room {
             way: FixedSteps::new(settings.flow_steps)?
                 .straightened(settings.kinetic / settings.batch as f64),
@@ -124,7 +144,7 @@ impl<T: Number> FlowSpot<T> {
             samplers,
             cost,
             settings,
-            rng: Pcg64::seed_from_u64(settings.seed),
+            rng,
             steps: 0,
             room,
             flow,
@@ -169,18 +189,20 @@ impl<T: Number> FlowSpot<T> {
         Ok(())
     }
 
-    /// `count` samples of each marginal.
+    /// `count` samples of each marginal that has no line.
     fn draw(&mut self, count: usize) -> Result<(), Error> {
         let room = &mut self.room;
         for (k, (sampler, real)) in self.samplers.iter().zip(&mut room.real).enumerate() {
+            if let Marginals::Energy(_, lines) = &self.marginals
+                && lines[k].is_some()
+            {
+                continue;
+            }
             room.wide.resize(sampler.dim() * count, 0.0);
             sampler.draw(&mut self.rng, &mut room.wide);
             real.clear();
             real.extend(room.wide.iter().map(|x| T::from_f64(*x)));
-            if !all_finite(real) {
-                let what = format!("sampler {k} draws what is not finite");
-                return Err(diverged(self.steps, &what));
-            }
+            check_drawn(k, &room.wide, self.steps)?;
         }
         Ok(())
     }
@@ -220,12 +242,15 @@ impl<T: Number> FlowSpot<T> {
                     critic.gradients(&made[k], eta, &mut by_made[k])?;
                 }
             }
-            Marginals::Energy(energy) => {
+            Marginals::Energy(energy, lines) => {
+                let partners = self.settings.latent.partners(batch as f64);
                 for (k, &dim) in self.flow.dims().iter().enumerate() {
-                    by_made[k].fill(T::ZERO);
-                    let partners = self.settings.latent.partners(batch as f64);
                     let (made, by) = (&made[k], &mut by_made[k]);
-                    sum += energy.distance(made, &real[k], (dim, partners), eta, by);
+                    by.fill(T::ZERO);
+                    sum += match &lines[k] {
+                        Some(line) => energy.on_line(made, line, partners, eta, by),
+                        None => over_pairs(made, &real[k], (dim, partners), eta, by),
+                    };
                 }
             }
         }
@@ -240,7 +265,12 @@ impl<T: Number> FlowSpot<T> {
         let (batch, eta) = (self.settings.batch, self.settings.eta_at(self.steps));
         let penalty = self.penalize(eta)?;
         let room = &mut self.room;
-        let cost = mean_cost(self.cost.as_ref(), self.flow.dims(), &room.made, &mut room.by_made);
+        let cost = mean_cost(
+            self.cost.as_ref(),
+            self.flow.dims(),
+            &room.made,
+            &mut room.by_made,
+        );
         let width = self.flow.dim();
         let mut at = 0;
         for (by, &dim) in room.by_made.iter().zip(self.flow.dims()) {
@@ -392,12 +422,24 @@ fn mean_cost<T: Number>(
     sum / batch as f64
 }
 
+fn check_drawn(sampler: usize, sample: &[f64], steps: u64) -> Result<(), Error> {
+    if all_finite(sample) {
+        return Ok(());
+    }
+    let what = format!("sampler {sampler} draws what is not finite");
+    Err(diverged(steps, &what))
+}
+
 fn check_dims(argument: &'static str, found: &[usize], dims: &[usize]) -> Result<(), Error> {
     if found == dims {
         return Ok(());
     }
     let expected = format!("the flow's marginals have {dims:?}");
-    Err(Error::shape(argument, format!("dimensions {found:?}"), expected))
+    Err(Error::shape(
+        argument,
+        format!("dimensions {found:?}"),
+        expected,
+    ))
 }
 
 fn diverged(steps: u64, what: &str) -> Error {
