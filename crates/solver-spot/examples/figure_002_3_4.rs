@@ -190,6 +190,7 @@ fn run(args: Args, name: &str, laws: [Law; 2], reg: f64) -> Outcome<(String, Pan
     let started = Instant::now();
     training.train(&Context::default())?;
     let seconds = started.elapsed().as_secs_f64();
+    eprintln!("{name}, ε = {reg}: trained in {seconds:.0} s");
 
     let count = if args.full { 240 } else { 120 };
     let [x, y] = laws.map(|law| law.axis(count));

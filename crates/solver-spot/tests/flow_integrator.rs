@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use solver_spot::Error;
-use solver_spot::flow::{DormandPrince, IntegrationError, Stages};
+use solver_spot::flow::{DormandPrince, IntegrationError, Slope, Stages, Steps};
 
 /// y' = (y₂, −y₁): the oscillator, whose way is (cos t, −sin t) from (1, 0).
 fn oscillator(_: f64, y: &[f64], out: &mut [f64]) {
@@ -12,10 +12,10 @@ fn oscillator(_: f64, y: &[f64], out: &mut [f64]) {
 
 fn run(
     by: DormandPrince,
-    slope: &mut dyn FnMut(f64, &[f64], &mut [f64]),
+    slope: &mut Slope<'_>,
     times: (f64, f64),
     y: &mut [f64],
-) -> Result<solver_spot::flow::Steps, Error> {
+) -> Result<Steps, Error> {
     by.integrate(slope, times, y, &mut Stages::default())
 }
 

@@ -42,6 +42,9 @@ pub enum IntegrationError {
     },
 }
 
+/// An equation: from t and y it writes dy/dt.
+pub type Slope<'a> = dyn FnMut(f64, &[f64], &mut [f64]) + 'a;
+
 /// How an integration went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Steps {
@@ -162,7 +165,7 @@ impl DormandPrince {
     /// Settings outside of their range; [`IntegrationError`], with `y` where the integration stood.
     pub fn integrate(
         &self,
-        slope: &mut dyn FnMut(f64, &[f64], &mut [f64]),
+        slope: &mut Slope<'_>,
         (start, end): (f64, f64),
         y: &mut [f64],
         room: &mut Stages,
@@ -238,7 +241,7 @@ impl DormandPrince {
     /// A step of `h` from `t`: `room.next`, its slope, and the largest ratio of an entry's error to its tolerance.
     fn step(
         &self,
-        slope: &mut dyn FnMut(f64, &[f64], &mut [f64]),
+        slope: &mut Slope<'_>,
         (t, h): (f64, f64),
         y: &[f64],
         room: &mut Stages,
@@ -279,7 +282,7 @@ impl DormandPrince {
     /// A first step such that its error is about the tolerance (Hairer, Nørsett and Wanner, II.4).
     fn first(
         &self,
-        slope: &mut dyn FnMut(f64, &[f64], &mut [f64]),
+        slope: &mut Slope<'_>,
         (start, sign): (f64, f64),
         y: &[f64],
         room: &mut Stages,

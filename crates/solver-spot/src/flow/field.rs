@@ -44,7 +44,7 @@ impl Shape {
                 }
             }
         }
-        if network.layers().len() % 2 == 0 || widths.len() < 3 {
+        if network.layers().len().is_multiple_of(2) || widths.len() < 3 {
             let found = format!("{} layers", network.layers().len());
             let expected = "a field has hidden layers, and its last layer is linear";
             return Err(Error::shape("network", found, expected));

@@ -28,8 +28,16 @@
 //! **Entropy.** The source's H(p) = E ln p is the negative entropy; ε > 0 times it spreads the plan out.
 //!
 //! **Marginals.** (3.7) has η times the largest mean λ(made) − mean λ(real) over critics of Lipschitz constant 1
-//! ([`MarginalPenalty::Critics`]). The alternative, [`MarginalPenalty::Energy`], is the default of the figures: it needs no second
-//! training, and its gradient goes to 0 where the marginals are met.
+//! ([`MarginalPenalty::Critics`]). The alternative, [`MarginalPenalty::Energy`], is that of the figures: it needs no second
+//! training, and its gradient goes to 0 where the marginals are met. Either way η grows from step to step: at the source's 1e6 from
+//! the first step on the cost would be drowned, and the coupling luck.
+//!
+//! **Noise.** The penalties weigh so much that their noise, not their bias, is what throws the plan about. Three things stand
+//! against it: latent variables on a shifted lattice ([`Latent::Lattice`]), a large sample of each marginal on the line
+//! ([`FlowSettings::pool`]), and a rate that falls while η grows.
+//!
+//! **φ(2, 0.5).** The source's φ(a, b) is "the density of the Gaussian distribution N(a, b)", and 3.6.3 speaks of a "covariance 0.5 I"
+//! where it names the same number in words: 0.5 is a variance. The mixtures have two modes each either way.
 //!
 //! | | |
 //! |---|---|
@@ -63,7 +71,7 @@ mod model;
 mod settings;
 mod train;
 
-pub use dormand_prince::{DormandPrince, IntegrationError, Stages, Steps};
+pub use dormand_prince::{DormandPrince, IntegrationError, Slope, Stages, Steps};
 pub use fixed_steps::FixedSteps;
 pub use gaussian::EntropicGaussians;
 pub use grid::{DensityGrid, l1, spaced};
