@@ -42,6 +42,9 @@ pub enum Error {
         /// What is no number.
         what: String,
     },
+    /// An integration that could not be carried to its end.
+    #[error(transparent)]
+    Integration(#[from] crate::flow::IntegrationError),
     /// A network of the engine.
     #[error(transparent)]
     Network(#[from] ot_nn::Error),

@@ -16,6 +16,7 @@
 //! | `generator.rs`, `critic.rs` | networks with the room that a step needs |
 //! | `sampler.rs`, `samples.rs`, `cost.rs` | what comes in, what comes out, what it costs |
 //! | `continuous.rs` | [`ContinuousSolver`]: train, sample, estimate, potentials |
+//! | `flow/` | the same with a density: a neural differential equation ([`FlowSpot`]) |
 //! | `discrete.rs`, `factory.rs`, `cloud.rs`, `best.rs`, `nearest.rs` | the backend between points |
 //!
 //! ```
@@ -53,6 +54,7 @@ mod critic;
 mod discrete;
 mod error;
 mod factory;
+pub mod flow;
 mod generator;
 mod nearest;
 mod sampler;
@@ -67,6 +69,7 @@ pub use critic::critic;
 pub use discrete::{NAME, SpotSolver};
 pub use error::Error;
 pub use factory::{SMALLEST_TOL, Settings, SpotFactory};
+pub use flow::{Flow, FlowSettings, FlowSpot};
 pub use generator::{Generator, perceptron};
 pub use sampler::{Empirical, FromFn, Gaussian, Sampler};
 pub use samples::Samples;

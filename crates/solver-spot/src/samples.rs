@@ -3,7 +3,7 @@
 use ot_nn::Number;
 
 /// Samples of a joint distribution: row i of every marginal belongs together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples<T = f64> {
     pub(crate) of: Vec<Vec<T>>,
     dims: Vec<usize>,
