@@ -30,6 +30,8 @@
 //! | [`linear`] | sum of products of a row; a multiple of it added to another | 16; 24 | 2 |
 //! | | pull of weighted differences, for a point and against it | 32 | 4 |
 //! | [`min_plus`] | least C_ij − g_j of each row, C_ij − f_i of each column, for a batch of B vectors | 8/B of C, cached | 2 B |
+//! | [`neural`] | passes between the products of a network: bias and rectifier, their gradients, Adam's step | 16 to 56, in cache | 1 to 11 |
+//! | | tanh | 8 read, 8 written | 50 |
 //! | [`order`] | the order of numbers, by radix | 60, in four passes | 0 |
 //! | [`pairwise`] | distances in d dimensions: entry, row, block | 8 d of packed points in cache, 8 written | 3 d |
 //! | [`pricing`] | reduced costs of a row: least, violated; column minima | 8 (cost in f32: 4), potentials in cache | 2 to 8 |
@@ -56,6 +58,7 @@ pub mod lazy;
 pub mod linear;
 pub mod ln;
 pub mod min_plus;
+pub mod neural;
 pub mod order;
 pub mod pairwise;
 pub mod pricing;
