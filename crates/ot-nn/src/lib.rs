@@ -7,6 +7,8 @@
 //! | layer | out | parameters |
 //! |---|---|---|
 //! | [`Layer::Linear`] | W x + b | K·D weights and K biases |
+//! | [`Layer::Convolution`] | sums over patches of images, plus b | F·C·k² weights and F biases |
+//! | [`Layer::TransposedConvolution`] | its transpose, from small images to large ones | C·F·k² weights and F biases |
 //! | [`Layer::LeakyRelu`] | max(x, slope·x) | none |
 //! | [`Layer::Tanh`] | tanh x | none |
 //! | [`Layer::Softmax`] | e^x over its sum, row by row | none |
@@ -49,6 +51,7 @@
 mod activation;
 mod checkpoint;
 mod clip;
+mod convolution;
 mod error;
 mod finite;
 mod layer;
@@ -61,6 +64,7 @@ mod spectral;
 
 pub use checkpoint::Checkpoint;
 pub use clip::{clip_norm, clip_value};
+pub use convolution::Conv;
 pub use error::Error;
 pub use finite::{all_finite, check_finite};
 pub use layer::Layer;

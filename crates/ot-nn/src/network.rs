@@ -5,7 +5,7 @@ use std::ops::Range;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
-use crate::layer::{Layer, Own, Pass};
+use crate::layer::{Layer, Own};
 use crate::spectral::Scale;
 use crate::{Error, Number};
 
@@ -18,19 +18,23 @@ pub struct Network<T = f64> {
     layers: Vec<Layer>,
     /// Lengths of rows before the first layer and after each.
     widths: Vec<usize>,
+    /// Which of a tape's arrays holds the rows before the first layer and after each: activations work in place, unless they
+    /// follow another one, which needs its own output for its gradient.
+    slots: Vec<usize>,
     parameters: Vec<T>,
     /// u, then v, of each normalized layer.
     vectors: Vec<T>,
 }
 
-/// What a forward pass left for the backward one: the rows after each layer.
+/// What a forward pass left for the backward one: the rows after each layer with weights and its activation.
 #[derive(Debug, Clone, Default)]
 pub struct Tape<T = f64> {
     rows: Vec<Vec<T>>,
     scales: Vec<Scale<T>>,
     by_out: Vec<T>,
     by_x: Vec<T>,
-    turned: Vec<T>,
+    /// The patches of one image.
+    patches: Vec<T>,
     by_parameters: Vec<T>,
 }
 
@@ -54,17 +58,20 @@ impl<T: Number> Network<T> {
     /// # Errors
     /// No layer with weights, one without inputs or outputs, settings outside of their range, and layers that do not fit.
     pub fn new(layers: &[Layer], seed: u64) -> Result<Self, Error> {
+        for (place, layer) in layers.iter().enumerate() {
+            layer.check(place)?;
+        }
         let first = layers.iter().find_map(|layer| layer.shape());
         let Some((mut width, _)) = first else {
             return Err(Error::Shape {
                 argument: "layers",
                 found: layers.len(),
-                expected: "one of them must be linear: it says how long rows are".to_owned(),
+                expected: "one of them must have weights: it says how long rows are".to_owned(),
             });
         };
-        let mut widths = vec![width];
+        let (mut widths, mut slots) = (vec![width], vec![0]);
+        let (mut slot, mut in_place) = (0, true);
         for (place, layer) in layers.iter().enumerate() {
-            layer.check(place)?;
             if let Some((inputs, outputs)) = layer.shape() {
                 if inputs != width {
                     return Err(Error::Shape {
@@ -75,11 +82,16 @@ impl<T: Number> Network<T> {
                 }
                 width = outputs;
             }
+            let affine = layer.affine().is_some();
+            slot += usize::from(affine || !in_place);
+            in_place = affine;
             widths.push(width);
+            slots.push(slot);
         }
         let mut network = Self {
             layers: layers.to_vec(),
             widths,
+            slots,
             parameters: vec![T::ZERO; layers.iter().map(|l| l.parameters()).sum()],
             vectors: vec![T::ZERO; layers.iter().map(|l| l.vectors()).sum()],
         };
@@ -150,6 +162,7 @@ impl<T: Number> Network<T> {
         Network {
             layers: self.layers.clone(),
             widths: self.widths.clone(),
+            slots: self.slots.clone(),
             parameters: all(&self.parameters),
             vectors: all(&self.vectors),
         }
@@ -196,20 +209,46 @@ impl<T: Number> Network<T> {
             });
         }
         let rows = x.len() / inputs;
-        tape.rows.resize_with(self.layers.len() + 1, Vec::new);
-        tape.scales.clear();
-        for (held, width) in tape.rows.iter_mut().zip(&self.widths) {
-            held.resize(rows * width, T::ZERO);
+        let last = self.layers.len();
+        tape.rows.resize_with(self.slots[last] + 1, Vec::new);
+        for (slot, width) in self.slots.iter().zip(&self.widths) {
+            tape.rows[*slot].resize(rows * width, T::ZERO);
         }
         tape.rows[0].copy_from_slice(x);
+        tape.scales.clear();
+        // Of a rectifier that a layer before it has seen to.
+        let mut done = false;
         for (at, (layer, place)) in places(&self.layers).enumerate() {
-            let own = &self.parameters[place.parameters];
-            let scale = layer.scale(own, &self.vectors[place.vectors]);
-            let (before, after) = tape.rows.split_at_mut(at + 1);
-            layer.forward(own, scale, &before[at], self.widths[at], &mut after[0]);
+            let (from, to) = (self.slots[at], self.slots[at + 1]);
+            let parameters = &self.parameters[place.parameters];
+            let scale = layer.scale(parameters, &self.vectors[place.vectors]);
             tape.scales.push(scale);
+            if let Some(affine) = layer.affine() {
+                let slope = match self.layers.get(at + 1) {
+                    Some(Layer::LeakyRelu { slope }) => Some(T::from_f64(*slope)),
+                    _ => None,
+                };
+                let own = Own {
+                    affine,
+                    parameters,
+                    vectors: &[],
+                    scale,
+                };
+                let (before, after) = tape.rows.split_at_mut(to);
+                own.forward(slope, &before[from], &mut tape.patches, &mut after[0]);
+                done = slope.is_some();
+            } else if let Some(activation) = layer.activation() {
+                if from != to {
+                    let (before, after) = tape.rows.split_at_mut(to);
+                    after[0].copy_from_slice(&before[from]);
+                }
+                if !done {
+                    activation.forward(&mut tape.rows[to], self.widths[at]);
+                }
+                done = false;
+            }
         }
-        Ok(&tape.rows[self.layers.len()])
+        Ok(&tape.rows[self.slots[last]])
     }
 
     /// The gradient by all parameters, from that by what [`forward`](Self::forward) gave last with this tape; returns that by
@@ -276,8 +315,9 @@ impl<T: Number> Network<T> {
         inputs: bool,
     ) -> Result<(), Error> {
         let written = tape.rows.last().map_or(0, Vec::len);
-        let other = tape.rows.len() != self.layers.len() + 1
-            || tape.scales.len() != self.layers.len()
+        let last = self.layers.len();
+        let other = tape.rows.len() != self.slots[last] + 1
+            || tape.scales.len() != last
             || tape.rows[0].len() / self.inputs() != written / self.outputs();
         if other || written != by_out.len() {
             return Err(Error::Shape {
@@ -303,7 +343,7 @@ impl<T: Number> Network<T> {
             scales,
             by_out: room,
             by_x,
-            turned,
+            patches,
             by_parameters,
         } = tape;
         let most = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -317,33 +357,38 @@ impl<T: Number> Network<T> {
         }
         let mut end = (self.parameters.len(), self.vectors.len());
         for (at, layer) in self.layers.iter().enumerate().rev() {
+            let (x, out) = (&rows[self.slots[at]], &rows[self.slots[at + 1]]);
+            if let Some(activation) = layer.activation() {
+                activation.backward(out, self.widths[at], &mut room[..out.len()]);
+            }
+            let Some(affine) = layer.affine() else {
+                continue;
+            };
             let place = (end.0 - layer.parameters(), end.1 - layer.vectors());
             let own = Own {
+                affine,
                 parameters: &self.parameters[place.0..end.0],
                 vectors: &self.vectors[place.1..end.1],
                 scale: scales[at],
             };
-            let (x, out) = (&rows[at], &rows[at + 1]);
-            let pass = Pass {
-                x,
-                out,
-                width: self.widths[at],
-            };
-            let into = match &mut gradient {
-                Target::Nothing => None,
-                Target::Replace(gradient) => Some(&mut gradient[place.0..end.0]),
-                Target::Add(_) => Some(&mut by_parameters[..layer.parameters()]),
-            };
-            let by_x_too = inputs || at > 0;
             let by_out = &room[..out.len()];
-            let into_x = by_x_too.then_some(&mut by_x[..x.len()]);
-            layer.backward(own, &pass, by_out, turned, into, into_x);
-            if let Target::Add(gradient) = &mut gradient {
-                for (sum, g) in gradient[place.0..end.0].iter_mut().zip(&*by_parameters) {
-                    *sum += *g;
+            match &mut gradient {
+                Target::Nothing => {}
+                Target::Replace(gradient) => {
+                    own.by_parameters(x, by_out, patches, &mut gradient[place.0..end.0]);
+                }
+                Target::Add(gradient) => {
+                    let into = &mut by_parameters[..layer.parameters()];
+                    own.by_parameters(x, by_out, patches, into);
+                    let sums = gradient[place.0..end.0].iter_mut();
+                    sums.zip(into).for_each(|(sum, g)| *sum += *g);
                 }
             }
-            std::mem::swap(room, by_x);
+            // Activations before the first layer with weights are below it.
+            if inputs || self.slots[at] > 0 {
+                own.by_x(by_out, patches, &mut by_x[..x.len()]);
+                std::mem::swap(room, by_x);
+            }
             end = place;
         }
         Ok(())

@@ -43,7 +43,7 @@ fn what_does_not_fit_is_said() {
     let said = |layers: &[Layer]| Network::<f64>::new(layers, 0).unwrap_err().to_string();
     assert_eq!(
         said(&[Layer::Tanh]),
-        "`layers` has 1 numbers, but one of them must be linear: it says how long rows are"
+        "`layers` has 1 numbers, but one of them must have weights: it says how long rows are"
     );
     assert_eq!(
         said(&[Layer::linear(0, 2)]),
