@@ -4,7 +4,7 @@
 use ot_kernels::gemm::{Matrix, multiply};
 use ot_kernels::neural::{
     AdamStep, adam, add_row_sums, all_finite, column_sums, dot, finish_rows, finish_with, leaky,
-    leaky_back_with, less_rank_one, tanh_back, tanh_with,
+    leaky_back_with, less_rank_one, tanh_back, tanh_with, turn,
 };
 use ot_kernels::{Elem, Isa};
 use proptest::prelude::*;
@@ -100,6 +100,23 @@ fn passes<E: Elem>(rows: usize, width: usize, tol: f64) {
     near(&out, &plain, tol);
 }
 
+/// Every entry once, and nothing beside them.
+fn turned<E: Elem>(rows: usize, columns: usize, more: usize) {
+    let apart = rows + more;
+    let x: Vec<E> = (0..rows * columns).map(|k| E::from_f64(k as f64)).collect();
+    let mut out = vec![E::from_f64(-1.0); apart * columns];
+    turn(&x, columns, (rows, columns), &mut out, apart);
+    for (at, o) in out.iter().enumerate() {
+        let (c, r) = (at / apart, at % apart);
+        let expected = if r < rows {
+            (r * columns + c) as f64
+        } else {
+            -1.0
+        };
+        assert_eq!(*o, E::from_f64(expected));
+    }
+}
+
 fn step<E: Elem>(n: usize, tol: f64) {
     let of = |x: &[f64]| narrow::<E>(x);
     let (g, m, v, theta) = (noise(n, 1), noise(n, 2), noise(n, 3), noise(n, 4));
@@ -183,6 +200,12 @@ proptest! {
         passes::<f32>(rows, width, 1e-5);
         step::<f64>(rows * width, 1e-14);
         step::<f32>(rows * width, 1e-5);
+    }
+
+    #[test]
+    fn turned_of_any_shape(rows in 1_usize..40, columns in 1_usize..40, more in 0_usize..3) {
+        turned::<f64>(rows, columns, more);
+        turned::<f32>(rows, columns, more);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
-use crate::convolution::{Conv, Convolution};
+use crate::convolution::{Convolution, Room};
 use crate::linear::Linear;
+use crate::patches::Conv;
 use crate::spectral::{Scale, Spectral, iterate};
 use crate::{Error, Number};
 
@@ -321,7 +322,7 @@ pub(crate) struct Own<'a, T> {
 
 impl<T: Number> Own<'_, T> {
     /// Rows that come in, to rows that go out; with a rectifier where there is a slope.
-    pub(crate) fn forward(&self, slope: Option<T>, x: &[T], room: &mut Vec<T>, out: &mut [T]) {
+    pub(crate) fn forward(&self, slope: Option<T>, x: &[T], room: &mut Room<T>, out: &mut [T]) {
         let (parameters, factor) = (self.parameters, self.scale.factor);
         match self.affine {
             Affine::Linear(linear) => linear.forward(parameters, factor, slope, x, out),
@@ -332,7 +333,7 @@ impl<T: Number> Own<'_, T> {
     }
 
     /// The gradient by what came in, from that by what went out.
-    pub(crate) fn by_x(&self, by_out: &[T], room: &mut Vec<T>, by_x: &mut [T]) {
+    pub(crate) fn by_x(&self, by_out: &[T], room: &mut Room<T>, by_x: &mut [T]) {
         let (parameters, factor) = (self.parameters, self.scale.factor);
         match self.affine {
             Affine::Linear(linear) => linear.by_x(parameters, factor, by_out, by_x),
@@ -347,7 +348,7 @@ impl<T: Number> Own<'_, T> {
         &self,
         x: &[T],
         by_out: &[T],
-        room: &mut Vec<T>,
+        room: &mut Room<T>,
         by_parameters: &mut [T],
     ) {
         match self.affine {

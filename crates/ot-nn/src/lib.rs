@@ -60,11 +60,11 @@ mod loss;
 mod network;
 mod number;
 mod optimizer;
+mod patches;
 mod spectral;
 
 pub use checkpoint::Checkpoint;
 pub use clip::{clip_norm, clip_value};
-pub use convolution::Conv;
 pub use error::Error;
 pub use finite::{all_finite, check_finite};
 pub use layer::Layer;
@@ -72,4 +72,5 @@ pub use loss::{cross_entropy, soft_cross_entropy};
 pub use network::{Network, Tape};
 pub use number::Number;
 pub use optimizer::{Adam, Optimizer, OptimizerState, Sgd};
+pub use patches::Conv;
 pub use spectral::Spectral;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
+use crate::convolution::Room;
 use crate::layer::{Layer, Own};
 use crate::spectral::Scale;
 use crate::{Error, Number};
@@ -33,8 +34,7 @@ pub struct Tape<T = f64> {
     scales: Vec<Scale<T>>,
     by_out: Vec<T>,
     by_x: Vec<T>,
-    /// The patches of one image.
-    patches: Vec<T>,
+    images: Room<T>,
     by_parameters: Vec<T>,
 }
 
@@ -235,7 +235,7 @@ impl<T: Number> Network<T> {
                     scale,
                 };
                 let (before, after) = tape.rows.split_at_mut(to);
-                own.forward(slope, &before[from], &mut tape.patches, &mut after[0]);
+                own.forward(slope, &before[from], &mut tape.images, &mut after[0]);
                 done = slope.is_some();
             } else if let Some(activation) = layer.activation() {
                 if from != to {
@@ -343,7 +343,7 @@ impl<T: Number> Network<T> {
             scales,
             by_out: room,
             by_x,
-            patches,
+            images,
             by_parameters,
         } = tape;
         let most = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -375,18 +375,18 @@ impl<T: Number> Network<T> {
             match &mut gradient {
                 Target::Nothing => {}
                 Target::Replace(gradient) => {
-                    own.by_parameters(x, by_out, patches, &mut gradient[place.0..end.0]);
+                    own.by_parameters(x, by_out, images, &mut gradient[place.0..end.0]);
                 }
                 Target::Add(gradient) => {
                     let into = &mut by_parameters[..layer.parameters()];
-                    own.by_parameters(x, by_out, patches, into);
+                    own.by_parameters(x, by_out, images, into);
                     let sums = gradient[place.0..end.0].iter_mut();
                     sums.zip(into).for_each(|(sum, g)| *sum += *g);
                 }
             }
             // Activations before the first layer with weights are below it.
             if inputs || self.slots[at] > 0 {
-                own.by_x(by_out, patches, &mut by_x[..x.len()]);
+                own.by_x(by_out, images, &mut by_x[..x.len()]);
                 std::mem::swap(room, by_x);
             }
             end = place;

@@ -94,9 +94,9 @@ fn drawn<T: Number>(layers: &[Layer]) -> Network<T> {
     network
 }
 
-fn forward<T: Number>(conv: Conv, transposed: bool, tol: f64) {
+fn forward<T: Number>(conv: Conv, transposed: bool, images: usize, tol: f64) {
     let network = drawn::<T>(&[layer(conv, transposed)]);
-    let x = noise(3 * network.inputs(), 1);
+    let x = noise(images * network.inputs(), 1);
     let given: Vec<T> = x.iter().map(|x| T::from_f64(*x)).collect();
     let mut tape = Tape::default();
     let out = network.forward(&given, &mut tape).unwrap();
@@ -113,10 +113,10 @@ fn forward<T: Number>(conv: Conv, transposed: bool, tol: f64) {
 }
 
 /// Of Σ weight·out, by every parameter and every pixel.
-fn gradients(layers: &[Layer]) {
+fn gradients(layers: &[Layer], images: usize) {
     let network = drawn::<f64>(layers);
-    let x = noise(2 * network.inputs(), 1);
-    let weights = noise(2 * network.outputs(), 2);
+    let x = noise(images * network.inputs(), 1);
+    let weights = noise(images * network.outputs(), 2);
     let value = |network: &Network, x: &[f64]| -> f64 {
         let mut tape = Tape::default();
         let out = network.forward(x, &mut tape).unwrap();
@@ -183,10 +183,15 @@ fn fits(conv: Conv, transposed: bool) -> bool {
 
 proptest! {
     #[test]
-    fn convolutions_are_sums_over_patches(conv in convs(), transposed in any::<bool>()) {
+    fn convolutions_are_sums_over_patches(
+        conv in convs(),
+        transposed in any::<bool>(),
+        // One by one, in groups of 16, and with groups that are not full.
+        images in prop::sample::select(vec![1_usize, 3, 16, 19, 27]),
+    ) {
         prop_assume!(fits(conv, transposed));
-        forward::<f64>(conv, transposed, 1e-13);
-        forward::<f32>(conv, transposed, 5e-5);
+        forward::<f64>(conv, transposed, images, 1e-13);
+        forward::<f32>(conv, transposed, images, 5e-5);
     }
 }
 
@@ -198,13 +203,14 @@ proptest! {
         conv in convs(),
         transposed in any::<bool>(),
         normalized in prop::option::of(0.5..2.0_f64),
+        images in prop::sample::select(vec![2_usize, 13, 18]),
     ) {
         prop_assume!(fits(conv, transposed));
         let layer = layer(conv, transposed);
         gradients(&[match normalized {
             None => layer,
             Some(bound) => layer.normalized(Spectral { iterations: 1, bound }),
-        }]);
+        }], images);
     }
 }
 
@@ -232,24 +238,30 @@ fn gradients_of_whole_networks_of_images() {
     let (f, h, w) = second.output();
     let spectral = Spectral::default();
     // A critic, and a generator.
-    gradients(&[
-        Layer::convolution(conv).normalized(spectral),
-        Layer::LeakyRelu { slope: 0.2 },
-        Layer::convolution(second).normalized(spectral),
-        Layer::LeakyRelu { slope: 0.2 },
-        Layer::linear(f * h * w, 1).normalized(spectral),
-    ]);
-    gradients(&[
-        Layer::linear(3, channels * height * width),
-        Layer::LeakyRelu { slope: 0.2 },
-        Layer::transposed_convolution(Conv {
-            kernel: 4,
-            stride: 2,
-            padding: 1,
-            ..second
-        }),
-        Layer::Tanh,
-    ]);
+    gradients(
+        &[
+            Layer::convolution(conv).normalized(spectral),
+            Layer::LeakyRelu { slope: 0.2 },
+            Layer::convolution(second).normalized(spectral),
+            Layer::LeakyRelu { slope: 0.2 },
+            Layer::linear(f * h * w, 1).normalized(spectral),
+        ],
+        2,
+    );
+    gradients(
+        &[
+            Layer::linear(3, channels * height * width),
+            Layer::LeakyRelu { slope: 0.2 },
+            Layer::transposed_convolution(Conv {
+                kernel: 4,
+                stride: 2,
+                padding: 1,
+                ..second
+            }),
+            Layer::Tanh,
+        ],
+        17,
+    );
 }
 
 /// The kernel as a matrix of filters has the largest singular value that the bound says.
