@@ -1,6 +1,7 @@
 //! What does a step of a small network take: forward, backward and Adam?
 //!
 //! - 2-w-w-1 with rectifiers, of widths 8 to 1024, at batch 100, as critics and generators of SPOT are; in f64 and f32.
+//!   At width 64 with spectral normalization as well, a power iteration a step.
 //! - Two convolutions and a linear layer with cross-entropy, on 28×28 pixels at batch 64.
 //!
 //! The floor is the same products and nothing else, timed in the same run. With `--features candle` the same network in
@@ -12,7 +13,7 @@ use std::time::Duration;
 use benches::{compare, spread};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use ot_kernels::gemm::{Matrix, multiply};
-use ot_nn::{Adam, Conv, Layer, Network, Number, Optimizer, Tape, cross_entropy};
+use ot_nn::{Adam, Conv, Layer, Network, Number, Optimizer, Spectral, Tape, cross_entropy};
 
 /// What keeps a bench from running: its own inputs would have to be wrong.
 const VALID: &str = "the inputs of a bench are valid";
@@ -30,9 +31,18 @@ fn numbers<T: Number>(count: usize) -> Vec<T> {
 #[derive(Clone, Copy)]
 struct Product(usize, usize, usize, usize);
 
-/// The products of one step, each with operands and room of its own shape.
+/// One with operands and room of its own.
+struct Made<T> {
+    product: Product,
+    a: Vec<T>,
+    b: Vec<T>,
+    out: Vec<T>,
+    turned: (bool, bool),
+}
+
+/// The products of one step.
 struct Floor<T> {
-    products: Vec<(Product, [Vec<T>; 2], Vec<T>, (bool, bool))>,
+    products: Vec<Made<T>>,
 }
 
 impl<T: Number> Floor<T> {
@@ -41,8 +51,13 @@ impl<T: Number> Floor<T> {
         let mut products = Vec::new();
         for (at, &Product(rows, terms, columns, times)) in layers.iter().enumerate() {
             let mut add = |m: usize, k: usize, n: usize, turned| {
-                let sides = [numbers(m * k), numbers(k * n)];
-                products.push((Product(m, k, n, times), sides, numbers(m * n), turned));
+                products.push(Made {
+                    product: Product(m, k, n, times),
+                    a: numbers(m * k),
+                    b: numbers(k * n),
+                    out: numbers(m * n),
+                    turned,
+                });
             };
             add(rows, terms, columns, (false, true));
             if at > 0 {
@@ -54,17 +69,18 @@ impl<T: Number> Floor<T> {
     }
 
     fn run(&mut self) {
-        for (Product(m, k, n, times), [a, b], out, turned) in &mut self.products {
-            let a = match turned.0 {
-                false => Matrix::new(a, *m, *k),
-                true => Matrix::new(a, *k, *m).turned(),
+        for made in &mut self.products {
+            let Product(m, k, n, times) = made.product;
+            let a = match made.turned.0 {
+                false => Matrix::new(&made.a, m, k),
+                true => Matrix::new(&made.a, k, m).turned(),
             };
-            let b = match turned.1 {
-                false => Matrix::new(b, *k, *n),
-                true => Matrix::new(b, *n, *k).turned(),
+            let b = match made.turned.1 {
+                false => Matrix::new(&made.b, k, n),
+                true => Matrix::new(&made.b, n, k).turned(),
             };
-            for _ in 0..*times {
-                multiply(T::from_f64(1.0), a, b, false, black_box(out));
+            for _ in 0..times {
+                multiply(T::from_f64(1.0), a, b, false, black_box(&mut made.out));
             }
         }
     }
@@ -97,6 +113,7 @@ impl<T: Number> Training<T> {
     }
 
     fn step(&mut self) {
+        self.network.normalize();
         let out = self.network.forward(&self.x, &mut self.tape).expect(VALID);
         if let Some(labels) = &self.labels {
             cross_entropy(out, CLASSES, labels, &mut self.by_out).expect(VALID);
@@ -184,6 +201,11 @@ fn dense<T: Number>(criterion: &mut Criterion, name: &str) {
         let peer = peer.as_mut().map(|peer| &mut **peer as &mut dyn FnMut());
         let id = format!("2-{width}-{width}-1/{name}");
         report::<T>(criterion, &id, &layers, BATCH, &products, peer);
+        if width == 64 {
+            let layers = layers.map(|layer| layer.normalized(Spectral::default()));
+            let id = format!("2-64-64-1-normalized/{name}");
+            report::<T>(criterion, &id, &layers, BATCH, &products, None);
+        }
     }
 }
 

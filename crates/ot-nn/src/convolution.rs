@@ -8,6 +8,7 @@ use ot_kernels::gemm::{Matrix, multiply};
 use ot_kernels::neural::{add_row_sums, finish_rows, turn};
 
 use crate::Number;
+use crate::layer::Ending;
 use crate::patches::{Conv, Patches};
 
 /// Images that are side by side.
@@ -97,12 +98,12 @@ impl Convolution {
         }
     }
 
-    /// The convolution with factor·K, or its transpose, plus b, and a rectifier where there is a slope.
+    /// The convolution with factor·K, or its transpose, plus b, and a rectifier where there is a slope; or without both.
     pub(crate) fn forward<T: Number>(
         &self,
         parameters: &[T],
         factor: T,
-        slope: Option<T>,
+        ending: Ending<T>,
         x: &[T],
         room: &mut Room<T>,
         out: &mut [T],
@@ -128,14 +129,14 @@ impl Convolution {
             let from = gather(x, inputs, from);
             let to = sized(to, GROUP * outputs);
             self.map::<T, GROUP>(kernel, factor, self.transposed, from, patches, to);
-            finish_rows(biases, slope, to);
+            finish(ending, biases, to);
             scatter(to, outputs, out);
         }
         let images = rest.chunks_exact(inputs);
         for (x, out) in images.zip(out_rest.chunks_exact_mut(outputs)) {
             let patches = &mut room.patches;
             self.map::<T, 1>(kernel, factor, self.transposed, x, patches, out);
-            finish_rows(biases, slope, out);
+            finish(ending, biases, out);
         }
     }
 
@@ -177,17 +178,21 @@ impl Convolution {
         }
     }
 
-    /// Sums over images, in their order, of products of sums with patches; and of what goes out, for b.
+    /// Sums over images, in their order, of products of sums with patches; and of what goes out, for b. Or of tangents, added
+    /// and without b.
     pub(crate) fn by_parameters<T: Number>(
         &self,
         x: &[T],
         by_out: &[T],
+        tangents: bool,
         room: &mut Room<T>,
         by_parameters: &mut [T],
     ) {
         let (inputs, outputs) = self.shape();
         let grouped = self.grouped::<T>(x.len() / inputs);
-        by_parameters.fill(T::ZERO);
+        if !tangents {
+            by_parameters.fill(T::ZERO);
+        }
         let biases = by_parameters.len() - self.biases();
         let (by_kernel, by_biases) = by_parameters.split_at_mut(biases);
         let (x, rest) = x.split_at(grouped * inputs);
@@ -206,12 +211,16 @@ impl Convolution {
             };
             let (x, by_out) = (gather(x, inputs, from), gather(by_out, outputs, to));
             self.add::<T, GROUP>(x, by_out, patches, by_kernel);
-            add_row_sums(by_out, by_out.len() / by_biases.len(), by_biases);
+            if !tangents {
+                add_row_sums(by_out, by_out.len() / by_biases.len(), by_biases);
+            }
         }
         let images = rest.chunks_exact(inputs);
         for (x, by_out) in images.zip(by_rest.chunks_exact(outputs)) {
             self.add::<T, 1>(x, by_out, &mut room.patches, by_kernel);
-            add_row_sums(by_out, by_out.len() / by_biases.len(), by_biases);
+            if !tangents {
+                add_row_sums(by_out, by_out.len() / by_biases.len(), by_biases);
+            }
         }
     }
 
@@ -278,6 +287,12 @@ impl Convolution {
         let patches = sized(room, depth * columns);
         self.patches.unfold::<T, G>(image, patches);
         Matrix::new(patches, depth, columns)
+    }
+}
+
+fn finish<T: Number>(ending: Ending<T>, biases: &[T], out: &mut [T]) {
+    if let Ending::Bias(slope) = ending {
+        finish_rows(biases, slope, out);
     }
 }
 

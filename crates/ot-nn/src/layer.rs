@@ -320,14 +320,39 @@ pub(crate) struct Own<'a, T> {
     pub(crate) scale: Scale<T>,
 }
 
+/// What follows the product of a layer with weights.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ending<T> {
+    /// Nothing: rows are tangents.
+    Nothing,
+    /// The bias, and a rectifier of that slope.
+    Bias(Option<T>),
+}
+
 impl<T: Number> Own<'_, T> {
-    /// Rows that come in, to rows that go out; with a rectifier where there is a slope.
-    pub(crate) fn forward(&self, slope: Option<T>, x: &[T], room: &mut Room<T>, out: &mut [T]) {
+    /// Rows that come in, to rows that go out. Those after the first `values` are tangents.
+    pub(crate) fn forward(
+        &self,
+        values: usize,
+        slope: Option<T>,
+        x: &[T],
+        room: &mut Room<T>,
+        out: &mut [T],
+    ) {
+        let (inputs, outputs) = self.affine.shape();
+        let (x, more) = x.split_at(values * inputs);
+        let (out, more_out) = out.split_at_mut(values * outputs);
         let (parameters, factor) = (self.parameters, self.scale.factor);
-        match self.affine {
-            Affine::Linear(linear) => linear.forward(parameters, factor, slope, x, out),
-            Affine::Convolution(convolution) => {
-                convolution.forward(parameters, factor, slope, x, room, out);
+        let rows = [
+            (Ending::Bias(slope), x, out),
+            (Ending::Nothing, more, more_out),
+        ];
+        for (ending, x, out) in rows.into_iter().filter(|(_, x, _)| !x.is_empty()) {
+            match self.affine {
+                Affine::Linear(linear) => linear.forward(parameters, factor, ending, x, out),
+                Affine::Convolution(convolution) => {
+                    convolution.forward(parameters, factor, ending, x, room, out);
+                }
             }
         }
     }
@@ -343,18 +368,28 @@ impl<T: Number> Own<'_, T> {
         }
     }
 
-    /// The gradient by the parameters, through the normalization.
+    /// The gradient by the parameters, through the normalization. Rows after the first `values` are tangents.
     pub(crate) fn by_parameters(
         &self,
+        values: usize,
         x: &[T],
         by_out: &[T],
         room: &mut Room<T>,
         by_parameters: &mut [T],
     ) {
-        match self.affine {
-            Affine::Linear(linear) => linear.by_parameters(x, by_out, by_parameters),
-            Affine::Convolution(convolution) => {
-                convolution.by_parameters(x, by_out, room, by_parameters);
+        let (inputs, outputs) = self.affine.shape();
+        let (x, more) = x.split_at(values * inputs);
+        let (by_out, by_more) = by_out.split_at(values * outputs);
+        // Values first, even none of them: they replace what stands there.
+        for (tangents, x, by_out) in [(false, x, by_out), (true, more, by_more)] {
+            if tangents && x.is_empty() {
+                continue;
+            }
+            match self.affine {
+                Affine::Linear(linear) => linear.by_parameters(x, by_out, tangents, by_parameters),
+                Affine::Convolution(convolution) => {
+                    convolution.by_parameters(x, by_out, tangents, room, by_parameters);
+                }
             }
         }
         if !self.vectors.is_empty() {

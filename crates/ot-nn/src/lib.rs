@@ -13,6 +13,8 @@
 //! | [`Layer::Tanh`] | tanh x | none |
 //! | [`Layer::Softmax`] | e^x over its sum, row by row | none |
 //!
+//! [`Network::forward_tangents`] pushes directions along, for Jacobians and their traces, and has a gradient of its own.
+//!
 //! A layer with weights can be [`normalized`](Layer::normalized): its matrix is divided by its largest singular value
 //! ([`Spectral`]), which power iterations follow from step to step ([`Network::normalize`]). A layer of another kind is a variant
 //! of [`Layer`] with an arm in each `match` of `layer.rs`.
@@ -62,6 +64,7 @@ mod number;
 mod optimizer;
 mod patches;
 mod spectral;
+mod tape;
 
 pub use checkpoint::Checkpoint;
 pub use clip::{clip_norm, clip_value};
@@ -69,8 +72,9 @@ pub use error::Error;
 pub use finite::{all_finite, check_finite};
 pub use layer::Layer;
 pub use loss::{cross_entropy, soft_cross_entropy};
-pub use network::{Network, Tape};
+pub use network::Network;
 pub use number::Number;
 pub use optimizer::{Adam, Optimizer, OptimizerState, Sgd};
 pub use patches::Conv;
 pub use spectral::Spectral;
+pub use tape::Tape;

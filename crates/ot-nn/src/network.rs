@@ -5,10 +5,8 @@ use std::ops::Range;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
-use crate::convolution::Room;
 use crate::layer::{Layer, Own};
-use crate::spectral::Scale;
-use crate::{Error, Number};
+use crate::{Error, Number, Tape};
 
 /// A chain of layers with its parameters, layer by layer; those of a linear one are W row by row, then b.
 ///
@@ -25,17 +23,6 @@ pub struct Network<T = f64> {
     parameters: Vec<T>,
     /// u, then v, of each normalized layer.
     vectors: Vec<T>,
-}
-
-/// What a forward pass left for the backward one: the rows after each layer with weights and its activation.
-#[derive(Debug, Clone, Default)]
-pub struct Tape<T = f64> {
-    rows: Vec<Vec<T>>,
-    scales: Vec<Scale<T>>,
-    by_out: Vec<T>,
-    by_x: Vec<T>,
-    images: Room<T>,
-    by_parameters: Vec<T>,
 }
 
 /// What a backward pass makes of the gradient by parameters.
@@ -200,21 +187,69 @@ impl<T: Number> Network<T> {
     /// # Errors
     /// Parts of rows.
     pub fn forward<'t>(&self, x: &[T], tape: &'t mut Tape<T>) -> Result<&'t [T], Error> {
-        let inputs = self.inputs();
-        if !x.len().is_multiple_of(inputs) {
+        self.check_rows(x)?;
+        self.push(x, &[], 0, tape);
+        Ok(&tape.rows[self.slots[self.layers.len()]])
+    }
+
+    /// [`forward`](Self::forward), and J v: how the outputs change along directions of the inputs, exactly. `directions` holds
+    /// any number of blocks, each of as many rows as `x`; the second slice that comes back has as many blocks of rows of the
+    /// outputs. As many directions as inputs, the unit vectors, give the whole Jacobian of each row: its trace is what the
+    /// density along a flow needs. Time and memory: those of `forward`, once more for each block.
+    ///
+    /// # Errors
+    /// Parts of rows, parts of blocks, and a softmax among the layers: its derivatives are not built.
+    pub fn forward_tangents<'t>(
+        &self,
+        x: &[T],
+        directions: &[T],
+        tape: &'t mut Tape<T>,
+    ) -> Result<(&'t [T], &'t [T]), Error> {
+        self.check_rows(x)?;
+        if x.is_empty() || directions.is_empty() || !directions.len().is_multiple_of(x.len()) {
             return Err(Error::Shape {
-                argument: "x",
-                found: x.len(),
-                expected: format!("rows of {inputs} take a multiple of that many"),
+                argument: "directions",
+                found: directions.len(),
+                expected: format!("a block takes as many as `x`: {}", x.len()),
             });
         }
-        let rows = x.len() / inputs;
-        let last = self.layers.len();
+        let blocks = directions.len() / x.len();
+        let softmax = |layer: &Layer| *layer == Layer::Softmax;
+        if let Some(layer) = self.layers.iter().position(softmax) {
+            return Err(Error::Layer {
+                layer,
+                name: "directions",
+                value: blocks as f64,
+                rule: "a softmax has no tangents",
+            });
+        }
+        self.push(x, directions, blocks, tape);
+        let out = &tape.rows[self.slots[self.layers.len()]];
+        Ok(out.split_at(out.len() / (1 + blocks)))
+    }
+
+    fn check_rows(&self, x: &[T]) -> Result<(), Error> {
+        let inputs = self.inputs();
+        if x.len().is_multiple_of(inputs) {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            argument: "x",
+            found: x.len(),
+            expected: format!("rows of {inputs} take a multiple of that many"),
+        })
+    }
+
+    /// Layer by layer, values and then blocks of tangents in each array of the tape.
+    fn push(&self, x: &[T], directions: &[T], blocks: usize, tape: &mut Tape<T>) {
+        let (values, last) = (x.len() / self.inputs(), self.layers.len());
         tape.rows.resize_with(self.slots[last] + 1, Vec::new);
         for (slot, width) in self.slots.iter().zip(&self.widths) {
-            tape.rows[*slot].resize(rows * width, T::ZERO);
+            tape.rows[*slot].resize(values * (1 + blocks) * width, T::ZERO);
         }
-        tape.rows[0].copy_from_slice(x);
+        tape.rows[0][..x.len()].copy_from_slice(x);
+        tape.rows[0][x.len()..].copy_from_slice(directions);
+        tape.directions = blocks;
         tape.scales.clear();
         // Of a rectifier that a layer before it has seen to.
         let mut done = false;
@@ -235,20 +270,23 @@ impl<T: Number> Network<T> {
                     scale,
                 };
                 let (before, after) = tape.rows.split_at_mut(to);
-                own.forward(slope, &before[from], &mut tape.images, &mut after[0]);
+                let (x, images) = (&before[from], &mut tape.images);
+                own.forward(values, slope, x, images, &mut after[0]);
                 done = slope.is_some();
             } else if let Some(activation) = layer.activation() {
                 if from != to {
                     let (before, after) = tape.rows.split_at_mut(to);
                     after[0].copy_from_slice(&before[from]);
                 }
+                let width = self.widths[at];
+                let (out, tangents) = tape.rows[to].split_at_mut(values * width);
                 if !done {
-                    activation.forward(&mut tape.rows[to], self.widths[at]);
+                    activation.forward(out, width);
                 }
+                activation.push(out, tangents);
                 done = false;
             }
         }
-        Ok(&tape.rows[self.slots[last]])
     }
 
     /// The gradient by all parameters, from that by what [`forward`](Self::forward) gave last with this tape; returns that by
@@ -262,7 +300,7 @@ impl<T: Number> Network<T> {
         tape: &'t mut Tape<T>,
         gradient: &mut [T],
     ) -> Result<&'t [T], Error> {
-        self.sweep(by_out, tape, Target::Replace(gradient), true)?;
+        self.sweep(by_out, &[], tape, Target::Replace(gradient), true)?;
         Ok(&tape.by_out[..tape.rows[0].len()])
     }
 
@@ -276,7 +314,7 @@ impl<T: Number> Network<T> {
         tape: &'t mut Tape<T>,
         gradient: &mut [T],
     ) -> Result<&'t [T], Error> {
-        self.sweep(by_out, tape, Target::Add(gradient), true)?;
+        self.sweep(by_out, &[], tape, Target::Add(gradient), true)?;
         Ok(&tape.by_out[..tape.rows[0].len()])
     }
 
@@ -290,7 +328,7 @@ impl<T: Number> Network<T> {
         tape: &mut Tape<T>,
         gradient: &mut [T],
     ) -> Result<(), Error> {
-        self.sweep(by_out, tape, Target::Replace(gradient), false)
+        self.sweep(by_out, &[], tape, Target::Replace(gradient), false)
     }
 
     /// The gradient by what came in alone, at fixed parameters: half of the time of [`backward`](Self::backward).
@@ -302,29 +340,69 @@ impl<T: Number> Network<T> {
         by_out: &[T],
         tape: &'t mut Tape<T>,
     ) -> Result<&'t [T], Error> {
-        self.sweep(by_out, tape, Target::Nothing, true)?;
+        self.sweep(by_out, &[], tape, Target::Nothing, true)?;
         Ok(&tape.by_out[..tape.rows[0].len()])
+    }
+
+    /// The gradient by all parameters, from those by what [`forward_tangents`](Self::forward_tangents) gave last with this tape:
+    /// the outputs, and their tangents. Returns those by what came in, and by the directions. Second derivatives of rectifiers
+    /// are 0. Time: that of [`backward`](Self::backward), once more for each block.
+    ///
+    /// # Errors
+    /// As [`backward`](Self::backward).
+    pub fn backward_tangents<'t>(
+        &self,
+        by_out: &[T],
+        by_tangents: &[T],
+        tape: &'t mut Tape<T>,
+        gradient: &mut [T],
+    ) -> Result<(&'t [T], &'t [T]), Error> {
+        self.sweep(by_out, by_tangents, tape, Target::Replace(gradient), true)?;
+        let all = &tape.by_out[..tape.rows[0].len()];
+        Ok(all.split_at(tape.values(self.inputs()) * self.inputs()))
+    }
+
+    /// Whether a tape is of a forward pass of this network, with so many blocks of tangents.
+    fn fits(&self, tape: &Tape<T>, directions: bool) -> bool {
+        let last = self.layers.len();
+        if tape.rows.len() != self.slots[last] + 1 || tape.scales.len() != last {
+            return false;
+        }
+        let rows = tape.values(self.inputs()) * (1 + tape.directions);
+        let mut slots = self.slots.iter().zip(&self.widths);
+        slots.all(|(slot, width)| tape.rows[*slot].len() == rows * width)
+            && directions == (tape.directions > 0)
     }
 
     /// Layer by layer from the end; leaves the gradient by what came in on the tape's `by_out`, where `inputs` asks for it.
     fn sweep(
         &self,
         by_out: &[T],
+        by_tangents: &[T],
         tape: &mut Tape<T>,
         mut gradient: Target<'_, T>,
         inputs: bool,
     ) -> Result<(), Error> {
         let written = tape.rows.last().map_or(0, Vec::len);
-        let last = self.layers.len();
-        let other = tape.rows.len() != self.slots[last] + 1
-            || tape.scales.len() != last
-            || tape.rows[0].len() / self.inputs() != written / self.outputs();
-        if other || written != by_out.len() {
+        let out = written / (1 + tape.directions);
+        if !self.fits(tape, !by_tangents.is_empty()) {
             return Err(Error::Shape {
-                argument: "by_out",
-                found: by_out.len(),
-                expected: format!("the tape is of a forward pass with {written} outputs"),
+                argument: "tape",
+                found: written,
+                expected: "it is not of a forward pass of this kind and network".to_owned(),
             });
+        }
+        for (argument, found, expected) in [
+            ("by_out", by_out.len(), out),
+            ("by_tangents", by_tangents.len(), written - out),
+        ] {
+            if found != expected {
+                return Err(Error::Shape {
+                    argument,
+                    found,
+                    expected: format!("the tape is of a forward pass with {expected} of them"),
+                });
+            }
         }
         match &gradient {
             Target::Replace(gradient) | Target::Add(gradient)
@@ -338,8 +416,10 @@ impl<T: Number> Network<T> {
             }
             _ => {}
         }
+        let values = tape.values(self.inputs());
         let Tape {
             rows,
+            directions: _,
             scales,
             by_out: room,
             by_x,
@@ -350,7 +430,8 @@ impl<T: Number> Network<T> {
         for room in [&mut *room, &mut *by_x] {
             room.resize(most, T::ZERO);
         }
-        room[..by_out.len()].copy_from_slice(by_out);
+        room[..out].copy_from_slice(by_out);
+        room[out..written].copy_from_slice(by_tangents);
         if let Target::Add(_) = gradient {
             let most = self.layers.iter().map(|l| l.parameters()).max();
             by_parameters.resize(most.unwrap_or(0), T::ZERO);
@@ -359,7 +440,14 @@ impl<T: Number> Network<T> {
         for (at, layer) in self.layers.iter().enumerate().rev() {
             let (x, out) = (&rows[self.slots[at]], &rows[self.slots[at + 1]]);
             if let Some(activation) = layer.activation() {
-                activation.backward(out, self.widths[at], &mut room[..out.len()]);
+                let width = self.widths[at];
+                let (out, tangents) = out.split_at(values * width);
+                let (by, by_tangents) = room.split_at_mut(out.len());
+                if tangents.is_empty() {
+                    activation.backward(out, width, by);
+                } else {
+                    activation.pull(out, tangents, by, &mut by_tangents[..tangents.len()]);
+                }
             }
             let Some(affine) = layer.affine() else {
                 continue;
@@ -375,11 +463,12 @@ impl<T: Number> Network<T> {
             match &mut gradient {
                 Target::Nothing => {}
                 Target::Replace(gradient) => {
-                    own.by_parameters(x, by_out, images, &mut gradient[place.0..end.0]);
+                    let into = &mut gradient[place.0..end.0];
+                    own.by_parameters(values, x, by_out, images, into);
                 }
                 Target::Add(gradient) => {
                     let into = &mut by_parameters[..layer.parameters()];
-                    own.by_parameters(x, by_out, images, into);
+                    own.by_parameters(values, x, by_out, images, into);
                     let sums = gradient[place.0..end.0].iter_mut();
                     sums.zip(into).for_each(|(sum, g)| *sum += *g);
                 }
