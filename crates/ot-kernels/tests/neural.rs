@@ -202,6 +202,24 @@ proptest! {
         step::<f32>(rows * width, 1e-5);
     }
 
+    /// One side of at most four, the others long.
+    #[test]
+    fn products_with_a_thin_side(
+        thin in 1_usize..5,
+        long in 14_usize..90,
+        other in 1_usize..40,
+        place in 0_usize..3,
+        left in any::<bool>(),
+        right in any::<bool>(),
+        add in any::<bool>(),
+    ) {
+        let mut shape = [long, other, long];
+        shape[place] = thin;
+        let shape = (shape[0], shape[2], shape[1]);
+        product::<f64>(shape, (left, right), add, 1e-13);
+        product::<f32>(shape, (left, right), add, 2e-5);
+    }
+
     #[test]
     fn turned_of_any_shape(rows in 1_usize..40, columns in 1_usize..40, more in 0_usize..3) {
         turned::<f64>(rows, columns, more);
@@ -217,6 +235,17 @@ proptest! {
     ) {
         product::<f64>(shape, (left, right), add, 1e-13);
         product::<f32>(shape, (left, right), add, 2e-5);
+    }
+}
+
+#[test]
+fn products_too_long_for_the_stack() {
+    for n in [64, 65, 1024, 1025] {
+        for shape in [(7, n, 2), (7, 2, n), (2, n, 7), (n, 2, 7), (n, 4, 3)] {
+            for sides in [(false, false), (true, false), (false, true), (true, true)] {
+                product::<f64>(shape, sides, false, 1e-12);
+            }
+        }
     }
 }
 
