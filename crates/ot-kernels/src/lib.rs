@@ -25,6 +25,7 @@
 //! | | K v or Kᵀ u alone | 8 (K in f32: 4) | 2 |
 //! | | Kᵀ diag(w) K v in one read of K | 8 (K in f32: 4), and as many again from the second-level cache | 4 |
 //! | [`gemm`] | K V and Kᵀ U for a batch of B vectors | 8/B of K, cached | 2 B |
+//! | | factor·A B of small matrices, either one turned; passes in registers where a side is of four or fewer | each once, cached | 2 a term |
 //! | [`lazy`] | a tile of an entropic plan between points, its row and column sums at once | nothing: all in the first-level cache | 2 d + 24 (f32: 2 d + 18) |
 //! | [`ln`] | ln x of a slice; a multiple of it added to another | 8 to 16 read, 8 written | 30 |
 //! | [`linear`] | sum of products of a row; a multiple of it added to another | 16; 24 | 2 |
