@@ -25,11 +25,14 @@
 //! | | K v or Kᵀ u alone | 8 (K in f32: 4) | 2 |
 //! | | Kᵀ diag(w) K v in one read of K | 8 (K in f32: 4), and as many again from the second-level cache | 4 |
 //! | [`gemm`] | K V and Kᵀ U for a batch of B vectors | 8/B of K, cached | 2 B |
+//! | | factor·A B of small matrices, either one turned; passes in registers where a side is of four or fewer | each once, cached | 2 a term |
 //! | [`lazy`] | a tile of an entropic plan between points, its row and column sums at once | nothing: all in the first-level cache | 2 d + 24 (f32: 2 d + 18) |
 //! | [`ln`] | ln x of a slice; a multiple of it added to another | 8 to 16 read, 8 written | 30 |
 //! | [`linear`] | sum of products of a row; a multiple of it added to another | 16; 24 | 2 |
 //! | | pull of weighted differences, for a point and against it | 32 | 4 |
 //! | [`min_plus`] | least C_ij − g_j of each row, C_ij − f_i of each column, for a batch of B vectors | 8/B of C, cached | 2 B |
+//! | [`neural`] | passes between the products of a network: bias and rectifier, their gradients, Adam's step | 16 to 56, in cache | 1 to 11 |
+//! | | tanh | 8 read, 8 written | 50 |
 //! | [`order`] | the order of numbers, by radix | 60, in four passes | 0 |
 //! | [`pairwise`] | distances in d dimensions: entry, row, block | 8 d of packed points in cache, 8 written | 3 d |
 //! | [`pricing`] | reduced costs of a row: least, violated; column minima | 8 (cost in f32: 4), potentials in cache | 2 to 8 |
@@ -56,6 +59,7 @@ pub mod lazy;
 pub mod linear;
 pub mod ln;
 pub mod min_plus;
+pub mod neural;
 pub mod order;
 pub mod pairwise;
 pub mod pricing;

@@ -2,19 +2,10 @@
 
 use crate::{Error, Number};
 
-/// Whether all numbers are finite. One pass without branches: a product with 0 is NaN for what is not finite, and sums of
-/// such products stay so.
+/// Whether all numbers are finite: one pass at the rate of memory.
 #[must_use]
 pub fn all_finite<T: Number>(x: &[T]) -> bool {
-    let mut sums = [T::ZERO; 16];
-    let chunks = x.chunks_exact(16);
-    let rest: T = chunks.remainder().iter().map(|x| *x * T::ZERO).sum();
-    for chunk in chunks {
-        for (sum, x) in sums.iter_mut().zip(chunk) {
-            *sum += *x * T::ZERO;
-        }
-    }
-    (sums.into_iter().sum::<T>() + rest).is_finite()
+    ot_kernels::neural::all_finite(x)
 }
 
 /// Nothing where all numbers are finite; otherwise an error that names the first that is not. What a network makes

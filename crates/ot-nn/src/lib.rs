@@ -7,9 +7,13 @@
 //! | layer | out | parameters |
 //! |---|---|---|
 //! | [`Layer::Linear`] | W x + b | K·D weights and K biases |
+//! | [`Layer::Convolution`] | sums over patches of images, plus b | F·C·k² weights and F biases |
+//! | [`Layer::TransposedConvolution`] | its transpose, from small images to large ones | C·F·k² weights and F biases |
 //! | [`Layer::LeakyRelu`] | max(x, slope·x) | none |
 //! | [`Layer::Tanh`] | tanh x | none |
 //! | [`Layer::Softmax`] | e^x over its sum, row by row | none |
+//!
+//! [`Network::forward_tangents`] pushes directions along, for Jacobians and their traces, and has a gradient of its own.
 //!
 //! A layer with weights can be [`normalized`](Layer::normalized): its matrix is divided by its largest singular value
 //! ([`Spectral`]), which power iterations follow from step to step ([`Network::normalize`]). A layer of another kind is a variant
@@ -49,6 +53,7 @@
 mod activation;
 mod checkpoint;
 mod clip;
+mod convolution;
 mod error;
 mod finite;
 mod layer;
@@ -57,7 +62,9 @@ mod loss;
 mod network;
 mod number;
 mod optimizer;
+mod patches;
 mod spectral;
+mod tape;
 
 pub use checkpoint::Checkpoint;
 pub use clip::{clip_norm, clip_value};
@@ -65,7 +72,9 @@ pub use error::Error;
 pub use finite::{all_finite, check_finite};
 pub use layer::Layer;
 pub use loss::{cross_entropy, soft_cross_entropy};
-pub use network::{Network, Tape};
+pub use network::Network;
 pub use number::Number;
 pub use optimizer::{Adam, Optimizer, OptimizerState, Sgd};
+pub use patches::Conv;
 pub use spectral::Spectral;
+pub use tape::Tape;

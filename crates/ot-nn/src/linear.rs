@@ -1,8 +1,10 @@
 //! The products of a linear layer.
 
-use ot_kernels::gemm::{ktu_batch, kv_batch};
+use ot_kernels::gemm::{Matrix, multiply};
+use ot_kernels::neural::{column_sums, finish};
 
 use crate::Number;
+use crate::layer::Ending;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Linear {
@@ -11,46 +13,54 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// factor·W x + b.
-    pub(crate) fn forward<T: Number>(self, parameters: &[T], factor: T, x: &[T], out: &mut [T]) {
-        let (weights, biases) = parameters.split_at(self.inputs * self.outputs);
-        kv_batch(weights, self.outputs, self.inputs, x, out, 1);
-        for row in out.chunks_exact_mut(self.outputs) {
-            row.iter_mut()
-                .zip(biases)
-                .for_each(|(o, b)| *o = factor * *o + *b);
+    fn weights<'a, T: Number>(&self, parameters: &'a [T]) -> Matrix<'a, T> {
+        let count = self.inputs * self.outputs;
+        Matrix::new(&parameters[..count], self.outputs, self.inputs)
+    }
+
+    /// factor·W x + b, and a rectifier where there is a slope; or W x alone, for tangents.
+    pub(crate) fn forward<T: Number>(
+        &self,
+        parameters: &[T],
+        factor: T,
+        ending: Ending<T>,
+        x: &[T],
+        out: &mut [T],
+    ) {
+        let x = Matrix::new(x, x.len() / self.inputs, self.inputs);
+        multiply(factor, x, self.weights(parameters).turned(), false, out);
+        if let Ending::Bias(slope) = ending {
+            finish(&parameters[self.inputs * self.outputs..], slope, out);
         }
     }
 
     /// factor·Wᵀ g.
-    pub(crate) fn by_x<T: Number>(self, parameters: &[T], factor: T, by_out: &[T], by_x: &mut [T]) {
-        let weights = &parameters[..self.inputs * self.outputs];
-        ktu_batch(weights, self.outputs, self.inputs, by_out, by_x, 1);
-        if factor != T::from_f64(1.0) {
-            by_x.iter_mut().for_each(|x| *x *= factor);
-        }
+    pub(crate) fn by_x<T: Number>(
+        &self,
+        parameters: &[T],
+        factor: T,
+        by_out: &[T],
+        by_x: &mut [T],
+    ) {
+        let by_out = Matrix::new(by_out, by_out.len() / self.outputs, self.outputs);
+        multiply(factor, by_out, self.weights(parameters), false, by_x);
     }
 
-    /// Σ g xᵀ and Σ g over the rows.
+    /// Σ g xᵀ and Σ g over the rows; or of tangents, Σ g xᵀ added.
     pub(crate) fn by_parameters<T: Number>(
-        self,
+        &self,
         x: &[T],
         by_out: &[T],
-        turned: &mut Vec<T>,
+        tangents: bool,
         by_parameters: &mut [T],
     ) {
-        let Self { inputs, outputs } = self;
-        let rows = x.len() / inputs;
-        turned.resize(turned.len().max(rows * outputs), T::ZERO);
-        for (row, by) in by_out.chunks_exact(outputs).enumerate() {
-            for (k, g) in by.iter().enumerate() {
-                turned[k * rows + row] = *g;
-            }
-        }
-        let (by_weights, by_biases) = by_parameters.split_at_mut(inputs * outputs);
-        ktu_batch(x, rows, inputs, &turned[..rows * outputs], by_weights, 1);
-        for (b, column) in by_biases.iter_mut().zip(turned.chunks_exact(rows.max(1))) {
-            *b = column.iter().copied().sum();
+        let rows = x.len() / self.inputs;
+        let (by_weights, by_biases) = by_parameters.split_at_mut(self.inputs * self.outputs);
+        let turned = Matrix::new(by_out, rows, self.outputs).turned();
+        let x = Matrix::new(x, rows, self.inputs);
+        multiply(T::from_f64(1.0), turned, x, tangents, by_weights);
+        if !tangents {
+            column_sums(by_out, by_biases);
         }
     }
 }

@@ -5,9 +5,8 @@ use std::ops::Range;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
-use crate::layer::{Layer, Own, Pass};
-use crate::spectral::Scale;
-use crate::{Error, Number};
+use crate::layer::{Layer, Own};
+use crate::{Error, Number, Tape};
 
 /// A chain of layers with its parameters, layer by layer; those of a linear one are W row by row, then b.
 ///
@@ -18,20 +17,12 @@ pub struct Network<T = f64> {
     layers: Vec<Layer>,
     /// Lengths of rows before the first layer and after each.
     widths: Vec<usize>,
+    /// Which of a tape's arrays holds the rows before the first layer and after each: activations work in place, unless they
+    /// follow another one, which needs its own output for its gradient.
+    slots: Vec<usize>,
     parameters: Vec<T>,
     /// u, then v, of each normalized layer.
     vectors: Vec<T>,
-}
-
-/// What a forward pass left for the backward one: the rows after each layer.
-#[derive(Debug, Clone, Default)]
-pub struct Tape<T = f64> {
-    rows: Vec<Vec<T>>,
-    scales: Vec<Scale<T>>,
-    by_out: Vec<T>,
-    by_x: Vec<T>,
-    turned: Vec<T>,
-    by_parameters: Vec<T>,
 }
 
 /// What a backward pass makes of the gradient by parameters.
@@ -54,17 +45,20 @@ impl<T: Number> Network<T> {
     /// # Errors
     /// No layer with weights, one without inputs or outputs, settings outside of their range, and layers that do not fit.
     pub fn new(layers: &[Layer], seed: u64) -> Result<Self, Error> {
+        for (place, layer) in layers.iter().enumerate() {
+            layer.check(place)?;
+        }
         let first = layers.iter().find_map(|layer| layer.shape());
         let Some((mut width, _)) = first else {
             return Err(Error::Shape {
                 argument: "layers",
                 found: layers.len(),
-                expected: "one of them must be linear: it says how long rows are".to_owned(),
+                expected: "one of them must have weights: it says how long rows are".to_owned(),
             });
         };
-        let mut widths = vec![width];
+        let (mut widths, mut slots) = (vec![width], vec![0]);
+        let (mut slot, mut in_place) = (0, true);
         for (place, layer) in layers.iter().enumerate() {
-            layer.check(place)?;
             if let Some((inputs, outputs)) = layer.shape() {
                 if inputs != width {
                     return Err(Error::Shape {
@@ -75,11 +69,16 @@ impl<T: Number> Network<T> {
                 }
                 width = outputs;
             }
+            let affine = layer.affine().is_some();
+            slot += usize::from(affine || !in_place);
+            in_place = affine;
             widths.push(width);
+            slots.push(slot);
         }
         let mut network = Self {
             layers: layers.to_vec(),
             widths,
+            slots,
             parameters: vec![T::ZERO; layers.iter().map(|l| l.parameters()).sum()],
             vectors: vec![T::ZERO; layers.iter().map(|l| l.vectors()).sum()],
         };
@@ -150,6 +149,7 @@ impl<T: Number> Network<T> {
         Network {
             layers: self.layers.clone(),
             widths: self.widths.clone(),
+            slots: self.slots.clone(),
             parameters: all(&self.parameters),
             vectors: all(&self.vectors),
         }
@@ -187,29 +187,106 @@ impl<T: Number> Network<T> {
     /// # Errors
     /// Parts of rows.
     pub fn forward<'t>(&self, x: &[T], tape: &'t mut Tape<T>) -> Result<&'t [T], Error> {
-        let inputs = self.inputs();
-        if !x.len().is_multiple_of(inputs) {
+        self.check_rows(x)?;
+        self.push(x, &[], 0, tape);
+        Ok(&tape.rows[self.slots[self.layers.len()]])
+    }
+
+    /// [`forward`](Self::forward), and J v: how the outputs change along directions of the inputs, exactly. `directions` holds
+    /// any number of blocks, each of as many rows as `x`; the second slice that comes back has as many blocks of rows of the
+    /// outputs. As many directions as inputs, the unit vectors, give the whole Jacobian of each row: its trace is what the
+    /// density along a flow needs. Time and memory: those of `forward`, once more for each block.
+    ///
+    /// # Errors
+    /// Parts of rows, parts of blocks, and a softmax among the layers: its derivatives are not built.
+    pub fn forward_tangents<'t>(
+        &self,
+        x: &[T],
+        directions: &[T],
+        tape: &'t mut Tape<T>,
+    ) -> Result<(&'t [T], &'t [T]), Error> {
+        self.check_rows(x)?;
+        if x.is_empty() || directions.is_empty() || !directions.len().is_multiple_of(x.len()) {
             return Err(Error::Shape {
-                argument: "x",
-                found: x.len(),
-                expected: format!("rows of {inputs} take a multiple of that many"),
+                argument: "directions",
+                found: directions.len(),
+                expected: format!("a block takes as many as `x`: {}", x.len()),
             });
         }
-        let rows = x.len() / inputs;
-        tape.rows.resize_with(self.layers.len() + 1, Vec::new);
+        let blocks = directions.len() / x.len();
+        let softmax = |layer: &Layer| *layer == Layer::Softmax;
+        if let Some(layer) = self.layers.iter().position(softmax) {
+            return Err(Error::Layer {
+                layer,
+                name: "directions",
+                value: blocks as f64,
+                rule: "a softmax has no tangents",
+            });
+        }
+        self.push(x, directions, blocks, tape);
+        let out = &tape.rows[self.slots[self.layers.len()]];
+        Ok(out.split_at(out.len() / (1 + blocks)))
+    }
+
+    fn check_rows(&self, x: &[T]) -> Result<(), Error> {
+        let inputs = self.inputs();
+        if x.len().is_multiple_of(inputs) {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            argument: "x",
+            found: x.len(),
+            expected: format!("rows of {inputs} take a multiple of that many"),
+        })
+    }
+
+    /// Layer by layer, values and then blocks of tangents in each array of the tape.
+    fn push(&self, x: &[T], directions: &[T], blocks: usize, tape: &mut Tape<T>) {
+        let (values, last) = (x.len() / self.inputs(), self.layers.len());
+        tape.rows.resize_with(self.slots[last] + 1, Vec::new);
+        for (slot, width) in self.slots.iter().zip(&self.widths) {
+            tape.rows[*slot].resize(values * (1 + blocks) * width, T::ZERO);
+        }
+        tape.rows[0][..x.len()].copy_from_slice(x);
+        tape.rows[0][x.len()..].copy_from_slice(directions);
+        tape.directions = blocks;
         tape.scales.clear();
-        for (held, width) in tape.rows.iter_mut().zip(&self.widths) {
-            held.resize(rows * width, T::ZERO);
-        }
-        tape.rows[0].copy_from_slice(x);
+        // Of a rectifier that a layer before it has seen to.
+        let mut done = false;
         for (at, (layer, place)) in places(&self.layers).enumerate() {
-            let own = &self.parameters[place.parameters];
-            let scale = layer.scale(own, &self.vectors[place.vectors]);
-            let (before, after) = tape.rows.split_at_mut(at + 1);
-            layer.forward(own, scale, &before[at], self.widths[at], &mut after[0]);
+            let (from, to) = (self.slots[at], self.slots[at + 1]);
+            let parameters = &self.parameters[place.parameters];
+            let scale = layer.scale(parameters, &self.vectors[place.vectors]);
             tape.scales.push(scale);
+            if let Some(affine) = layer.affine() {
+                let slope = match self.layers.get(at + 1) {
+                    Some(Layer::LeakyRelu { slope }) => Some(T::from_f64(*slope)),
+                    _ => None,
+                };
+                let own = Own {
+                    affine,
+                    parameters,
+                    vectors: &[],
+                    scale,
+                };
+                let (before, after) = tape.rows.split_at_mut(to);
+                let (x, images) = (&before[from], &mut tape.images);
+                own.forward(values, slope, x, images, &mut after[0]);
+                done = slope.is_some();
+            } else if let Some(activation) = layer.activation() {
+                if from != to {
+                    let (before, after) = tape.rows.split_at_mut(to);
+                    after[0].copy_from_slice(&before[from]);
+                }
+                let width = self.widths[at];
+                let (out, tangents) = tape.rows[to].split_at_mut(values * width);
+                if !done {
+                    activation.forward(out, width);
+                }
+                activation.push(out, tangents);
+                done = false;
+            }
         }
-        Ok(&tape.rows[self.layers.len()])
     }
 
     /// The gradient by all parameters, from that by what [`forward`](Self::forward) gave last with this tape; returns that by
@@ -223,7 +300,7 @@ impl<T: Number> Network<T> {
         tape: &'t mut Tape<T>,
         gradient: &mut [T],
     ) -> Result<&'t [T], Error> {
-        self.sweep(by_out, tape, Target::Replace(gradient), true)?;
+        self.sweep(by_out, &[], tape, Target::Replace(gradient), true)?;
         Ok(&tape.by_out[..tape.rows[0].len()])
     }
 
@@ -237,7 +314,7 @@ impl<T: Number> Network<T> {
         tape: &'t mut Tape<T>,
         gradient: &mut [T],
     ) -> Result<&'t [T], Error> {
-        self.sweep(by_out, tape, Target::Add(gradient), true)?;
+        self.sweep(by_out, &[], tape, Target::Add(gradient), true)?;
         Ok(&tape.by_out[..tape.rows[0].len()])
     }
 
@@ -251,7 +328,7 @@ impl<T: Number> Network<T> {
         tape: &mut Tape<T>,
         gradient: &mut [T],
     ) -> Result<(), Error> {
-        self.sweep(by_out, tape, Target::Replace(gradient), false)
+        self.sweep(by_out, &[], tape, Target::Replace(gradient), false)
     }
 
     /// The gradient by what came in alone, at fixed parameters: half of the time of [`backward`](Self::backward).
@@ -263,28 +340,69 @@ impl<T: Number> Network<T> {
         by_out: &[T],
         tape: &'t mut Tape<T>,
     ) -> Result<&'t [T], Error> {
-        self.sweep(by_out, tape, Target::Nothing, true)?;
+        self.sweep(by_out, &[], tape, Target::Nothing, true)?;
         Ok(&tape.by_out[..tape.rows[0].len()])
+    }
+
+    /// The gradient by all parameters, from those by what [`forward_tangents`](Self::forward_tangents) gave last with this tape:
+    /// the outputs, and their tangents. Returns those by what came in, and by the directions. Second derivatives of rectifiers
+    /// are 0. Time: that of [`backward`](Self::backward), once more for each block.
+    ///
+    /// # Errors
+    /// As [`backward`](Self::backward).
+    pub fn backward_tangents<'t>(
+        &self,
+        by_out: &[T],
+        by_tangents: &[T],
+        tape: &'t mut Tape<T>,
+        gradient: &mut [T],
+    ) -> Result<(&'t [T], &'t [T]), Error> {
+        self.sweep(by_out, by_tangents, tape, Target::Replace(gradient), true)?;
+        let all = &tape.by_out[..tape.rows[0].len()];
+        Ok(all.split_at(tape.values(self.inputs()) * self.inputs()))
+    }
+
+    /// Whether a tape is of a forward pass of this network, with so many blocks of tangents.
+    fn fits(&self, tape: &Tape<T>, directions: bool) -> bool {
+        let last = self.layers.len();
+        if tape.rows.len() != self.slots[last] + 1 || tape.scales.len() != last {
+            return false;
+        }
+        let rows = tape.values(self.inputs()) * (1 + tape.directions);
+        let mut slots = self.slots.iter().zip(&self.widths);
+        slots.all(|(slot, width)| tape.rows[*slot].len() == rows * width)
+            && directions == (tape.directions > 0)
     }
 
     /// Layer by layer from the end; leaves the gradient by what came in on the tape's `by_out`, where `inputs` asks for it.
     fn sweep(
         &self,
         by_out: &[T],
+        by_tangents: &[T],
         tape: &mut Tape<T>,
         mut gradient: Target<'_, T>,
         inputs: bool,
     ) -> Result<(), Error> {
         let written = tape.rows.last().map_or(0, Vec::len);
-        let other = tape.rows.len() != self.layers.len() + 1
-            || tape.scales.len() != self.layers.len()
-            || tape.rows[0].len() / self.inputs() != written / self.outputs();
-        if other || written != by_out.len() {
+        let out = written / (1 + tape.directions);
+        if !self.fits(tape, !by_tangents.is_empty()) {
             return Err(Error::Shape {
-                argument: "by_out",
-                found: by_out.len(),
-                expected: format!("the tape is of a forward pass with {written} outputs"),
+                argument: "tape",
+                found: written,
+                expected: "it is not of a forward pass of this kind and network".to_owned(),
             });
+        }
+        for (argument, found, expected) in [
+            ("by_out", by_out.len(), out),
+            ("by_tangents", by_tangents.len(), written - out),
+        ] {
+            if found != expected {
+                return Err(Error::Shape {
+                    argument,
+                    found,
+                    expected: format!("the tape is of a forward pass with {expected} of them"),
+                });
+            }
         }
         match &gradient {
             Target::Replace(gradient) | Target::Add(gradient)
@@ -298,52 +416,68 @@ impl<T: Number> Network<T> {
             }
             _ => {}
         }
+        let values = tape.values(self.inputs());
         let Tape {
             rows,
+            directions: _,
             scales,
             by_out: room,
             by_x,
-            turned,
+            images,
             by_parameters,
         } = tape;
         let most = rows.iter().map(Vec::len).max().unwrap_or(0);
         for room in [&mut *room, &mut *by_x] {
             room.resize(most, T::ZERO);
         }
-        room[..by_out.len()].copy_from_slice(by_out);
+        room[..out].copy_from_slice(by_out);
+        room[out..written].copy_from_slice(by_tangents);
         if let Target::Add(_) = gradient {
             let most = self.layers.iter().map(|l| l.parameters()).max();
             by_parameters.resize(most.unwrap_or(0), T::ZERO);
         }
         let mut end = (self.parameters.len(), self.vectors.len());
         for (at, layer) in self.layers.iter().enumerate().rev() {
+            let (x, out) = (&rows[self.slots[at]], &rows[self.slots[at + 1]]);
+            if let Some(activation) = layer.activation() {
+                let width = self.widths[at];
+                let (out, tangents) = out.split_at(values * width);
+                let (by, by_tangents) = room.split_at_mut(out.len());
+                if tangents.is_empty() {
+                    activation.backward(out, width, by);
+                } else {
+                    activation.pull(out, tangents, by, &mut by_tangents[..tangents.len()]);
+                }
+            }
+            let Some(affine) = layer.affine() else {
+                continue;
+            };
             let place = (end.0 - layer.parameters(), end.1 - layer.vectors());
             let own = Own {
+                affine,
                 parameters: &self.parameters[place.0..end.0],
                 vectors: &self.vectors[place.1..end.1],
                 scale: scales[at],
             };
-            let (x, out) = (&rows[at], &rows[at + 1]);
-            let pass = Pass {
-                x,
-                out,
-                width: self.widths[at],
-            };
-            let into = match &mut gradient {
-                Target::Nothing => None,
-                Target::Replace(gradient) => Some(&mut gradient[place.0..end.0]),
-                Target::Add(_) => Some(&mut by_parameters[..layer.parameters()]),
-            };
-            let by_x_too = inputs || at > 0;
             let by_out = &room[..out.len()];
-            let into_x = by_x_too.then_some(&mut by_x[..x.len()]);
-            layer.backward(own, &pass, by_out, turned, into, into_x);
-            if let Target::Add(gradient) = &mut gradient {
-                for (sum, g) in gradient[place.0..end.0].iter_mut().zip(&*by_parameters) {
-                    *sum += *g;
+            match &mut gradient {
+                Target::Nothing => {}
+                Target::Replace(gradient) => {
+                    let into = &mut gradient[place.0..end.0];
+                    own.by_parameters(values, x, by_out, images, into);
+                }
+                Target::Add(gradient) => {
+                    let into = &mut by_parameters[..layer.parameters()];
+                    own.by_parameters(values, x, by_out, images, into);
+                    let sums = gradient[place.0..end.0].iter_mut();
+                    sums.zip(into).for_each(|(sum, g)| *sum += *g);
                 }
             }
-            std::mem::swap(room, by_x);
+            // Activations before the first layer with weights are below it.
+            if inputs || self.slots[at] > 0 {
+                own.by_x(by_out, images, &mut by_x[..x.len()]);
+                std::mem::swap(room, by_x);
+            }
             end = place;
         }
         Ok(())

@@ -33,12 +33,6 @@ pub trait Number:
     /// e^x.
     #[must_use]
     fn exp(self) -> Self;
-    /// tanh x.
-    #[must_use]
-    fn tanh(self) -> Self;
-    /// √x.
-    #[must_use]
-    fn sqrt(self) -> Self;
     /// Neither NaN nor infinite.
     #[must_use]
     fn is_finite(self) -> bool;
@@ -63,14 +57,6 @@ macro_rules! number {
                 self.exp()
             }
             #[inline]
-            fn tanh(self) -> Self {
-                self.tanh()
-            }
-            #[inline]
-            fn sqrt(self) -> Self {
-                self.sqrt()
-            }
-            #[inline]
             fn is_finite(self) -> bool {
                 self.is_finite()
             }
@@ -86,17 +72,3 @@ macro_rules! number {
 
 number!(f64, Dtype::F64);
 number!(f32, Dtype::F32);
-
-/// The sum of products, in eight sums of `T`: fast enough for what is small beside the products of a batch.
-pub(crate) fn dot<T: Number>(x: &[T], y: &[T]) -> T {
-    let mut sums = [T::ZERO; 8];
-    let (xs, ys) = (x.chunks_exact(8), y.chunks_exact(8));
-    let rest = xs.remainder().iter().zip(ys.remainder());
-    let rest: T = rest.map(|(x, y)| *x * *y).sum();
-    for (x, y) in xs.zip(ys) {
-        for k in 0..8 {
-            sums[k] += x[k] * y[k];
-        }
-    }
-    sums.into_iter().sum::<T>() + rest
-}

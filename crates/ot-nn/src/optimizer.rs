@@ -1,5 +1,7 @@
 //! Steps along gradients.
 
+use ot_kernels::neural::{AdamStep, adam};
+
 use crate::finite::check_finite;
 use crate::{Error, Number};
 
@@ -219,17 +221,15 @@ impl<T: Number> Optimizer<T> for Adam<T> {
         self.taken += 1;
         let taken = i32::try_from(self.taken).unwrap_or(i32::MAX);
         // Both means start at 0 and are that much too small.
-        let first = T::from_f64(self.rate / (1.0 - beta1.powi(taken)));
-        let second = T::from_f64(1.0 / (1.0 - beta2.powi(taken)));
-        let eps = T::from_f64(self.eps);
-        let (keep1, add1) = (T::from_f64(beta1), T::from_f64(1.0 - beta1));
-        let (keep2, add2) = (T::from_f64(beta2), T::from_f64(1.0 - beta2));
-        let means = self.mean.iter_mut().zip(&mut self.squares);
-        for (((m, v), g), theta) in means.zip(gradient).zip(parameters) {
-            *m = keep1 * *m + add1 * *g;
-            *v = keep2 * *v + add2 * *g * *g;
-            *theta -= first * *m / ((second * *v).sqrt() + eps);
-        }
+        let step = AdamStep {
+            first: (T::from_f64(beta1), T::from_f64(1.0 - beta1)),
+            second: (T::from_f64(beta2), T::from_f64(1.0 - beta2)),
+            rate: T::from_f64(self.rate / (1.0 - beta1.powi(taken))),
+            scale: T::from_f64(1.0 / (1.0 - beta2.powi(taken))),
+            eps: T::from_f64(self.eps),
+        };
+        let (mean, squares) = (&mut self.mean, &mut self.squares);
+        adam(step, gradient, mean, squares, parameters);
         Ok(())
     }
 

@@ -4,10 +4,10 @@
 //! algorithm 1 and equation (12).
 
 use ot_kernels::gemm::{ktu_batch, kv_batch};
+use ot_kernels::neural::{dot, less_rank_one};
 use serde::{Deserialize, Serialize};
 
 use crate::Number;
-use crate::number::dot;
 
 /// How a weight matrix W is normalized: the layer multiplies by `bound`·W/σ instead, where σ = uᵀ W v is the largest singular
 /// value as far as the power iteration has come.
@@ -86,12 +86,7 @@ impl<T: Number> Scale<T> {
         } else {
             dot(gradient, weights) / self.sigma
         };
-        for (row, u) in gradient.chunks_exact_mut(v.len()).zip(u) {
-            let pull = along * *u;
-            for (g, v) in row.iter_mut().zip(v) {
-                *g = self.factor * (*g - pull * *v);
-            }
-        }
+        less_rank_one(self.factor, along, u, v, gradient);
     }
 }
 

@@ -43,7 +43,7 @@ fn what_does_not_fit_is_said() {
     let said = |layers: &[Layer]| Network::<f64>::new(layers, 0).unwrap_err().to_string();
     assert_eq!(
         said(&[Layer::Tanh]),
-        "`layers` has 1 numbers, but one of them must be linear: it says how long rows are"
+        "`layers` has 1 numbers, but one of them must have weights: it says how long rows are"
     );
     assert_eq!(
         said(&[Layer::linear(0, 2)]),
@@ -77,7 +77,7 @@ fn what_does_not_fit_is_said() {
     let refused = |result: Result<&[f64], Error>| result.unwrap_err().to_string();
     assert_eq!(
         refused(network.backward(&[1.0; 3], &mut tape, &mut gradient)),
-        "`by_out` has 3 numbers, but the tape is of a forward pass with 0 outputs"
+        "`tape` has 0 numbers, but it is not of a forward pass of this kind and network"
     );
     assert_eq!(
         refused(network.forward(&[1.0; 3], &mut tape)),
@@ -87,5 +87,15 @@ fn what_does_not_fit_is_said() {
     assert_eq!(
         refused(network.backward(&[1.0; 3], &mut tape, &mut gradient[..4])),
         "`gradient` has 4 numbers, but the network has 9 parameters"
+    );
+    // A tape of another network, though it has as many inputs and outputs.
+    let wide = [Layer::linear(2, 8), Layer::Tanh, Layer::linear(8, 3)];
+    let narrow = [Layer::linear(2, 5), Layer::Tanh, Layer::linear(5, 3)];
+    let wide: Network = Network::new(&wide, 0).unwrap();
+    let narrow: Network = Network::new(&narrow, 0).unwrap();
+    wide.forward(&[1.0; 2], &mut tape).unwrap();
+    assert_eq!(
+        refused(narrow.backward_inputs(&[1.0; 3], &mut tape)),
+        "`tape` has 3 numbers, but it is not of a forward pass of this kind and network"
     );
 }

@@ -361,12 +361,13 @@ impl Lanes for F32x16 {
                     _mm512_castps_pd(_mm512_unpacklo_ps(x[2], x[3])),
                     _mm512_castps_pd(_mm512_unpackhi_ps(x[2], x[3])),
                 );
-                let to = to.add(4 * quarter * to_apart).cast::<f64>();
-                let apart = to_apart / 2;
-                _mm512_storeu_pd(to, _mm512_unpacklo_pd(a, c));
-                _mm512_storeu_pd(to.add(apart), _mm512_unpackhi_pd(a, c));
-                _mm512_storeu_pd(to.add(2 * apart), _mm512_unpacklo_pd(b, d));
-                _mm512_storeu_pd(to.add(3 * apart), _mm512_unpackhi_pd(b, d));
+                let to = to.add(4 * quarter * to_apart);
+                let (second, third) = (to.add(to_apart), to.add(2 * to_apart));
+                let fourth = to.add(3 * to_apart);
+                _mm512_storeu_pd(to.cast(), _mm512_unpacklo_pd(a, c));
+                _mm512_storeu_pd(second.cast(), _mm512_unpackhi_pd(a, c));
+                _mm512_storeu_pd(third.cast(), _mm512_unpacklo_pd(b, d));
+                _mm512_storeu_pd(fourth.cast(), _mm512_unpackhi_pd(b, d));
             }
         });
     }

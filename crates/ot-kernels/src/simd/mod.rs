@@ -185,6 +185,9 @@ pub trait Elem:
     const INFINITY: Self;
     #[doc(hidden)]
     const EXP: ExpConstants<Self>;
+    /// tanh(x)/x in x², for |x| ≤ 0.55, highest power first.
+    #[doc(hidden)]
+    const TANH: &'static [Self];
     /// Rounds from f64.
     #[must_use]
     fn from_f64(x: f64) -> Self;
@@ -292,6 +295,20 @@ impl Elem for f64 {
         lowest2: -1021.0,
         highest2: 1022.0,
     };
+    // Chebyshev interpolation, relative error 1.9e-17.
+    const TANH: &'static [Self] = &[
+        5.083_528_596_084_721_6e-5,
+        -2.100_082_475_863_978e-4,
+        5.789_380_196_782_707e-4,
+        -1.453_141_492_784_413_4e-3,
+        3.591_702_269_362_703e-3,
+        -8.863_191_960_821_125e-3,
+        2.186_948_574_284_041_5e-2,
+        -5.396_825_386_341_838_6e-2,
+        0.133_333_333_331_310_17,
+        -0.333_333_333_333_318_05,
+        1.0,
+    ];
     #[inline(always)]
     fn from_f64(x: f64) -> Self {
         x
@@ -362,6 +379,15 @@ impl Elem for f32 {
         lowest2: -125.0,
         highest2: 126.0,
     };
+    // Relative error 9.4e-10 before rounding.
+    const TANH: &'static [Self] = &[
+        -6.233_633_5e-3,
+        2.103_821_5e-2,
+        -5.384_232e-2,
+        0.133_324_57,
+        -0.333_333_1,
+        1.0,
+    ];
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)]
     fn from_f64(x: f64) -> Self {
