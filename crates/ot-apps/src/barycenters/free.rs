@@ -5,7 +5,7 @@
 //! solver the mean cost never rises.
 //!
 //! Weights, if they are to be found as well, are improved where the atoms stand: the mean cost is convex in b, the mean of the
-//! plans' potentials f_k is a subgradient, and mirror steps have a bracket ([`Cuts`](crate::cuts::Cuts)). While the atoms
+//! plans' potentials f_k is a subgradient, and mirror steps have a bracket (the mean of all cuts). While the atoms
 //! still move, a few steps are enough; once they rest, the steps go on until the bracket is closed, and the atoms follow the
 //! best weights of it.
 //!
