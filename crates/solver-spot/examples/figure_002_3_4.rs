@@ -30,7 +30,7 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The second parameter of the source's φ(a, b): a variance, as in N(a, b).
 const VARIANCE: f64 = 0.5;
-const REGS: [f64; 3] = [0.25, 1.0, 4.0];
+const REGS: [f64; 3] = [0.25, 1.0, 2.0];
 
 #[derive(Clone, Copy)]
 struct Args {
@@ -71,11 +71,15 @@ impl Args {
 
     fn settings(self, reg: f64) -> FlowSettings {
         let steps = self.steps.unwrap_or(if self.full { 6_000 } else { 1_200 });
+        // The potentials, and with them what a marginal is off by at some η, grow with ε where it is more than the cost.
+        let default = FlowSettings::default();
         let settings = FlowSettings {
             reg,
             steps,
             seed: self.seed,
-            ..FlowSettings::default()
+            eta: default.eta * reg.max(1.0),
+            first_eta: default.first_eta * reg.max(0.25) / 0.25,
+            ..default
         };
         if self.critics {
             return FlowSettings {
