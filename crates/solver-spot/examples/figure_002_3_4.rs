@@ -30,7 +30,7 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The second parameter of the source's φ(a, b): a variance, as in N(a, b).
 const VARIANCE: f64 = 0.5;
-const REGS: [f64; 3] = [0.25, 1.0, 4.0];
+const REGS: [f64; 3] = [0.25, 1.0, 2.0];
 
 #[derive(Clone, Copy)]
 struct Args {
@@ -71,11 +71,15 @@ impl Args {
 
     fn settings(self, reg: f64) -> FlowSettings {
         let steps = self.steps.unwrap_or(if self.full { 6_000 } else { 1_200 });
+        // The potentials, and with them what a marginal is off by at some η, grow with ε where it is more than the cost.
+        let default = FlowSettings::default();
         let settings = FlowSettings {
             reg,
             steps,
             seed: self.seed,
-            ..FlowSettings::default()
+            eta: default.eta * reg.max(1.0),
+            first_eta: default.first_eta * reg.max(0.25) / 0.25,
+            ..default
         };
         if self.critics {
             return FlowSettings {
@@ -133,7 +137,7 @@ impl Law {
 }
 
 /// Sinkhorn's iteration in logarithms: the optimum on the grid.
-fn sinkhorn(laws: [Law; 2], x: &[f64], y: &[f64], reg: f64) -> DensityGrid {
+fn sinkhorn(laws: [Law; 2], x: &[f64], y: &[f64], reg: f64) -> Outcome<DensityGrid> {
     let steps = [x[1] - x[0], y[1] - y[0]].map(f64::ln);
     let wanted = [(x, laws[0]), (y, laws[1])]
         .map(|(at, law)| at.iter().map(|v| law.density(*v).ln()).collect::<Vec<_>>());
@@ -160,11 +164,7 @@ fn sinkhorn(laws: [Law; 2], x: &[f64], y: &[f64], reg: f64) -> DensityGrid {
         let all = y.iter().zip(&g);
         all.map(move |(y, g)| (f + g - (x - y).powi(2) / reg).exp())
     });
-    DensityGrid {
-        density: density.collect(),
-        x: x.to_vec(),
-        y: y.to_vec(),
-    }
+    Ok(DensityGrid::new(x.to_vec(), y.to_vec(), density.collect())?)
 }
 
 fn penalty(critics: bool, seed: u64) -> Outcome<MarginalPenalty<f32>> {
@@ -200,7 +200,7 @@ fn run(args: Args, name: &str, laws: [Law; 2], reg: f64) -> Outcome<(String, Pan
         ..DormandPrince::default()
     };
     let grid = DensityGrid::of(&training.mean().cast(), &x, &y, &by)?;
-    let best = sinkhorn(laws, &x, &y, reg);
+    let best = sinkhorn(laws, &x, &y, reg)?;
     let made = grid.marginals();
     let real = [(&x, laws[0]), (&y, laws[1])]
         .map(|(at, law)| at.iter().map(|v| law.density(*v)).collect::<Vec<_>>());
@@ -229,7 +229,7 @@ fn run(args: Args, name: &str, laws: [Law; 2], reg: f64) -> Outcome<(String, Pan
         ),
         x,
         y,
-        density: grid.density,
+        density: grid.density().to_vec(),
         made,
         real,
     };
@@ -240,7 +240,7 @@ fn main() -> Outcome {
     let args = Args::read()?;
     let settings = args.settings(1.0);
     println!(
-        "{} steps, batch {}, η from {} to {}, {}, seed {}; N(a, b) with variance b",
+        "{} steps, batch {}, η from {} to {} (at ε = 1), {}, seed {}; N(a, b) with variance b",
         settings.steps,
         settings.batch,
         settings.first_eta,

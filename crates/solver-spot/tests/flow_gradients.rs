@@ -247,6 +247,25 @@ fn gradients_add_up_over_batches() {
 }
 
 #[test]
+fn another_flow_or_another_batch_is_refused() {
+    let (plane, line) = (flow(&[1, 1], 8, 2), flow(&[1], 8, 2));
+    let mut way = FixedSteps::new(2).unwrap();
+    way.forward(&plane, &[0.0; 8]).unwrap();
+    let mut gradient = vec![0.0; line.network().parameters().len()];
+    let error = way.backward(&line, &[0.0; 8], &[0.0; 8], &mut gradient);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "`flow`: rows of 1, but the last way forward was of rows of 2"
+    );
+    let error = way.backward(&plane, &[0.0; 6], &[0.0; 3], &mut gradient);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "`by_end`: 6 numbers, but 8 are needed"
+    );
+    assert!(FixedSteps::<f64>::new(0).is_err());
+}
+
+#[test]
 fn f32_is_f64_rounded() {
     let flow = flow(&[1, 1], 16, 3);
     let start = numbers(2 * 20, 2);

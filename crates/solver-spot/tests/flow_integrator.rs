@@ -193,6 +193,27 @@ fn limits_are_errors_that_say_where() {
 }
 
 #[test]
+fn a_first_step_that_is_too_long_is_taken_back() {
+    // e^{y} leaves the range of numbers far ahead, but not along the way: y' = −e^{y}, y = −ln(1 + t) from 0.
+    let mut slope = |_: f64, y: &[f64], out: &mut [f64]| {
+        out[0] = if y[0] < -50.0 { f64::NAN } else { -y[0].exp() }
+    };
+    let by = DormandPrince {
+        first_step: Some(400.0),
+        ..DormandPrince::default()
+    };
+    let mut y = [0.0];
+    let steps = run(by, &mut slope, (0.0, 500.0), &mut y).unwrap();
+    assert!(
+        steps.rejected > 0 && (y[0] + 501.0_f64.ln()).abs() < 1e-6,
+        "{} {steps:?}",
+        y[0]
+    );
+    let error = run(by, &mut slope, (0.0, 1.0), &mut [f64::NAN]).unwrap_err();
+    assert_eq!(error.to_string(), "`y` has NaN at 0: all must be finite");
+}
+
+#[test]
 fn settings_outside_of_their_range() {
     let default = DormandPrince::default();
     let refused = |by: DormandPrince| by.check().unwrap_err().to_string();

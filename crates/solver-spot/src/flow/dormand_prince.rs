@@ -30,8 +30,8 @@ pub enum IntegrationError {
         /// The length.
         length: f64,
     },
-    /// The slope is no number.
-    #[error("step {step}: entry {place} of the slope at t = {t} is not finite")]
+    /// The solution or its slope is no number, however short the step.
+    #[error("step {step}: entry {place} at t = {t}, or its slope, is not finite")]
     NotFinite {
         /// The step, from 1 on.
         step: usize,
@@ -184,6 +184,13 @@ impl DormandPrince {
         if length == 0.0 || y.is_empty() {
             return Ok(steps);
         }
+        if let Some(place) = y.iter().position(|y| !y.is_finite()) {
+            return Err(Error::NotFinite {
+                argument: "y",
+                place,
+                value: y[place],
+            });
+        }
         let sign = (end - start).signum();
         room.resize(y.len());
         slope(start, y, &mut room.slopes[0]);
@@ -210,15 +217,20 @@ impl DormandPrince {
             if whole {
                 h = length - done;
             }
-            if h <= 4.0 * f64::EPSILON * t.abs().max(f64::MIN_POSITIVE) {
-                return Err(IntegrationError::StepTooSmall {
-                    step: number,
-                    t,
-                    length: h,
+            let least = 4.0 * f64::EPSILON * t.abs().max(f64::MIN_POSITIVE);
+            let error = match self.step(slope, (t, sign * h), y, room, number) {
+                Ok(_) if h <= least => {
+                    return Err(IntegrationError::StepTooSmall {
+                        step: number,
+                        t,
+                        length: h,
+                    }
+                    .into());
                 }
-                .into());
-            }
-            let error = self.step(slope, (t, sign * h), y, room, number)?;
+                // A step that was too long may have left the range of numbers; a shorter one is tried first.
+                Err(failed) if h <= 10.0 * least => return Err(failed),
+                error => error.unwrap_or(f64::INFINITY),
+            };
             if error <= 1.0 {
                 done = if whole { length } else { done + h };
                 y.copy_from_slice(&room.next);
@@ -271,6 +283,14 @@ impl DormandPrince {
             let error: f64 = E.iter().zip(&room.slopes).map(|(e, k)| e * k[place]).sum();
             let scale = self.atol + self.rtol * y.abs().max(next.abs());
             let error = (h * error).abs();
+            if !next.is_finite() {
+                return Err(IntegrationError::NotFinite {
+                    step: number,
+                    t: t + h,
+                    place,
+                }
+                .into());
+            }
             // 0/0 is no error: an entry that stands still at 0 under a relative tolerance.
             if error > 0.0 {
                 worst = worst.max(error / scale);

@@ -22,9 +22,11 @@ const STAGES: [(f64, f64); 4] = [
 /// d tangents and their reverse, 3·(1 + d) times as long, on the way back; 3 times, for blocks of [`ROWS`](Self::ROWS) rows whose
 /// ln p has no gradient. Nothing is allocated for a batch of a size that it has
 /// seen, but for the packing buffers of products.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct FixedSteps<T: Number = f64> {
     steps: usize,
+    /// Of the last way forward; 0 before.
+    dim: usize,
     kinetic: f64,
     action: f64,
     pass: Pass<T>,
@@ -55,7 +57,17 @@ impl<T: Number> FixedSteps<T> {
         }
         Ok(Self {
             steps,
-            ..Self::default()
+            dim: 0,
+            kinetic: 0.0,
+            action: 0.0,
+            pass: Pass::default(),
+            stages: Vec::new(),
+            end: Vec::new(),
+            change: Vec::new(),
+            by_start: Vec::new(),
+            slopes: Default::default(),
+            by_slope: Vec::new(),
+            by_trace: Vec::new(),
         })
     }
 
@@ -76,6 +88,7 @@ impl<T: Number> FixedSteps<T> {
         flow.check_rows("start", start)?;
         let (shape, parameters) = flow.field();
         let dim = shape.dim();
+        self.dim = dim;
         let h = 1.0 / self.steps as f64;
         self.end.clear();
         self.end.extend_from_slice(start);
@@ -142,6 +155,11 @@ impl<T: Number> FixedSteps<T> {
     ) -> Result<&[T], Error> {
         let (shape, parameters) = flow.field();
         let by_change = by_log_density;
+        if self.dim != shape.dim() {
+            let found = format!("rows of {}", shape.dim());
+            let expected = format!("the last way forward was of rows of {}", self.dim);
+            return Err(Error::shape("flow", found, expected));
+        }
         let whole = self.end.len();
         check_length("by_end", by_end.len(), whole)?;
         check_length("by_log_density", by_change.len(), whole / shape.dim())?;

@@ -1,17 +1,16 @@
 //! The joint density of two marginals on the line, on a grid.
 
+use super::fixed_steps::check_length;
 use super::{DormandPrince, Flow};
 use crate::Error;
 
 /// p(x, y) on a grid of equally spaced numbers, with what quadrature makes of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DensityGrid {
-    /// x, ascending.
-    pub x: Vec<f64>,
-    /// y, ascending.
-    pub y: Vec<f64>,
-    /// p, a row for each x.
-    pub density: Vec<f64>,
+    x: Vec<f64>,
+    y: Vec<f64>,
+    /// A row for each x.
+    density: Vec<f64>,
 }
 
 /// `count` numbers from `low` to `high`, equally far apart.
@@ -30,10 +29,10 @@ pub fn l1(at: &[f64], p: &[f64], q: &[f64]) -> f64 {
 
 /// Trapezoidal: for densities that fall to 0 at both ends its error falls faster than any power of the spacing.
 fn integral(at: &[f64], values: &[f64]) -> f64 {
-    let [first, .., last] = values else {
+    let ([first, .., last], [low, .., high]) = (values, at) else {
         return 0.0;
     };
-    let step = (at[at.len() - 1] - at[0]) / (at.len() - 1) as f64;
+    let step = (high - low) / (at.len() - 1) as f64;
     step * (values.iter().sum::<f64>() - 0.5 * (first + last))
 }
 
@@ -56,11 +55,43 @@ impl DensityGrid {
         check_axis("y", y)?;
         let mut carried = flow.pull(&points, by)?;
         carried.log_density.iter_mut().for_each(|p| *p = p.exp());
-        Ok(Self {
-            x: x.to_vec(),
-            y: y.to_vec(),
-            density: carried.log_density,
-        })
+        Self::new(x.to_vec(), y.to_vec(), carried.log_density)
+    }
+
+    /// Of values of p, a row for each of `x`.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), for the axes; values that are not one for each point, or not finite.
+    pub fn new(x: Vec<f64>, y: Vec<f64>, density: Vec<f64>) -> Result<Self, Error> {
+        check_axis("x", &x)?;
+        check_axis("y", &y)?;
+        check_length("density", density.len(), x.len() * y.len())?;
+        if let Some(place) = density.iter().position(|p| !p.is_finite()) {
+            return Err(Error::NotFinite {
+                argument: "density",
+                place,
+                value: density[place],
+            });
+        }
+        Ok(Self { x, y, density })
+    }
+
+    /// x, ascending.
+    #[must_use]
+    pub fn x(&self) -> &[f64] {
+        &self.x
+    }
+
+    /// y, ascending.
+    #[must_use]
+    pub fn y(&self) -> &[f64] {
+        &self.y
+    }
+
+    /// p, a row for each x.
+    #[must_use]
+    pub fn density(&self) -> &[f64] {
+        &self.density
     }
 
     /// Of any density.
@@ -68,14 +99,8 @@ impl DensityGrid {
     /// # Errors
     /// As [`of`](Self::of), for the axes.
     pub fn from_fn(x: &[f64], y: &[f64], density: impl Fn(f64, f64) -> f64) -> Result<Self, Error> {
-        check_axis("x", x)?;
-        check_axis("y", y)?;
         let all = x.iter().flat_map(|x| y.iter().map(|y| density(*x, *y)));
-        Ok(Self {
-            x: x.to_vec(),
-            y: y.to_vec(),
-            density: all.collect(),
-        })
+        Self::new(x.to_vec(), y.to_vec(), all.collect())
     }
 
     /// ∫ p dy at each x, and ∫ p dx at each y.

@@ -63,7 +63,6 @@ pub struct FlowSpot<T: Number = f64> {
     room: Room<T>,
 }
 
-#[derive(Default)]
 struct Room<T: Number> {
     way: FixedSteps<T>,
     z: Vec<T>,
@@ -135,7 +134,8 @@ impl<T: Number> FlowSpot<T> {
             made: Samples::room(flow.dims(), settings.batch),
             by_made: rows(),
             real: vec![Vec::new(); flow.dims().len()],
-            ..Room::default()
+            wide: Vec::new(),
+            by_log_density: Vec::new(),
         };
         Ok(Self {
             mean: flow.clone(),
