@@ -65,8 +65,8 @@ impl Args {
     }
 }
 
-/// What it says of samples is a bound; it must be named.
-const BOUND_FOR_SAMPLES: &str = "gaussian";
+/// Must be named: what the one says of samples is a bound, and the other learns, which takes longer than a row may.
+const BY_NAME_ALONE: [&str; 2] = ["gaussian", "spot"];
 /// How much longer an exact solver may take than an entropic one.
 pub const EXACT_PATIENCE: u32 = 4;
 /// No row is solved again once its solves have taken this long together.
@@ -289,7 +289,9 @@ pub fn run(
 /// Those that are wanted, in the order in which they are named first.
 fn choose(registry: &Registry, wanted: &[String]) -> Result<Vec<Arc<dyn Factory>>, Error> {
     if wanted.is_empty() {
-        let all = registry.iter().filter(|f| f.name() != BOUND_FOR_SAMPLES);
+        let all = registry
+            .iter()
+            .filter(|f| !BY_NAME_ALONE.contains(&f.name()));
         return Ok(all.map(Arc::clone).collect());
     }
     let mut chosen: Vec<Arc<dyn Factory>> = Vec::new();

@@ -1,7 +1,7 @@
 //! The best plan and the best potentials of a training so far: the two ends of a bracket.
 
 use solver_api::transform::{c_transform_to_source, c_transform_to_target};
-use solver_api::{Potentials, Problem, SparsePlan};
+use solver_api::{Context, Potentials, Problem, SparsePlan};
 
 use crate::cloud::Cloud;
 use crate::nearest::{counts, feasible, nearest};
@@ -9,6 +9,8 @@ use crate::{ContinuousSolver, Error, Spot};
 
 /// Samples for each point of the two clouds in a plan, and at least.
 const SAMPLES: (usize, usize) = (20, 4000);
+/// Samples that a plan has at least where time is up.
+const HURRIED: usize = 1000;
 /// Mass that may be missing before more samples are drawn, and how often their number is doubled.
 const MISSING: (f64, u32) = (0.05, 2);
 /// Seeds of plans are others than those of the training.
@@ -40,8 +42,9 @@ impl Best {
         clouds: (&Cloud, &Cloud),
         unit: f64,
         seed: u64,
+        context: &Context,
     ) -> Result<(), Error> {
-        self.consider_plan(problem, spot, clouds, seed)?;
+        self.consider_plan(problem, spot, clouds, seed, context)?;
         self.consider_potentials(problem, spot, clouds, unit)
     }
 
@@ -51,6 +54,7 @@ impl Best {
         spot: &Spot<f32>,
         (x, y): (&Cloud, &Cloud),
         seed: u64,
+        context: &Context,
     ) -> Result<(), Error> {
         let (n, m) = problem.shape();
         let count = (SAMPLES.0 * (x.kept.len() + y.kept.len())).max(SAMPLES.1);
@@ -60,14 +64,21 @@ impl Best {
             let more = if round == 0 { count } else { pairs.len() };
             let samples = spot.made_from(more, seed ^ PLANS ^ u64::from(round))?;
             let dim = samples.dims()[0];
-            pairs.extend((0..more).map(|s| {
-                let i = nearest(&x.rows, dim, samples.row(0, s));
-                (i as u32, nearest(&y.rows, dim, samples.row(1, s)) as u32)
-            }));
+            let mut stopped = false;
+            for s in 0..more {
+                let (i, j) = (samples.row(0, s), samples.row(1, s));
+                let pair = (nearest(&x.rows, dim, i), nearest(&y.rows, dim, j));
+                pairs.push((pair.0 as u32, pair.1 as u32));
+                // The nearest of many points takes its time: whoever is in a hurry gets a plan of fewer samples.
+                stopped = pairs.len().is_multiple_of(HURRIED) && context.interrupted().is_some();
+                if stopped {
+                    break;
+                }
+            }
             let weights = (&x.weights[..], &y.weights[..]);
             let (found, missing) = feasible(counts(&mut pairs), weights, (&x.order, &y.order));
             triples = found;
-            if missing <= MISSING.0 {
+            if missing <= MISSING.0 || stopped {
                 break;
             }
         }

@@ -96,7 +96,7 @@ impl SpotSolver {
         let mut history = Vec::new();
         let mut looked = 0;
         let look = |spot: &Spot<f32>, best: &mut Best| {
-            let looking = best.look(problem, spot, (&x, &y), unit, set.seed);
+            let looking = best.look(problem, spot, (&x, &y), unit, set.seed, context);
             looking.map_err(failed)
         };
         let termination = loop {
