@@ -115,7 +115,10 @@ impl Best {
         let (n, m) = problem.shape();
         let of = |k, cloud: &Cloud, len| -> Result<Vec<f64>, Error> {
             let mut said = spot.potential(k, &cloud.wide())?;
-            said.iter_mut().for_each(|v| *v *= unit);
+            // What has left the range of f32 says nothing.
+            let sound = said.iter().all(|v| v.is_finite());
+            said.iter_mut()
+                .for_each(|v| *v = if sound { *v * unit } else { 0.0 });
             Ok(cloud.spread(&said, len))
         };
         let (f, g) = (of(0, x, n)?, of(1, y, m)?);

@@ -14,7 +14,8 @@ pub trait ContinuousSolver: Send {
     /// The dimension of each marginal.
     fn dims(&self) -> &[usize];
 
-    /// Trains until the steps are done, the estimate rests, or `context` ends it. `watch` sees each [`Look`]; the context's
+    /// Trains until the steps are done (an iteration limit: nobody knows whether it rests), the estimate rests (converged), or
+    /// `context` ends it. `watch` sees each [`Look`]; the context's
     /// observer sees its progress. Called again, it goes on where it ended.
     ///
     /// The errors of the marginals in the answer are the critics' W₁ distances, in units of the samples: no L1.

@@ -103,7 +103,11 @@ impl SpotSolver {
             if let Some(termination) = context.interrupted() {
                 break termination;
             }
-            spot.step().map_err(failed)?;
+            match spot.step() {
+                Ok(_) => {}
+                Err(crate::Error::Diverged { .. }) => break Termination::NumericalFailure,
+                Err(error) => return Err(failed(error)),
+            }
             let last = spot.steps() >= set.max_iter;
             if !spot.steps().is_multiple_of(set.check_every) && !last {
                 continue;

@@ -69,13 +69,21 @@ impl Settings {
         }
         for (name, value) in [
             ("max_iter", self.max_iter),
-            ("hidden", self.hidden as u64),
-            ("batch", self.batch as u64),
-            ("critic_steps", self.critic_steps as u64),
             ("check_every", self.check_every),
         ] {
             if value == 0 {
                 return Err(Error::setting(name, 0, "must be at least 1"));
+            }
+        }
+        // What is more than that is a slip, and would fill the memory, or no step would ever end.
+        for (name, value, most) in [
+            ("hidden", self.hidden, 4096),
+            ("batch", self.batch, 1 << 16),
+            ("critic_steps", self.critic_steps, 1000),
+        ] {
+            if !(1..=most).contains(&value) {
+                let rule = format!("must be from 1 to {most}");
+                return Err(Error::setting(name, value, &rule));
             }
         }
         Ok(())

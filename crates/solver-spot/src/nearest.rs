@@ -37,32 +37,25 @@ pub(crate) fn feasible(
     orders: (&[u32], &[u32]),
 ) -> (Vec<(u32, u32, f64)>, f64) {
     let (n, m) = (a.len(), b.len());
-    let (mut rows, mut columns) = (vec![0.0; n], vec![0.0; m]);
-    let mut sum_up = |counted: &[(u32, u32, f64)], by_rows: bool| -> Vec<f64> {
-        let sums = if by_rows { &mut rows } else { &mut columns };
-        sums.fill(0.0);
-        for &(i, j, v) in counted {
-            sums[if by_rows { i } else { j } as usize] += v;
-        }
-        sums.clone()
-    };
+    let (mut sent, mut received) = (vec![0.0; n], vec![0.0; m]);
     for _ in 0..SCALINGS {
-        let sums = sum_up(&counted, true);
+        sum_up(&counted, |entry| entry.0, &mut sent);
         for entry in &mut counted {
-            entry.2 *= a[entry.0 as usize] / sums[entry.0 as usize];
+            entry.2 *= ratio(a[entry.0 as usize], sent[entry.0 as usize]);
         }
-        let sums = sum_up(&counted, false);
+        sum_up(&counted, |entry| entry.1, &mut received);
         for entry in &mut counted {
-            entry.2 *= b[entry.1 as usize] / sums[entry.1 as usize];
+            entry.2 *= ratio(b[entry.1 as usize], received[entry.1 as usize]);
         }
     }
     // Columns are right; rows are cut down to theirs.
-    let sums = sum_up(&counted, true);
+    sum_up(&counted, |entry| entry.0, &mut sent);
     for entry in &mut counted {
         let i = entry.0 as usize;
-        entry.2 *= (a[i] / sums[i]).min(1.0);
+        entry.2 *= ratio(a[i], sent[i]).min(1.0);
     }
-    let (sent, received) = (sum_up(&counted, true), sum_up(&counted, false));
+    sum_up(&counted, |entry| entry.0, &mut sent);
+    sum_up(&counted, |entry| entry.1, &mut received);
     let left = |total: &[f64], used: &[f64]| -> Vec<f64> {
         total
             .iter()
@@ -88,4 +81,45 @@ pub(crate) fn feasible(
         }
     }
     (counted, missing)
+}
+
+type Entry = (u32, u32, f64);
+
+fn sum_up(counted: &[Entry], by: impl Fn(&Entry) -> u32, sums: &mut [f64]) {
+    sums.fill(0.0);
+    for entry in counted {
+        sums[by(entry) as usize] += entry.2;
+    }
+}
+
+/// 0 where what is there has vanished by rounding: the remainder sends it.
+fn ratio(wanted: f64, there: f64) -> f64 {
+    let ratio = wanted / there;
+    if ratio.is_finite() { ratio } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_have_their_marginals_whatever_was_seen() {
+        let (a, b) = ([0.5, 0.5 - 1e-300, 1e-300], [0.25, 0.75]);
+        for mut pairs in [
+            vec![],
+            vec![(0, 0), (0, 0), (1, 1)],
+            vec![(2, 0), (0, 1)],
+            vec![(0, 0), (0, 1), (1, 1), (2, 1), (2, 0)],
+        ] {
+            let (plan, missing) = feasible(counts(&mut pairs), (&a, &b), (&[2, 0, 1], &[1, 0]));
+            assert!((0.0..=1.0).contains(&missing), "{missing}");
+            let (mut sent, mut received) = ([0.0; 3], [0.0; 2]);
+            sum_up(&plan, |entry| entry.0, &mut sent);
+            sum_up(&plan, |entry| entry.1, &mut received);
+            for (found, wanted) in sent.iter().zip(&a).chain(received.iter().zip(&b)) {
+                assert!((found - wanted).abs() < 1e-15, "{found} {wanted}");
+            }
+            assert!(plan.iter().all(|entry| entry.2 >= 0.0));
+        }
+    }
 }

@@ -65,7 +65,13 @@ impl Empirical {
             sum += w / mass;
             sum
         });
-        made.sums = Some(sums.collect());
+        let mut sums: Vec<f64> = sums.collect();
+        // Rounding may leave the sum of all below 1: what is drawn beyond it is the last point of some weight.
+        let whole = sums.last().copied().unwrap_or(1.0);
+        for sum in sums.iter_mut().rev().take_while(|sum| **sum == whole) {
+            *sum = 1.0;
+        }
+        made.sums = Some(sums);
         Ok(made)
     }
 
@@ -100,7 +106,7 @@ impl Sampler for Empirical {
                 None => rng.random_range(0..count),
                 Some(sums) => {
                     let at: f64 = rng.random();
-                    // Rounding may leave a little beyond the last one; a point without weight is never the first above.
+                    // A point without weight is never the first above.
                     sums.partition_point(|sum| *sum <= at).min(count - 1)
                 }
             };

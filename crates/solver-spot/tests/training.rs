@@ -62,7 +62,7 @@ fn two_gaussians_are_five_apart() {
     let mut spot = spot(samplers, Arc::new(Euclidean), settings);
     let mut looks = Vec::new();
     let ended = spot.train(&Context::default(), &mut |look| looks.push(look.clone()));
-    assert_eq!(ended.unwrap().termination, Termination::Converged);
+    assert_eq!(ended.unwrap().termination, Termination::IterationLimit);
     assert_eq!(looks.len(), 80);
     assert!((looks[79].eta - 100.0).abs() < 1e-9 && looks[0].eta < 1.0);
     let estimate = spot.estimate(20_000, 1).unwrap();
@@ -163,7 +163,7 @@ fn limits_end_a_training_and_it_goes_on() {
     assert_eq!(ended.termination, Termination::TimeLimit);
     assert_eq!(training.steps(), 0);
     let ended = training.train(&Context::default(), &mut |_| ()).unwrap();
-    assert_eq!(ended.termination, Termination::Converged);
+    assert_eq!(ended.termination, Termination::IterationLimit);
     assert_eq!(training.steps(), 200);
 }
 
