@@ -184,3 +184,29 @@ impl Factory for SpotFactory {
         Ok(Box::new(SpotSolver::new(settings)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_reach_the_solver_and_bad_ones_are_named() {
+        let said = |key: &str, value: &str| {
+            let mut options = Options::default();
+            options.set.insert(key.into(), value.into());
+            SpotFactory.build(&options).err().map(|e| e.to_string())
+        };
+        for spec in SpotFactory.settings() {
+            // Those of the front have options of their own.
+            if !["tol", "max_iter", "seed"].contains(&spec.name) {
+                assert_eq!(said(spec.name, &spec.default), None, "{}", spec.name);
+                assert!(said(spec.name, "0").is_some(), "{}", spec.name);
+            }
+        }
+        assert_eq!(
+            said("hidden", "5000").as_deref(),
+            Some("`hidden` = 5000: must be from 1 to 4096")
+        );
+        assert!(said("reg", "1").is_some());
+    }
+}
