@@ -74,4 +74,4 @@ pub use generator::{Generator, perceptron};
 pub use sampler::{Empirical, FromFn, Gaussian, Sampler};
 pub use samples::Samples;
 pub use settings::SpotSettings;
-pub use train::{Spot, Step};
+pub use train::{Spot, Step, StepCost};

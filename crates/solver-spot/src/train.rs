@@ -27,6 +27,9 @@ const BLOCK: usize = 1000;
 /// Seeds of looks are others than those of the training.
 const LOOKS: u64 = 0x6c6f_6f6b_735f_6174;
 
+/// A cost of one batch: its mean, its gradients by the samples added to those that are there.
+pub type StepCost<'a, T> = dyn FnMut(&Samples<T>, &mut [Vec<T>]) -> Result<f64, Error> + 'a;
+
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
@@ -144,8 +147,19 @@ impl<T: Number> Spot<T> {
     /// # Errors
     /// [`Error::Diverged`]: no parameter has become a number that is none.
     pub fn step(&mut self) -> Result<Step, Error> {
+        let cost = Arc::clone(&self.cost);
+        self.step_with(&mut |samples, by| Ok(cost.mean(samples, by)))
+    }
+
+    /// The same with another cost than the training's own, one that may change as it sees the samples: it adds its gradients by
+    /// the samples of marginal k to `by[k]`, as [`JointCost::mean`] does, and returns its mean. Estimates keep the training's.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`], and those of the cost.
+    pub fn step_with(&mut self, cost: &mut StepCost<'_, T>) -> Result<Step, Error> {
         let step = self.steps + 1;
-        let made = self.make_step().map_err(|error| diverged(error, step))?;
+        let made = self.make_step(cost);
+        let made = made.map_err(|error| diverged(error, step))?;
         if !(made.cost.is_finite() && made.apart.is_finite()) {
             return Err(Error::Diverged {
                 step,
@@ -158,7 +172,7 @@ impl<T: Number> Spot<T> {
         Ok(made)
     }
 
-    fn make_step(&mut self) -> Result<Step, Error> {
+    fn make_step(&mut self, cost: &mut StepCost<'_, T>) -> Result<Step, Error> {
         let SpotSettings {
             critic_steps,
             batch,
@@ -188,7 +202,7 @@ impl<T: Number> Spot<T> {
         for (k, (critic, by)) in self.critics.iter_mut().zip(&mut *by).enumerate() {
             critic.gradients(out.marginal(k), eta, by)?;
         }
-        let cost = self.cost.mean(out, by);
+        let cost = cost(out, by)?;
         self.passes.backward(&self.generator)?;
         self.passes
             .step(&mut self.generator, &mut self.optimizers, clip)?;
