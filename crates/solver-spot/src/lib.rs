@@ -16,6 +16,7 @@
 //! | `generator.rs`, `critic.rs` | networks with the room that a step needs |
 //! | `sampler.rs`, `samples.rs`, `cost.rs` | what comes in, what comes out, what it costs |
 //! | `continuous.rs` | [`ContinuousSolver`]: train, sample, estimate, potentials |
+//! | `rot/` | [`Rot`]: the regularized dual, to compare with |
 //! | `flow/` | the same with a density: a neural differential equation ([`FlowSpot`]) |
 //! | `discrete.rs`, `factory.rs`, `cloud.rs`, `best.rs`, `nearest.rs` | the backend between points |
 //!
@@ -57,6 +58,7 @@ mod factory;
 pub mod flow;
 mod generator;
 mod nearest;
+mod rot;
 mod sampler;
 mod samples;
 mod saved;
@@ -71,6 +73,7 @@ pub use error::Error;
 pub use factory::{SMALLEST_TOL, Settings, SpotFactory};
 pub use flow::{Flow, FlowSettings, FlowSpot};
 pub use generator::{Generator, perceptron};
+pub use rot::{Regularizer, Rot, RotSettings, RotStep};
 pub use sampler::{Empirical, FromFn, Gaussian, Sampler};
 pub use samples::Samples;
 pub use settings::SpotSettings;

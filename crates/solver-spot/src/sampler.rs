@@ -1,5 +1,6 @@
 //! Where samples come from.
 
+use ot_nn::Number;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
@@ -206,6 +207,21 @@ impl<F: Fn(&mut Pcg64, &mut [f64]) + Send + Sync> Sampler for FromFn<F> {
         for row in rows.chunks_exact_mut(self.dim) {
             (self.draw)(rng, row);
         }
+    }
+}
+
+/// `count` samples in T, through f64.
+pub(crate) fn draw<T: Number>(
+    sampler: &dyn Sampler,
+    rng: &mut Pcg64,
+    count: usize,
+    wide: &mut Vec<f64>,
+    rows: &mut [T],
+) {
+    wide.resize(count * sampler.dim(), 0.0);
+    sampler.draw(rng, wide);
+    for (row, wide) in rows.iter_mut().zip(wide) {
+        *row = T::from_f64(*wide);
     }
 }
 

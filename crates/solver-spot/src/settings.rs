@@ -10,11 +10,14 @@ use crate::Error;
 /// sample costs less than it takes off the penalty. A large η (the source has 10³ to 10⁶) keeps the marginals right against
 /// critics that are not the best, but Adam, which scales each gradient to the same length, then hardly sees the cost: of the
 /// two Gaussians at ±2.5, trained at η = 10⁴ from the start, the cost ends from 0.2 to 6 % too large, by luck. So η grows: from
-/// [`first_eta`](Self::first_eta), where the cost finds the pairing, to `eta`, which keeps it. 100 keeps it too; with 10⁴ the
-/// pairing begins to wander.
+/// [`first_eta`](Self::first_eta), where the cost finds the pairing, to `eta`, which keeps it. 20 L holds the marginals; with
+/// 10⁴ the pairing begins to wander.
+///
+/// Adam moves what a layer says by its rate times the units that it sums over: from 32 hidden units on, take a `rate` that falls
+/// as one over the units.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SpotSettings {
-    /// η, the weight of the marginal penalties beside the cost, at the end. Default: 100.
+    /// η, the weight of the marginal penalties beside the cost, at the end. Default: 20.
     pub eta: f64,
     /// η of the first step. From here it grows geometrically. Default: 0.5; `eta` itself is the source's constant η.
     pub first_eta: f64,
@@ -52,7 +55,7 @@ pub struct SpotSettings {
 impl Default for SpotSettings {
     fn default() -> Self {
         Self {
-            eta: 100.0,
+            eta: 20.0,
             first_eta: 0.5,
             growth: 0.5,
             steps: 20_000,

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ot_nn::{Adam, Network, Number, Optimizer};
+use ot_nn::{Adam, Network, Number, Optimizer, Tape};
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
@@ -18,14 +18,15 @@ use solver_api::{Check, Context, Convergence, Progress, Termination};
 
 use crate::critic::Critic;
 use crate::generator::{Generator, Passes};
+use crate::sampler::draw;
 use crate::{ContinuousSolver, Error, Estimate, JointCost, Look, Sampler, Samples, SpotSettings};
 
 /// Samples of a look at the estimate.
-const LOOKED_AT: usize = 1000;
+pub(crate) const LOOKED_AT: usize = 1000;
 /// Samples that pass through the networks at once where they are not trained.
 const BLOCK: usize = 1000;
 /// Seeds of looks are others than those of the training.
-const LOOKS: u64 = 0x6c6f_6f6b_735f_6174;
+pub(crate) const LOOKS: u64 = 0x6c6f_6f6b_735f_6174;
 
 /// A cost of one batch: its mean, its gradients by the samples added to those that are there.
 pub type StepCost<'a, T> = dyn FnMut(&Samples<T>, &mut [Vec<T>]) -> Result<f64, Error> + 'a;
@@ -263,17 +264,6 @@ impl<T: Number> Spot<T> {
             0.0
         }
     }
-
-    fn positive(count: usize) -> Result<(), Error> {
-        if count == 0 {
-            return Err(Error::Setting {
-                name: "count",
-                value: 0.0,
-                rule: "must be at least 1",
-            });
-        }
-        Ok(())
-    }
 }
 
 impl<T: Number> ContinuousSolver for Spot<T> {
@@ -345,12 +335,12 @@ impl<T: Number> ContinuousSolver for Spot<T> {
     }
 
     fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error> {
-        Self::positive(count)?;
+        positive(count)?;
         Ok(self.made(count, &mut Pcg64::seed_from_u64(seed))?.wide())
     }
 
     fn estimate(&self, count: usize, seed: u64) -> Result<Estimate, Error> {
-        Self::positive(count)?;
+        positive(count)?;
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut apart = vec![0.0; self.critics.len()];
         let mut critics = self.critics.clone();
@@ -398,15 +388,7 @@ impl<T: Number> ContinuousSolver for Spot<T> {
             let expected = format!("there are {} marginals", self.critics.len());
             return Err(Error::shape("k", k, expected));
         };
-        let eta = self.settings.eta_at(self.steps);
-        let rows: Vec<T> = rows.iter().map(|v| T::from_f64(*v)).collect();
-        let mut tape = ot_nn::Tape::default();
-        let mut potential = Vec::with_capacity(rows.len() / network.inputs());
-        for part in rows.chunks(BLOCK * network.inputs()) {
-            let said = network.forward(part, &mut tape)?;
-            potential.extend(said.iter().map(|v| -eta * v.wide()));
-        }
-        Ok(potential)
+        potential(network, rows, -self.settings.eta_at(self.steps))
     }
 }
 
@@ -416,19 +398,31 @@ fn latent<T: Number>(rng: &mut Pcg64, z: &mut [T]) {
     }
 }
 
-/// `count` samples in T, through f64.
-fn draw<T: Number>(
-    sampler: &dyn Sampler,
-    rng: &mut Pcg64,
-    count: usize,
-    wide: &mut Vec<f64>,
-    rows: &mut [T],
-) {
-    wide.resize(count * sampler.dim(), 0.0);
-    sampler.draw(rng, wide);
-    for (row, wide) in rows.iter_mut().zip(wide) {
-        *row = T::from_f64(*wide);
+/// `scale` times what the network says, block by block.
+pub(crate) fn potential<T: Number>(
+    network: &Network<T>,
+    rows: &[f64],
+    scale: f64,
+) -> Result<Vec<f64>, Error> {
+    let rows: Vec<T> = rows.iter().map(|v| T::from_f64(*v)).collect();
+    let mut tape = Tape::default();
+    let mut potential = Vec::with_capacity(rows.len() / network.inputs());
+    for part in rows.chunks(BLOCK * network.inputs()) {
+        let said = network.forward(part, &mut tape)?;
+        potential.extend(said.iter().map(|v| scale * v.wide()));
     }
+    Ok(potential)
+}
+
+pub(crate) fn positive(count: usize) -> Result<(), Error> {
+    if count == 0 {
+        return Err(Error::Setting {
+            name: "count",
+            value: 0.0,
+            rule: "must be at least 1",
+        });
+    }
+    Ok(())
 }
 
 /// mean ← keep·mean + (1 − keep)·now.
@@ -439,7 +433,7 @@ fn follow<T: Number>(mean: &mut Network<T>, now: &Network<T>, keep: f64) {
     }
 }
 
-fn diverged(error: Error, step: u64) -> Error {
+pub(crate) fn diverged(error: Error, step: u64) -> Error {
     match error {
         Error::Network(error @ ot_nn::Error::NotFinite { .. }) => Error::Diverged {
             step,

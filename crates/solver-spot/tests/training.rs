@@ -64,7 +64,7 @@ fn two_gaussians_are_five_apart() {
     let ended = spot.train(&Context::default(), &mut |look| looks.push(look.clone()));
     assert_eq!(ended.unwrap().termination, Termination::IterationLimit);
     assert_eq!(looks.len(), 80);
-    assert!((looks[79].eta - 100.0).abs() < 1e-9 && looks[0].eta < 1.0);
+    assert!((looks[79].eta - 20.0).abs() < 1e-9 && looks[0].eta < 1.0);
     let estimate = spot.estimate(20_000, 1).unwrap();
     assert!((estimate.cost / 5.0 - 1.0).abs() < 0.01, "{estimate:?}");
     assert!(estimate.std_error < 0.05, "{estimate:?}");

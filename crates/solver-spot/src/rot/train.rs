@@ -1,0 +1,461 @@
+//! The ascent.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ot_nn::{Adam, Network, Number, Optimizer, Tape};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use solver_api::{Check, Context, Convergence, Ground, Progress, Termination};
+
+use super::RotSettings;
+use crate::sampler::draw;
+use crate::train::{LOOKED_AT, LOOKS, diverged};
+use crate::{ContinuousSolver, Error, Estimate, Look, Sampler, Samples};
+
+/// Samples of each side whose pairs are looked at together.
+const BLOCK: usize = 500;
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RotStep {
+    /// Steps so far.
+    pub step: u64,
+    /// The dual's value on the batch, before the step.
+    pub dual: f64,
+}
+
+/// One potential, with the room that a step needs.
+struct Side<T: Number> {
+    sampler: Arc<dyn Sampler>,
+    network: Network<T>,
+    optimizer: Adam<T>,
+    tape: Tape<T>,
+    rows: Vec<f64>,
+    narrow: Vec<T>,
+    by_out: Vec<T>,
+    gradient: Vec<T>,
+    /// The potential at `rows`.
+    said: Vec<f64>,
+    /// Mean of h over the other side.
+    mass: Vec<f64>,
+}
+
+impl<T: Number> Side<T> {
+    fn new(network: Network<T>, sampler: Arc<dyn Sampler>, optimizer: Adam<T>) -> Self {
+        Self {
+            gradient: vec![T::ZERO; network.parameters().len()],
+            network,
+            sampler,
+            optimizer,
+            tape: Tape::default(),
+            rows: Vec::new(),
+            narrow: Vec::new(),
+            by_out: Vec::new(),
+            said: Vec::new(),
+            mass: Vec::new(),
+        }
+    }
+
+    /// Draws `count` rows and the potential at them.
+    fn draw(&mut self, count: usize, rng: &mut Pcg64) -> Result<(), Error> {
+        self.narrow.resize(count * self.sampler.dim(), T::ZERO);
+        draw(
+            self.sampler.as_ref(),
+            rng,
+            count,
+            &mut self.rows,
+            &mut self.narrow,
+        );
+        let said = self.network.forward(&self.narrow, &mut self.tape)?;
+        self.said.clear();
+        self.said.extend(said.iter().map(|v| v.wide()));
+        self.mass.clear();
+        self.mass.resize(count, 0.0);
+        Ok(())
+    }
+
+    /// A step up: ∂/∂u(x_i) of the dual is (1 − mean_j h_ij)/n.
+    fn ascend(&mut self) -> Result<(), Error> {
+        let n = self.said.len() as f64;
+        self.by_out.clear();
+        let slopes = self.mass.iter().map(|m| T::from_f64((m - 1.0) / n));
+        self.by_out.extend(slopes);
+        let (tape, gradient) = (&mut self.tape, &mut self.gradient);
+        self.network
+            .backward_parameters(&self.by_out, tape, gradient)?;
+        self.optimizer
+            .step(gradient, self.network.parameters_mut())?;
+        Ok(())
+    }
+
+    fn row(&self, i: usize) -> &[f64] {
+        let dim = self.sampler.dim();
+        &self.rows[i * dim..(i + 1) * dim]
+    }
+}
+
+/// What all pairs of the rows of two sides say.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pairs {
+    dual: f64,
+    /// E h and E h c.
+    mass: f64,
+    cost: f64,
+}
+
+/// A training of two potentials of the regularized dual.
+///
+/// A step costs batch² costs and exponentials and 6 flops for each weight and sample; nothing is allocated in it. Everything is
+/// on one thread: the same seed gives the same bits.
+pub struct Rot<T: Number = f32> {
+    sides: [Side<T>; 2],
+    dims: Vec<usize>,
+    ground: Ground,
+    settings: RotSettings,
+    rng: Pcg64,
+    steps: u64,
+}
+
+impl<T: Number> Rot<T> {
+    /// The name in reports and errors.
+    pub const NAME: &'static str = "rot";
+
+    /// Sets a training up: the potentials u and v, what the marginals are, and the cost.
+    ///
+    /// # Errors
+    /// Networks and samplers that do not fit, and settings outside of their range.
+    pub fn new(
+        potentials: [Network<T>; 2],
+        samplers: [Arc<dyn Sampler>; 2],
+        ground: Ground,
+        settings: RotSettings,
+    ) -> Result<Self, Error> {
+        settings.check()?;
+        let dims: Vec<usize> = samplers.iter().map(|s| s.dim()).collect();
+        let found: Vec<_> = potentials
+            .iter()
+            .map(|n| (n.inputs(), n.outputs()))
+            .collect();
+        if dims[0] != dims[1] || found.iter().any(|f| *f != (dims[0], 1)) {
+            let found = format!("of {found:?} inputs and outputs");
+            let expected = format!("samples have {dims:?}, alike, and a potential is one number");
+            return Err(Error::shape("potentials", found, expected));
+        }
+        let adam = || Adam::with(settings.rate, settings.betas, 1e-8);
+        let [u, v] = potentials;
+        let [x, y] = samplers;
+        Ok(Self {
+            sides: [Side::new(u, x, adam()), Side::new(v, y, adam())],
+            dims,
+            ground,
+            settings,
+            rng: Pcg64::seed_from_u64(settings.seed),
+            steps: 0,
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &RotSettings {
+        &self.settings
+    }
+
+    /// Draws, and weighs all pairs.
+    fn weigh(
+        sides: &mut [Side<T>; 2],
+        ground: &Ground,
+        settings: &RotSettings,
+        count: usize,
+        rng: &mut Pcg64,
+    ) -> Result<Pairs, Error> {
+        sides[0].draw(count, rng)?;
+        sides[1].draw(count, rng)?;
+        let [x, y] = sides;
+        let mut of = Pairs::default();
+        for i in 0..count {
+            let row = x.row(i);
+            let mut mass = 0.0;
+            for j in 0..count {
+                let c = ground.between(row, y.row(j));
+                let s = x.said[i] + y.said[j] - c;
+                let (h, conjugate) = settings.regularizer.density(s, settings.eps);
+                mass += h;
+                y.mass[j] += h;
+                of.cost += h * c;
+                of.dual -= conjugate;
+            }
+            x.mass[i] = mass / count as f64;
+            of.mass += mass;
+        }
+        let n = count as f64;
+        y.mass.iter_mut().for_each(|m| *m /= n);
+        let mean = |side: &Side<T>| side.said.iter().sum::<f64>() / n;
+        of.dual = of.dual / (n * n) + mean(x) + mean(y);
+        of.mass /= n * n;
+        of.cost /= n * n;
+        Ok(of)
+    }
+
+    /// One step of both potentials.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`]: no parameter has become a number that is none.
+    pub fn step(&mut self) -> Result<RotStep, Error> {
+        let step = self.steps + 1;
+        let batch = self.settings.batch;
+        let weighed = Self::weigh(
+            &mut self.sides,
+            &self.ground,
+            &self.settings,
+            batch,
+            &mut self.rng,
+        )?;
+        if !weighed.dual.is_finite() {
+            let what = format!("the dual is {}", weighed.dual);
+            return Err(Error::Diverged { step, what });
+        }
+        for side in &mut self.sides {
+            side.ascend().map_err(|error| diverged(error, step))?;
+        }
+        self.steps = step;
+        Ok(RotStep {
+            step,
+            dual: weighed.dual,
+        })
+    }
+
+    /// Sides of their own for what changes nothing.
+    fn aside(&self) -> [Side<T>; 2] {
+        self.sides
+            .each_ref()
+            .map(|s| Side::new(s.network.clone(), Arc::clone(&s.sampler), Adam::new(0.0)))
+    }
+}
+
+impl<T: Number> ContinuousSolver for Rot<T> {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// Until the steps are done: whether it rests is not looked for. Errors are those of the plan's marginals in L1. The dual
+    /// takes marginals for constraints, as an η of +∞ would.
+    fn train(
+        &mut self,
+        context: &Context,
+        watch: &mut dyn FnMut(&Look),
+    ) -> Result<Convergence, Error> {
+        let started = Instant::now();
+        let mut history = Vec::new();
+        let mut apart = vec![f64::INFINITY; 2];
+        let termination = loop {
+            if self.steps >= self.settings.steps {
+                break Termination::IterationLimit;
+            }
+            if let Some(termination) = context.interrupted() {
+                break termination;
+            }
+            self.step()?;
+            if !self.steps.is_multiple_of(self.settings.check_every) {
+                continue;
+            }
+            let look = Look {
+                step: self.steps,
+                eta: f64::INFINITY,
+                estimate: self.estimate(LOOKED_AT, self.settings.seed ^ LOOKS)?,
+            };
+            watch(&look);
+            apart.clone_from(&look.estimate.apart);
+            let error = apart[0].max(apart[1]);
+            let elapsed = started.elapsed();
+            if context.keep_history {
+                history.push(Check {
+                    iteration: self.steps,
+                    error,
+                    elapsed,
+                });
+            }
+            let progress = Progress {
+                problem: context.problem_index,
+                iteration: self.steps,
+                part: None,
+                error,
+                tol: 0.0,
+                certificate: None,
+                elapsed,
+            };
+            if let Some(termination) = context.check(&progress) {
+                break termination;
+            }
+        };
+        Ok(Convergence {
+            termination,
+            iterations: Some(self.steps),
+            source_error: apart[0],
+            target_error: apart[1],
+            history,
+        })
+    }
+
+    /// Each x is drawn, and its y among as many candidates as a block has, by h: exact as their number grows.
+    fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error> {
+        crate::train::positive(count)?;
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let mut sides = self.aside();
+        let mut made = Samples::room(&self.dims, 0);
+        let mut left = count;
+        let mut weights = Vec::with_capacity(BLOCK);
+        while left > 0 {
+            let now = left.min(BLOCK);
+            for side in &mut sides {
+                side.draw(BLOCK, &mut rng)?;
+            }
+            let [x, y] = &sides;
+            for i in 0..now {
+                let slack =
+                    |j: usize| x.said[i] + y.said[j] - self.ground.between(x.row(i), y.row(j));
+                let largest = (0..BLOCK).map(slack).fold(f64::NEG_INFINITY, f64::max);
+                weights.clear();
+                let mut sum = 0.0;
+                for j in 0..BLOCK {
+                    // An exponential's weights are shifted, so that there is one at least that is not 0.
+                    let h = match self.settings.regularizer {
+                        super::Regularizer::Entropy => {
+                            ((slack(j) - largest) / self.settings.eps).exp()
+                        }
+                        super::Regularizer::SquaredL2 if largest > 0.0 => slack(j).max(0.0),
+                        super::Regularizer::SquaredL2 => f64::from(slack(j) == largest),
+                    };
+                    sum += h;
+                    weights.push(sum);
+                }
+                let at = rng.random::<f64>() * sum;
+                let j = weights.partition_point(|w| *w <= at).min(BLOCK - 1);
+                made.of[0].extend_from_slice(x.row(i));
+                made.of[1].extend_from_slice(y.row(j));
+            }
+            left -= now;
+        }
+        Ok(made)
+    }
+
+    /// The cost ⟨c, h⟩ / ⟨1, h⟩ of the plan over pairs of blocks; `apart` is the L1 distance of each marginal of h from 1.
+    fn estimate(&self, count: usize, seed: u64) -> Result<Estimate, Error> {
+        crate::train::positive(count)?;
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let mut sides = self.aside();
+        let block = BLOCK.min(count.div_ceil(2));
+        let blocks = count.div_ceil(block);
+        let (mut mass, mut costs) = (0.0, Vec::with_capacity(blocks));
+        let mut apart = vec![0.0; 2];
+        for _ in 0..blocks {
+            let of = Self::weigh(&mut sides, &self.ground, &self.settings, block, &mut rng)?;
+            mass += of.mass;
+            costs.push((of.cost, of.mass));
+            for (apart, side) in apart.iter_mut().zip(&sides) {
+                let off = side.mass.iter().map(|m| (m - 1.0).abs()).sum::<f64>();
+                *apart += off / (block * blocks) as f64;
+            }
+        }
+        if mass <= 0.0 {
+            // No pair has any weight: there is no plan yet.
+            return Ok(Estimate {
+                cost: 0.0,
+                std_error: f64::INFINITY,
+                apart,
+            });
+        }
+        let cost = costs.iter().map(|(c, _)| c).sum::<f64>() / mass;
+        let n = costs.len() as f64;
+        let off = costs.iter().map(|(c, m)| (c - cost * m).powi(2));
+        let variance = off.sum::<f64>() / (n - 1.0).max(1.0) / n;
+        Ok(Estimate {
+            cost,
+            std_error: if n > 1.0 {
+                variance.sqrt() * n / mass
+            } else {
+                f64::INFINITY
+            },
+            apart,
+        })
+    }
+
+    fn potential(&self, k: usize, rows: &[f64]) -> Result<Vec<f64>, Error> {
+        let Some(side) = self.sides.get(k) else {
+            return Err(Error::shape("k", k, "there are 2 marginals"));
+        };
+        crate::train::potential(&side.network, rows, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Regularizer;
+    use super::*;
+    use crate::{Gaussian, perceptron};
+
+    fn training(regularizer: Regularizer) -> Rot<f64> {
+        let chain = perceptron(2, 5, 1, 1, 0.2);
+        let network = |seed| Network::new(&chain, seed).expect("a network");
+        let sampler = |mean: f64| -> Arc<dyn Sampler> {
+            Arc::new(Gaussian::new(vec![mean, 0.0]).expect("finite"))
+        };
+        let settings = RotSettings {
+            regularizer,
+            eps: 0.8,
+            batch: 9,
+            ..RotSettings::default()
+        };
+        let samplers = [sampler(-0.3), sampler(0.4)];
+        let networks = [network(1), network(2)];
+        Rot::new(networks, samplers, Ground::SqEuclidean, settings).expect("it fits")
+    }
+
+    fn dual(rot: &mut Rot<f64>) -> f64 {
+        // The same batch each time.
+        let mut rng = Pcg64::seed_from_u64(5);
+        let weighed = Rot::weigh(
+            &mut rot.sides,
+            &rot.ground,
+            &rot.settings,
+            rot.settings.batch,
+            &mut rng,
+        );
+        weighed.expect("finite").dual
+    }
+
+    #[test]
+    fn a_steps_gradient_is_that_of_central_differences() {
+        for regularizer in [Regularizer::Entropy, Regularizer::SquaredL2] {
+            for k in 0..2 {
+                let mut rot = training(regularizer);
+                dual(&mut rot);
+                let side = &mut rot.sides[k];
+                // Steps of length 0 leave the network as it is.
+                side.optimizer.set_rate(0.0);
+                side.ascend().expect("finite");
+                let gradient = side.gradient.clone();
+                let h = 1e-6;
+                for (place, g) in gradient.into_iter().enumerate() {
+                    let mut at = |step: f64| {
+                        let before = rot.sides[k].network.parameters()[place];
+                        rot.sides[k].network.parameters_mut()[place] = before + step;
+                        let value = dual(&mut rot);
+                        rot.sides[k].network.parameters_mut()[place] = before;
+                        value
+                    };
+                    let slope = (at(h) - at(-h)) / (2.0 * h);
+                    // The optimizer goes down, the dual up.
+                    assert!(
+                        (slope + g).abs() < 1e-6 * (1.0 + g.abs()),
+                        "{regularizer:?} {k} {place}: {slope} {g}"
+                    );
+                }
+            }
+        }
+    }
+}
