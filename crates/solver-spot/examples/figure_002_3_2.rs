@@ -1,27 +1,38 @@
 //! Figures 3.2 and 3.3 of source 002: W₁ between two Gaussians in the plane whose means are 5 apart, by learning rate and by
-//! hidden units. The mean and the spread over seeds of the relative error, beside how long a run takes.
+//! hidden units, beside the regularized dual (ROT) with the same networks. The mean and the spread over seeds of the relative
+//! error, and how long a run takes.
 //!
 //! ```text
-//! cargo run --release -p solver-spot --example figure_002_3_2 [-- --full] [--seeds N]
+//! cargo run --release -p solver-spot --example figure_002_3_2 [-- --full] [--seeds N] [--part 1…4]
 //! ```
 //!
-//! Quick: learning rates 1e-3 and 1e-4 and up to 32 hidden units, 4 seeds. `--full`: 1e-5 too, and up to 1024 units; 20 seeds,
-//! and 3 from 256 units on.
+//! Quick: learning rate 1e-3 and up to 32 hidden units, 4 seeds. `--full`: 1e-4 and 1e-5 too, and up to 1024 units; 20 seeds, and
+//! 3 from 256 units on. Parts: 1 learning rates, 2 hidden units, 3 the same with the source's constant η, 4 ROT. Pictures go to
+//! `target/figures`.
+#[path = "shared/boxes.rs"]
+mod boxes;
+#[path = "../../ot-apps/examples/shared/chart.rs"]
+#[allow(dead_code, reason = "shared by examples that need more of it")]
+mod chart;
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use boxes::Boxes;
+use chart::{Line, Panel};
 use options::{Args, Outcome};
 use ot_nn::Network;
+use plotters::prelude::*;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
-use solver_api::Context;
+use solver_api::{Context, Ground};
 use solver_spot::{
-    ContinuousSolver, Empirical, Euclidean, Gaussian, Generator, Sampler, Spot, SpotSettings,
-    critic, perceptron,
+    ContinuousSolver, Empirical, Error, Euclidean, Gaussian, Generator, Rot, RotSettings, Sampler,
+    Spot, SpotSettings, critic, perceptron,
 };
 
 /// Samples of each distribution.
@@ -30,94 +41,258 @@ const SAMPLES: usize = 100_000;
 const EXACT: f64 = 5.0;
 /// Leaky rectifiers below 0.
 const SLOPE: f64 = 0.2;
+/// Points of a curve.
+const LOOKS: u64 = 25;
+/// Up to this width the learning rate is the one that is said; from there on it falls as one over the width.
+const NARROW: usize = 32;
+/// The source does not say its ε.
+const EPS: [f64; 4] = [0.01, 0.1, 0.5, 2.0];
 
-/// A training of the source's: which learning rate, how many units, how many steps.
+/// What is trained.
+#[derive(Clone, Copy)]
+enum Method {
+    Spot(SpotSettings),
+    Rot(RotSettings),
+}
+
+/// A training at some width, over seeds.
 #[derive(Clone, Copy)]
 struct Run {
-    rate: f64,
+    method: Method,
     hidden: usize,
-    steps: u64,
-    eta: f64,
+}
+
+/// Relative errors, %, of all seeds: at the end, and on the way as (steps, mean, spread).
+struct Errors {
+    last: Vec<f64>,
+    curve: Vec<(f64, f64, f64)>,
 }
 
 fn main() -> Outcome {
-    let args = Args::read(&["seeds"])?;
+    let args = Args::read(&["seeds", "part"])?;
     let seeds = args.count("seeds", 4, 20);
+    let part = args.count("part", 0, 0);
+    let wanted = |k: usize| part == 0 || part == k;
+    let figures = Path::new("target/figures");
+    std::fs::create_dir_all(figures)?;
     println!(
         "W₁ of two Gaussians, {SAMPLES} samples each, batches of 100; relative error of the estimate, %\n"
     );
-    println!("       rate  hidden     eta    steps  seeds      mean    spread   largest   s a run");
-    let default = SpotSettings::default();
-    let of_rates = [(1e-3, 20_000), (1e-4, 60_000), (1e-5, 400_000)];
-    for (rate, steps) in of_rates.into_iter().take(if args.full { 3 } else { 2 }) {
-        let run = Run {
-            rate,
-            hidden: 8,
-            steps,
-            eta: default.eta,
-        };
-        report(run, seeds)?;
+    println!(
+        "method        rate  hidden     η or ε    steps  seeds      mean    spread   largest   s a run"
+    );
+    let mut rates = vec![(1e-3, 20_000, seeds)];
+    if args.full {
+        rates.extend([(1e-4, 100_000, seeds), (1e-5, 1_000_000, seeds)]);
     }
-    println!();
-    for power in 1..=if args.full { 10 } else { 5 } {
-        let run = Run {
-            rate: 1e-3,
-            hidden: 1 << power,
-            steps: 20_000,
-            eta: default.eta,
-        };
-        report(run, if power > 7 { seeds.min(3) } else { seeds })?;
+    let mut curves: Vec<Vec<Line>> = rates.iter().map(|_| Vec::new()).collect();
+    if wanted(1) {
+        for ((rate, steps, seeds), curves) in rates.iter().zip(&mut curves) {
+            let run = Run {
+                method: Method::Spot(ours(*rate, *steps)),
+                hidden: 8,
+            };
+            let errors = report(run, *seeds)?;
+            curves.push(line("SPOT".to_owned(), errors.curve));
+        }
+        println!();
     }
-    Ok(())
+    let powers = 1..=if args.full { 10 } else { 5 };
+    if wanted(2) {
+        let mut boxes = Boxes::default();
+        for hidden in powers.clone().map(|p| 1_usize << p) {
+            let rate = 1e-3 * (NARROW as f64 / hidden as f64).min(1.0);
+            let run = Run {
+                method: Method::Spot(ours(rate, 20_000)),
+                hidden,
+            };
+            let seeds = if hidden > 128 { seeds.min(3) } else { seeds };
+            boxes.push(hidden.to_string(), report(run, seeds)?.last);
+        }
+        println!();
+        let file = figures.join("figure_002_3_3.svg");
+        boxes.draw(&file, "hidden units", "relative error of W₁, %")?;
+    }
+    if wanted(3) {
+        for hidden in powers.map(|p| 1_usize << p).filter(|h| *h <= 128) {
+            let run = Run {
+                method: Method::Spot(theirs(hidden)),
+                hidden,
+            };
+            report(run, seeds)?;
+        }
+        println!();
+    }
+    if wanted(4) {
+        for ((rate, steps, seeds), curves) in rates.iter().zip(&mut curves) {
+            for eps in EPS {
+                let settings = RotSettings {
+                    eps,
+                    rate: *rate,
+                    // Ten batches for each of the generator's steps, as SPOT's critics have them, would be no other curve.
+                    steps: *steps,
+                    check_every: steps / LOOKS,
+                    ..RotSettings::default()
+                };
+                let run = Run {
+                    method: Method::Rot(settings),
+                    hidden: 8,
+                };
+                let errors = report(run, (*seeds).min(5))?;
+                curves.push(line(format!("ROT, ε = {eps}"), errors.curve));
+            }
+        }
+    }
+    draw(&figures.join("figure_002_3_2.svg"), &rates, &curves)
+}
+
+/// η from 0.5 to 20 over half the steps, then a rate that falls.
+fn ours(rate: f64, steps: u64) -> SpotSettings {
+    SpotSettings {
+        rate,
+        steps,
+        check_every: steps / LOOKS,
+        ..SpotSettings::default()
+    }
+}
+
+/// Constant η by width and a constant rate, no running mean.
+fn theirs(hidden: usize) -> SpotSettings {
+    let eta = match hidden {
+        ..=8 => 1e5,
+        ..=64 => 2e4,
+        ..=256 => 1e4,
+        _ => 2e3,
+    };
+    SpotSettings {
+        eta,
+        first_eta: eta,
+        decay: 0.0,
+        averaging: 0.0,
+        ..ours(1e-3, 20_000)
+    }
+}
+
+/// A curve whose errors are cut where it leaves the picture.
+fn line(name: String, curve: Vec<(f64, f64, f64)>) -> Line {
+    let cut = |(steps, mean, spread): (f64, f64, f64)| {
+        let mean = f64::clamp(mean, -40.0, 40.0);
+        (
+            steps / 1000.0,
+            mean,
+            spread.min(f64::max(0.0, 40.0 - mean.abs())),
+        )
+    };
+    Line {
+        name,
+        points: curve.into_iter().map(cut).collect(),
+    }
 }
 
 /// A line of the table.
-fn report(run: Run, seeds: usize) -> Outcome {
+fn report(run: Run, seeds: usize) -> Outcome<Errors> {
     let started = Instant::now();
-    let errors: Vec<Result<f64, solver_spot::Error>> = (0..seeds as u64)
+    let trained: Vec<Result<_, Error>> = (0..seeds as u64)
         .into_par_iter()
         .map(|seed| trained(run, seed))
         .collect();
-    let errors: Vec<f64> = errors.into_iter().collect::<Result<_, _>>()?;
-    let count = errors.len() as f64;
-    let mean = errors.iter().sum::<f64>() / count;
-    let spread = errors.iter().map(|e| (e - mean) * (e - mean)).sum::<f64>();
-    let spread = (spread / (count - 1.0).max(1.0)).sqrt();
-    let largest = errors.iter().fold(0.0_f64, |most, e| most.max(e.abs()));
-    let seconds = started.elapsed().as_secs_f64() * rayon::current_num_threads() as f64 / count;
+    let trained: Vec<_> = trained.into_iter().collect::<Result<_, _>>()?;
+    let seconds = started.elapsed().as_secs_f64() * rayon::current_num_threads() as f64
+        / seeds.max(rayon::current_num_threads()) as f64;
+    let last: Vec<f64> = trained.iter().map(|(last, _)| *last).collect();
+    let (mean, spread) = moments(last.iter().copied());
+    let largest = last.iter().fold(0.0_f64, |most, e| most.max(e.abs()));
+    let (name, rate, weight, steps) = match run.method {
+        Method::Spot(set) => ("SPOT", set.rate, set.eta, set.steps),
+        Method::Rot(set) => ("ROT", set.rate, set.eps, set.steps),
+    };
     println!(
-        "{:11.0e} {:7} {:7.0e} {:8} {:6} {:+9.3} {:9.3} {:9.3} {:9.1}",
-        run.rate, run.hidden, run.eta, run.steps, seeds, mean, spread, largest, seconds
+        "{name:<6}{rate:12.2e} {:7} {weight:10} {steps:8} {seeds:6} {mean:+9.3} {spread:9.3} {largest:9.3} {seconds:9.1}",
+        run.hidden
     );
-    Ok(())
+    let looks = trained.iter().map(|(_, c)| c.len()).min().unwrap_or(0);
+    let at = |k: usize| {
+        let (mean, spread) = moments(trained.iter().map(|(_, c)| c[k].1));
+        (trained[0].1[k].0, mean, spread)
+    };
+    Ok(Errors {
+        curve: (0..looks).map(at).collect(),
+        last,
+    })
 }
 
-/// The relative error of one training, %.
-fn trained(run: Run, seed: u64) -> Result<f64, solver_spot::Error> {
-    let chain = perceptron(2, run.hidden, 2, 2, SLOPE);
+/// Mean and standard deviation.
+fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let count = values.clone().count() as f64;
+    let mean = values.clone().sum::<f64>() / count;
+    let squares = values.map(|e| (e - mean) * (e - mean)).sum::<f64>();
+    (mean, (squares / (count - 1.0).max(1.0)).sqrt())
+}
+
+/// The relative error of one training, %, and its curve.
+fn trained(run: Run, seed: u64) -> Result<(f64, Vec<(f64, f64)>), Error> {
     let judge = critic(2, run.hidden, 1, SLOPE);
     let seeds = |k: u64| 8 * seed + k;
-    let network = |k| Network::<f32>::new(&chain, seeds(k));
-    let generator = Generator::separate(vec![network(0)?, network(1)?])?;
-    let critics = vec![
-        Network::new(&judge, seeds(2))?,
-        Network::new(&judge, seeds(3))?,
-    ];
-    let drawn = |mean: f64, k: u64| -> Result<Arc<dyn Sampler>, solver_spot::Error> {
+    let drawn = |mean: f64, k: u64| -> Result<Arc<dyn Sampler>, Error> {
         let mut rows = vec![0.0; 2 * SAMPLES];
         let mut rng = Pcg64::seed_from_u64(1000 + seeds(k));
         Gaussian::new(vec![mean, 0.0])?.draw(&mut rng, &mut rows);
         Ok(Arc::new(Empirical::new(rows, 2)?))
     };
-    let samplers = vec![drawn(-2.5, 4)?, drawn(2.5, 5)?];
-    let settings = SpotSettings {
-        rate: run.rate,
-        steps: run.steps,
-        eta: run.eta,
-        seed,
-        ..SpotSettings::default()
+    let (x, y) = (drawn(-2.5, 4)?, drawn(2.5, 5)?);
+    let mut solver: Box<dyn ContinuousSolver> = match run.method {
+        Method::Spot(settings) => {
+            let chain = perceptron(2, run.hidden, 2, 2, SLOPE);
+            let generator = Generator::alike(Network::<f32>::new(&chain, seeds(0))?, 2)?;
+            let critics = vec![
+                Network::new(&judge, seeds(2))?,
+                Network::new(&judge, seeds(3))?,
+            ];
+            let settings = SpotSettings { seed, ..settings };
+            let cost = Arc::new(Euclidean);
+            Box::new(Spot::new(generator, critics, vec![x, y], cost, settings)?)
+        }
+        Method::Rot(settings) => {
+            let chain = perceptron(2, run.hidden, 1, 1, SLOPE);
+            let potentials = [
+                Network::<f32>::new(&chain, seeds(2))?,
+                Network::new(&chain, seeds(3))?,
+            ];
+            let settings = RotSettings { seed, ..settings };
+            Box::new(Rot::new(potentials, [x, y], Ground::Euclidean, settings)?)
+        }
     };
-    let mut spot = Spot::new(generator, critics, samplers, Arc::new(Euclidean), settings)?;
-    spot.train(&Context::default(), &mut |_| ())?;
-    Ok(100.0 * (spot.estimate(SAMPLES, 1)?.cost / EXACT - 1.0))
+    let error = |cost: f64| 100.0 * (cost / EXACT - 1.0);
+    let mut curve = Vec::new();
+    solver.train(&Context::default(), &mut |look| {
+        curve.push((look.step as f64, error(look.estimate.cost)));
+    })?;
+    Ok((error(solver.estimate(SAMPLES, 1)?.cost), curve))
+}
+
+/// A panel for each learning rate.
+fn draw(file: &Path, rates: &[(f64, u64, usize)], curves: &[Vec<Line>]) -> Outcome {
+    let shown: Vec<_> = rates.iter().zip(curves).collect();
+    if shown.iter().all(|(_, lines)| lines.is_empty()) {
+        return Ok(());
+    }
+    let size = (520 * shown.len() as u32, 420);
+    let root = SVGBackend::new(file, size).into_drawing_area();
+    root.fill(&WHITE)?;
+    for (area, ((rate, _, _), lines)) in root.split_evenly((1, shown.len())).iter().zip(&shown) {
+        let title = format!("learning rate {rate:.0e}, cut at ±40 %");
+        let panel = Panel {
+            title: &title,
+            x: "steps, thousands",
+            y: "relative error of W₁, %",
+            log: false,
+            from: None,
+            lines,
+            legend: SeriesLabelPosition::LowerRight,
+        };
+        panel.draw(area)?;
+    }
+    root.present()?;
+    println!("{}", file.display());
+    Ok(())
 }

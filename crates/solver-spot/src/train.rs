@@ -14,6 +14,7 @@ use ot_nn::{Adam, Network, Number, Optimizer, Tape};
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
+use rayon::prelude::*;
 use solver_api::{Check, Context, Convergence, Progress, Termination};
 
 use crate::critic::Critic;
@@ -45,8 +46,8 @@ pub struct Step {
 /// A training: generator, critics, and what they draw from.
 ///
 /// A step costs 2 flops for each weight of the generator and 6 for each of the critics, each sample and critic step, and as
-/// much again for the generator's own; nothing is allocated in it. Everything is on one thread: the same seed gives the same
-/// bits.
+/// much again for the generator's own; nothing is allocated in it. Everything is on one thread, unless
+/// [`side_by_side`](Self::side_by_side) asks for more: the same seed gives the same bits.
 pub struct Spot<T: Number = f32> {
     pub(crate) generator: Generator<T>,
     pub(crate) optimizers: Vec<Adam<T>>,
@@ -66,6 +67,8 @@ pub struct Spot<T: Number = f32> {
     z: Vec<T>,
     wide: Vec<f64>,
     real: Vec<Vec<T>>,
+    /// What each critic said of its last batches.
+    said: Vec<f64>,
 }
 
 impl<T: Number> Spot<T> {
@@ -115,6 +118,7 @@ impl<T: Number> Spot<T> {
             z: vec![T::ZERO; batch * generator.latent()],
             wide: Vec::new(),
             real: dims.iter().map(|d| vec![T::ZERO; d * batch]).collect(),
+            said: vec![0.0; dims.len()],
             generator,
             samplers,
             cost,
@@ -123,6 +127,15 @@ impl<T: Number> Spot<T> {
             steps: 0,
             looks: Vec::new(),
         })
+    }
+
+    /// Whether networks of different marginals pass side by side, on threads of rayon's pool of the moment, to the same bits.
+    /// Default: no. It takes [`Generator::separate`] and networks of some 10⁷ flops a batch to pay; small ones are faster than a
+    /// thread wakes up.
+    #[must_use]
+    pub fn side_by_side(mut self, on: bool) -> Self {
+        self.passes.side_by_side = on;
+        self
     }
 
     /// The settings.
@@ -190,12 +203,11 @@ impl<T: Number> Spot<T> {
         for _ in 0..critic_steps {
             latent(&mut self.rng, &mut self.z);
             self.passes.forward(&self.generator, &self.z)?;
-            apart = 0.0;
-            for (k, critic) in self.critics.iter_mut().enumerate() {
-                let (sampler, real) = (&self.samplers[k], &mut self.real[k]);
+            for (sampler, real) in self.samplers.iter().zip(&mut self.real) {
                 draw(sampler.as_ref(), &mut self.rng, batch, &mut self.wide, real);
-                apart += critic.ascend(self.passes.out.marginal(k), real)?;
             }
+            self.critics_step()?;
+            apart = self.said.iter().sum();
         }
         latent(&mut self.rng, &mut self.z);
         self.passes.forward(&self.generator, &self.z)?;
@@ -221,6 +233,25 @@ impl<T: Number> Spot<T> {
             cost,
             apart,
         })
+    }
+
+    /// A step of each critic between what was made and what was drawn.
+    fn critics_step(&mut self) -> Result<(), Error> {
+        let ascend = |critic: &mut Critic<T>, said: &mut f64, made: &[T], real: &[T]| {
+            *said = critic.ascend(made, real)?;
+            Ok(())
+        };
+        let (made, real) = (&self.passes.out.of, &self.real);
+        if self.passes.side_by_side {
+            let all = self.critics.par_iter_mut().zip(&mut self.said);
+            let rows = made.par_iter().zip(real);
+            return all
+                .zip(rows)
+                .try_for_each(|((critic, said), (made, real))| ascend(critic, said, made, real));
+        }
+        let all = self.critics.iter_mut().zip(&mut self.said);
+        let mut all = all.zip(made.iter().zip(real));
+        all.try_for_each(|((critic, said), (made, real))| ascend(critic, said, made, real))
     }
 
     /// Samples of the running mean, of latent rows from `rng`.
