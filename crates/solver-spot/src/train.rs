@@ -194,9 +194,11 @@ impl<T: Number> Spot<T> {
         } = self.settings;
         let eta = self.settings.eta_at(self.steps);
         let rate = self.settings.rate_at(self.steps);
-        let critics = self.critics.iter_mut().map(|c| &mut c.optimizer);
-        for optimizer in self.optimizers.iter_mut().chain(critics) {
+        for optimizer in &mut self.optimizers {
             optimizer.set_rate(rate);
+        }
+        for critic in &mut self.critics {
+            critic.optimizer.set_rate(self.settings.critic_rate * rate);
         }
         let mut apart = 0.0;
         for _ in 0..critic_steps {
