@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Quick: the few images of the fixtures, two minutes, to see that it works. `--full`: all of `DIR/mnist` and
-//! `DIR/mnist_m_like`, an hour of one core; every two minutes the training is saved beside the picture, and goes on from there when it is
+//! `DIR/mnist_m_like`, half an hour; every two minutes the training is saved beside the picture, and goes on from there when it is
 //! started again.
 #[path = "shared/digits.rs"]
 mod digits;
@@ -71,7 +71,7 @@ fn main() -> Outcome {
         y_test.labels.len()
     );
 
-    let steps = args.count("steps", 1500, 60_000) as u64;
+    let steps = args.count("steps", 1000, 24_000) as u64;
     let settings = SpotSettings {
         steps,
         critic_steps: args.count("critic-steps", 2, 2),

@@ -83,8 +83,8 @@ pub fn image_generator(
 /// transposed convolution, channels·(kernel/stride)². Normalized layers and biases are left as they are.
 ///
 /// Glorot's weights, which [`Network::new`] draws, are for inputs and outputs alike; a generator has many more outputs. Of
-/// [`image_generator`] with 64 latent numbers they make images of a standard deviation of 0.01, all alike: training then moves all of
-/// them together, around what the critics ask for, and finds no variety. Scaled, it is about 0.6.
+/// [`image_generator`] with 64 latent numbers and 8 filters they make images of a standard deviation of 0.03 before tanh, all
+/// alike: training then moves all of them together, around what the critics ask for, and finds no variety. Scaled, it is 0.8.
 ///
 /// Source: He, Zhang, Ren and Sun, *Delving deep into rectifiers* (2015), equation (14).
 pub fn keep_variance<T: Number>(network: &mut Network<T>) {
@@ -253,7 +253,7 @@ mod tests {
             let out = network.forward(&z, &mut tape).expect("rows");
             made.push(out.iter().map(|v| v * v).sum::<f64>() / out.len() as f64);
         }
-        assert!(made[0] < 1e-3 && (0.5..2.0).contains(&made[1]), "{made:?}");
+        assert!(made[0] < 0.01 && (0.5..2.0).contains(&made[1]), "{made:?}");
         // A normalized layer is divided by what it is multiplied by: it is left.
         let chain = image_critic(4, (1, 8, 8)).expect("it fits");
         let mut critic = Network::<f64>::new(&chain, 1).expect("a network");

@@ -582,6 +582,29 @@ mod tests {
         assert!(after < 3.5, "{after}");
     }
 
+    /// Adam's first step moves every parameter by its rate.
+    #[test]
+    fn critics_step_as_far_as_their_rate_says() {
+        let mut spot = training(Arc::new(SqEuclidean), 2, false);
+        spot.settings.critic_rate = 3.0;
+        spot.settings.critic_steps = 1;
+        let networks = |spot: &Spot<f64>| {
+            let of = |network: &Network<f64>| network.parameters().to_vec();
+            [
+                of(&spot.generator.networks[0]),
+                of(&spot.critics[1].network),
+            ]
+        };
+        let before = networks(&spot);
+        spot.step().expect("finite");
+        let after = networks(&spot);
+        for (k, far) in [(0, 1e-3), (1, 3e-3)] {
+            let moved = before[k].iter().zip(&after[k]).map(|(b, a)| (a - b).abs());
+            let most = moved.fold(0.0, f64::max);
+            assert!((most / far - 1.0).abs() < 0.01, "{most}");
+        }
+    }
+
     #[test]
     fn eta_and_rate_follow_their_schedules() {
         let set = SpotSettings {
