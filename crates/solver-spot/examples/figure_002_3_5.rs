@@ -45,7 +45,7 @@ const CONFIDENT: f64 = 0.9;
 /// Seconds between two states on disk.
 const SAVED_EVERY: u64 = 120;
 /// Columns and rows of pairs in the picture.
-const GRID: (usize, usize) = (16, 5);
+const GRID: (usize, usize) = (12, 4);
 
 fn main() -> Outcome {
     let names = [
@@ -343,6 +343,9 @@ fn draw(rows: &[Vec<f32>; 2]) -> Outcome {
     let mut encoder = png::Encoder::new(file, wide as u32, tall as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    // Every row of pixels is there twice: the second one is no difference.
+    encoder.set_filter(png::Filter::Up);
+    encoder.set_compression(png::Compression::High);
     encoder.write_header()?.write_image_data(&pixels)?;
     println!("{}", path.display());
     Ok(())
