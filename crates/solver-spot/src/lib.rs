@@ -70,7 +70,7 @@ mod sobel;
 mod train;
 
 pub use continuous::{ContinuousSolver, Estimate, Look};
-pub use convolutional::{image_critic, image_generator};
+pub use convolutional::{image_critic, image_generator, keep_variance};
 pub use cost::{AllPairs, Cityblock, Euclidean, JointCost, SqEuclidean};
 pub use critic::critic;
 pub use discrete::{NAME, SpotSolver};

@@ -195,9 +195,11 @@ impl<T: Number> Spot<T> {
         } = self.settings;
         let eta = self.settings.eta_at(self.steps);
         let rate = self.settings.rate_at(self.steps);
-        let critics = self.critics.iter_mut().map(|c| &mut c.optimizer);
-        for optimizer in self.optimizers.iter_mut().chain(critics) {
+        for optimizer in &mut self.optimizers {
             optimizer.set_rate(rate);
+        }
+        for critic in &mut self.critics {
+            critic.optimizer.set_rate(self.settings.critic_rate * rate);
         }
         let mut apart = 0.0;
         for _ in 0..critic_steps {
@@ -572,6 +574,29 @@ mod tests {
         assert!(after > before + 0.1, "{before} {after}");
         // No 1-Lipschitz function tells them apart by more than their distance, here that of the means and some noise.
         assert!(after < 3.5, "{after}");
+    }
+
+    /// Adam's first step moves every parameter by its rate.
+    #[test]
+    fn critics_step_as_far_as_their_rate_says() {
+        let mut spot = training(Arc::new(SqEuclidean), 2, false);
+        spot.settings.critic_rate = 3.0;
+        spot.settings.critic_steps = 1;
+        let networks = |spot: &Spot<f64>| {
+            let of = |network: &Network<f64>| network.parameters().to_vec();
+            [
+                of(&spot.generator.networks[0]),
+                of(&spot.critics[1].network),
+            ]
+        };
+        let before = networks(&spot);
+        spot.step().expect("finite");
+        let after = networks(&spot);
+        for (k, far) in [(0, 1e-3), (1, 3e-3)] {
+            let moved = before[k].iter().zip(&after[k]).map(|(b, a)| (a - b).abs());
+            let most = moved.fold(0.0, f64::max);
+            assert!((most / far - 1.0).abs() < 0.01, "{most}");
+        }
     }
 
     #[test]

@@ -103,6 +103,14 @@ fn what_does_not_fit_is_said() {
         said(Images::new(vec![0], 1, 0, 1)),
         "`width` = 0: must be from 1 to 2^20"
     );
+    let refused = SpotSettings {
+        critic_rate: 0.0,
+        ..short()
+    };
+    assert_eq!(
+        refused.check().unwrap_err().to_string(),
+        "`critic_rate` = 0: must be positive and finite"
+    );
 }
 
 #[test]
