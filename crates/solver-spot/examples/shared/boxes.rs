@@ -1,8 +1,7 @@
-//! Box plots: median, quartiles, whiskers of 1.5 times the box, and every value as a dot.
+//! Box plots: median, quartiles, least and largest value, and every value as a dot.
 
 use std::path::Path;
 
-use plotters::data::Quartiles;
 use plotters::prelude::*;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -15,7 +14,8 @@ pub(crate) struct Boxes {
 
 impl Boxes {
     /// A box of some values, at least one.
-    pub(crate) fn push(&mut self, name: String, values: Vec<f64>) {
+    pub(crate) fn push(&mut self, name: String, mut values: Vec<f64>) {
+        values.sort_by(f64::total_cmp);
         self.boxes.push((name, values));
     }
 
@@ -37,7 +37,7 @@ impl Boxes {
             .x_label_area_size(42)
             .y_label_area_size(66)
             .build_cartesian_2d(
-                (0..self.boxes.len()).into_segmented(),
+                (0..self.boxes.len().saturating_sub(1)).into_segmented(),
                 (low - room) as f32..(high + room) as f32,
             )?;
         chart
@@ -50,20 +50,28 @@ impl Boxes {
             .x_label_formatter(&name)
             .draw()?;
         let blue = RGBColor(31, 78, 140);
-        let boxes = self.boxes.iter().enumerate().map(|(k, (_, values))| {
-            Boxplot::new_vertical(SegmentValue::CenterOf(k), &Quartiles::new(values))
-                .width(28)
-                .style(blue.stroke_width(2))
-        });
-        chart.draw_series(boxes)?;
-        let dots = self.boxes.iter().enumerate().flat_map(|(k, (_, values))| {
-            let at = move |v: &f64| (SegmentValue::CenterOf(k), *v as f32);
-            let dot = move |v| Circle::new(at(v), 2, blue.mix(0.5).filled());
-            values.iter().map(dot)
-        });
-        chart.draw_series(dots)?;
+        for (k, (_, values)) in self.boxes.iter().enumerate() {
+            let at = |v: f64| (SegmentValue::CenterOf(k), v as f32);
+            let of = |share| at(quantile(values, share));
+            let whiskers = PathElement::new([of(0.0), of(1.0)], blue.stroke_width(1));
+            let stem = PathElement::new([of(0.25), of(0.75)], blue.mix(0.25).stroke_width(28));
+            chart.draw_series([whiskers, stem])?;
+            let line = Rectangle::new([(-14, -1), (14, 1)], blue.filled());
+            chart.draw_series([EmptyElement::at(of(0.5)) + line])?;
+            let dot = |v: &f64| Circle::new(at(*v), 2, blue.mix(0.6).filled());
+            chart.draw_series(values.iter().map(dot))?;
+        }
         root.present()?;
         println!("{}", file.display());
         Ok(())
     }
+}
+
+/// Of sorted values, between neighbours by their distance.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    let at = share * last as f64;
+    let below = (at.floor() as usize).min(last);
+    let above = (below + 1).min(last);
+    sorted[below] + (at - at.floor()) * (sorted[above] - sorted[below])
 }
