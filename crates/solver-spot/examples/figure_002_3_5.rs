@@ -71,7 +71,7 @@ fn main() -> Outcome {
         y_test.labels.len()
     );
 
-    let steps = args.count("steps", 1000, 24_000) as u64;
+    let steps = args.count("steps", 700, 24_000) as u64;
     let settings = SpotSettings {
         steps,
         critic_steps: args.count("critic-steps", 2, 2),
