@@ -45,7 +45,7 @@ const CONFIDENT: f64 = 0.9;
 /// Seconds between two states on disk.
 const SAVED_EVERY: u64 = 120;
 /// Columns and rows of pairs in the picture.
-const GRID: (usize, usize) = (12, 4);
+const GRID: (usize, usize) = (9, 4);
 
 fn main() -> Outcome {
     let names = [
@@ -71,7 +71,7 @@ fn main() -> Outcome {
         y_test.labels.len()
     );
 
-    let steps = args.count("steps", 1000, 24_000) as u64;
+    let steps = args.count("steps", 700, 24_000) as u64;
     let settings = SpotSettings {
         steps,
         critic_steps: args.count("critic-steps", 2, 2),
