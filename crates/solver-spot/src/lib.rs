@@ -16,6 +16,7 @@
 //! | `generator.rs`, `critic.rs` | networks with the room that a step needs |
 //! | `sampler.rs`, `samples.rs`, `cost.rs` | what comes in, what comes out, what it costs |
 //! | `continuous.rs` | [`ContinuousSolver`]: train, sample, estimate, potentials |
+//! | `daspot/` | domain adaptation: a plan and two classifiers, trained together ([`daspot::Daspot`]) |
 //! | `flow/` | the same with a density: a neural differential equation ([`FlowSpot`]) |
 //! | `discrete.rs`, `factory.rs`, `cloud.rs`, `best.rs`, `nearest.rs` | the backend between points |
 //!
@@ -51,6 +52,7 @@ mod cloud;
 mod continuous;
 pub mod cost;
 mod critic;
+pub mod daspot;
 mod discrete;
 mod error;
 mod factory;

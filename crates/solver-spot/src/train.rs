@@ -432,14 +432,14 @@ fn draw<T: Number>(
 }
 
 /// mean ← keep·mean + (1 − keep)·now.
-fn follow<T: Number>(mean: &mut Network<T>, now: &Network<T>, keep: f64) {
+pub(crate) fn follow<T: Number>(mean: &mut Network<T>, now: &Network<T>, keep: f64) {
     let (keep, add) = (T::from_f64(keep), T::from_f64(1.0 - keep));
     for (mean, now) in mean.parameters_mut().iter_mut().zip(now.parameters()) {
         *mean = keep * *mean + add * *now;
     }
 }
 
-fn diverged(error: Error, step: u64) -> Error {
+pub(crate) fn diverged(error: Error, step: u64) -> Error {
     match error {
         Error::Network(error @ ot_nn::Error::NotFinite { .. }) => Error::Diverged {
             step,
