@@ -204,3 +204,189 @@ fn cost<T: Number>(weight: f64, x: &[T], y: &[T], by_x: &mut [T], by_y: &mut [T]
     }
     weight * sum
 }
+
+#[cfg(test)]
+mod tests {
+    use ot_nn::Network;
+    use rand::{RngExt, SeedableRng};
+    use rand_pcg::Pcg64;
+
+    use super::super::classifier::Learner;
+    use super::*;
+    use crate::perceptron;
+
+    const WIDTH: usize = 4;
+    const CLASSES: usize = 3;
+
+    /// Two classifiers of points of different dimensions, and a batch of everything.
+    struct Bench {
+        set: DaspotSettings,
+        learners: [Learner<f64>; 2],
+        made: [Vec<f64>; 2],
+        real: [Vec<f64>; 2],
+        labels: Vec<usize>,
+    }
+
+    /// What the derivatives of the objective are asked by.
+    #[derive(Debug, Clone, Copy)]
+    enum By {
+        /// Side, and part of the classifier.
+        Parameters(usize, usize),
+        Made(usize),
+    }
+
+    impl Bench {
+        fn new(normalized: bool) -> Self {
+            let set = DaspotSettings {
+                source_weight: 0.7,
+                label_weight: 1.3,
+                target_weight: 0.9,
+                confidence: 0.36,
+                width: 0.5,
+                normalized,
+                ..DaspotSettings::default()
+            };
+            let mut rng = Pcg64::seed_from_u64(4);
+            let mut rows = |dim: usize, count: usize| -> Vec<f64> {
+                (0..dim * count).map(|_| rng.random_range(-2.0..2.0)).collect()
+            };
+            let dims = [3, 2];
+            let made = dims.map(|d| rows(d, 8));
+            let real = [rows(3, 6), rows(2, 5)];
+            let learners = [0, 1].map(|k| {
+                let network = |chain: &[_], seed| Network::new(chain, seed).expect("a network");
+                let embedding = network(&perceptron(dims[k], 5, 1, WIDTH, 0.2), 10 + k as u64);
+                let decision = network(&perceptron(WIDTH, 5, 1, CLASSES, 0.2), 20 + k as u64);
+                let classifier = Classifier::new(embedding, decision).expect("it fits");
+                Learner::new(classifier, (0.9, 0.999), normalized)
+            });
+            Self {
+                set,
+                learners,
+                made,
+                real,
+                labels: vec![0, 1, 2, 2, 0, 1],
+            }
+        }
+
+        /// The objective without the critics, which `Spot` adds; gradients are left in the passes. Returns those by made points.
+        fn value(&mut self) -> (f64, [Vec<f64>; 2], Made) {
+            let (mut room, sizes) = (Room::default(), (WIDTH, CLASSES));
+            let [x, y] = &mut self.learners;
+            x.made.forward(&x.now, &self.made[0]).expect("rows");
+            y.made.forward(&y.now, &self.made[1]).expect("rows");
+            x.real.forward(&x.now, &self.real[0]).expect("rows");
+            y.real.forward(&y.now, &self.real[1]).expect("rows");
+            let set = &self.set;
+            let made = room.made(set, sizes, &mut x.made, &mut y.made).expect("it fits");
+            let source = room.real_source(set.source_weight, &x.now, &self.labels, &mut x.real);
+            let target = room.real_target(set, sizes, &y.made, &mut y.real);
+            let value = made.cost
+                + set.label_weight * made.labels
+                + set.source_weight * source.expect("it fits")
+                + set.target_weight * target.expect("it fits");
+            let by = [x, y].map(|l| {
+                l.real.backward(&l.now).expect("rows");
+                l.made.backward(&l.now).expect("rows").to_vec()
+            });
+            (value, by, made)
+        }
+
+        fn place(&mut self, by: By, at: usize) -> &mut f64 {
+            match by {
+                By::Parameters(side, part) => {
+                    let [embedding, decision] = self.learners[side].now.parts_mut();
+                    &mut [embedding, decision][part].parameters_mut()[at]
+                }
+                By::Made(side) => &mut self.made[side][at],
+            }
+        }
+    }
+
+    #[test]
+    fn every_gradient_is_that_of_central_differences() {
+        for normalized in [true, false] {
+            let mut bench = Bench::new(normalized);
+            let (_, by_made, made) = bench.value();
+            // Some labels count and some do not.
+            assert!(made.confident > 0.1 && made.confident < 0.9, "{made:?}");
+            let mut all = vec![(By::Made(0), by_made[0].clone()), (By::Made(1), by_made[1].clone())];
+            for (side, learner) in bench.learners.iter().enumerate() {
+                for part in 0..2 {
+                    let both = learner.made.gradients[part].iter().zip(&learner.real.gradients[part]);
+                    all.push((By::Parameters(side, part), both.map(|(a, b)| a + b).collect()));
+                }
+            }
+            let h = 1e-6;
+            for (by, gradient) in all {
+                assert!(gradient.iter().any(|g| g.abs() > 1e-3), "{by:?} is all 0");
+                for (at, g) in gradient.iter().enumerate() {
+                    let mut moved = |step: f64| {
+                        *bench.place(by, at) += step;
+                        let value = bench.value().0;
+                        *bench.place(by, at) -= step;
+                        value
+                    };
+                    let slope = (moved(h) - moved(-h)) / (2.0 * h);
+                    assert!(
+                        (slope - g).abs() < 1e-6 * (1.0 + g.abs()),
+                        "normalized {normalized}, {by:?} {at}: {slope} {g}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn labels_of_the_plan_move_nothing_on_the_sources_side() {
+        let gradients = |weight: f64| {
+            let mut bench = Bench::new(true);
+            bench.set.label_weight = weight;
+            let (_, by, _) = bench.value();
+            let [x, y] = &bench.learners;
+            (by, x.made.gradients.clone(), y.made.gradients.clone())
+        };
+        let ((by0, x0, y0), (by1, x1, y1)) = (gradients(0.0), gradients(1.3));
+        assert_eq!(by0[0], by1[0]);
+        assert_eq!(x0, x1);
+        assert_ne!(by0[1], by1[1]);
+        assert_ne!(y0, y1);
+        // Decisions have nothing from the cost.
+        assert!(x0[1].iter().chain(&y0[1]).all(|g| *g == 0.0));
+    }
+
+    #[test]
+    fn embeddings_of_one_length_cost_by_their_angle() {
+        let mut bench = Bench::new(true);
+        let cost = bench.value().2.cost;
+        let [x, y] = &bench.learners;
+        let rows = |pass: &Pass<f64>| -> Vec<Vec<f64>> {
+            pass.embedded.chunks(WIDTH).map(<[f64]>::to_vec).collect()
+        };
+        let (x, y) = (rows(&x.made), rows(&y.made));
+        let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+        let angle = |a: &[f64], b: &[f64]| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+        let mean = x.iter().zip(&y).map(|(a, b)| 2.0 - 2.0 * angle(a, b)).sum::<f64>() / x.len() as f64;
+        assert!((cost - mean).abs() < 1e-9, "{cost} {mean}");
+        assert!(x.iter().all(|a| (dot(a, a) - WIDTH as f64).abs() < 1e-9));
+    }
+
+    #[test]
+    fn a_target_point_gets_the_label_of_the_pairs_near_to_it() {
+        let mut bench = Bench::new(true);
+        bench.set.confidence = 0.0;
+        bench.set.width = 1e-4;
+        // The first target point is the third made one.
+        let third = bench.made[1][4..6].to_vec();
+        bench.real[1][..2].copy_from_slice(&third);
+        bench.value();
+        let [x, y] = &mut bench.learners;
+        let mut room = Room::default();
+        room.made(&bench.set, (WIDTH, CLASSES), &mut x.made, &mut y.made).expect("it fits");
+        room.real_target(&bench.set, (WIDTH, CLASSES), &y.made, &mut y.real).expect("it fits");
+        let label = argmax(&x.made.scores[2 * CLASSES..3 * CLASSES]);
+        let mut expected = [0.0; CLASSES];
+        expected[label] = 1.0;
+        assert_eq!(room.targets[..CLASSES], expected);
+    }
+}
