@@ -107,6 +107,7 @@ fn main() -> Outcome {
         label_weight: env("LDA", 1.0),
         target_weight: env("LT", 1.0),
         width: env("TAU", d.width),
+        balance: env("BAL", d.balance),
         confidence: env("CONF", d.confidence),
         shares: env("SHARES", d.shares),
         delay: env("DELAY", d.delay),

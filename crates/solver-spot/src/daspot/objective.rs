@@ -6,6 +6,9 @@ use super::DaspotSettings;
 use super::classifier::{Classifier, Pass};
 use crate::Error;
 
+/// Scalings of the plan between target points and pairs: labels need no more digits.
+const SCALINGS: usize = 20;
+
 /// What the made pairs of a batch come to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Made {
@@ -25,7 +28,11 @@ pub(crate) struct Room<T> {
     /// Softmax of D_X's scores of G_X(Z), row by row.
     said: Vec<T>,
     targets: Vec<T>,
-    weights: Vec<f64>,
+    kernel: Vec<f64>,
+    row_scaling: Vec<f64>,
+    column_scaling: Vec<f64>,
+    column_sums: Vec<f64>,
+    pair_weights: Vec<f64>,
     by: Vec<T>,
     one: Vec<T>,
 }
@@ -94,47 +101,77 @@ impl<T: Number> Room<T> {
     }
 
     /// λ_t times the cross entropy of real target points towards what the pairs of the plan near them say: the mean of D_X's
-    /// probabilities of G_X(z), by weights e^(−d²/τ). Those are constants: nothing goes into the made points or D_X. Call it
-    /// after [`made`](Self::made). Time: 2·width flops a made and a real point.
+    /// probabilities of G_X(z), by the weights of a small entropic plan between the target points and the pairs. A pair is
+    /// near to y as far as y is near to G_Y(z) in D_Y's embedding and cheap to match with G_X(z). Target points weigh the same,
+    /// and so do all pairs of a class, which together weigh what `shares` says; [`DaspotSettings::balance`] relaxes the latter.
+    /// All of it is constant to the gradients: nothing goes into the made points or D_X. Call it after [`made`](Self::made).
+    /// Time: 6·width + 4·[`SCALINGS`] flops a pair and target point.
     pub(crate) fn real_target(
         &mut self,
         set: &DaspotSettings,
         (width, classes): (usize, usize),
-        made: &Pass<T>,
+        shares: &[f64],
+        [x, y]: [&Pass<T>; 2],
         real: &mut Pass<T>,
     ) -> Result<f64, Error> {
         let scale = cost_scale(set, width);
-        let rows = real.embedded.len() / width;
-        self.targets.clear();
-        self.targets.resize(rows * classes, T::ZERO);
-        for (y, said) in real
-            .embedded
-            .chunks_exact(width)
-            .zip(self.targets.chunks_exact_mut(classes))
-        {
-            self.weights.clear();
-            let mut least = f64::INFINITY;
-            for near in made.embedded.chunks_exact(width) {
-                let square: T = y.iter().zip(near).map(|(a, b)| (*a - *b) * (*a - *b)).sum();
-                let square = scale * square.wide();
-                least = least.min(square);
-                self.weights.push(square);
+        let (rows, pairs) = (real.embedded.len() / width, x.embedded.len() / width);
+        let square = |a: &[T], b: &[T]| -> f64 {
+            let of = |(a, b): (&T, &T)| (*a - *b) * (*a - *b);
+            a.iter().zip(b).map(of).sum::<T>().wide()
+        };
+        let Self { said, targets, kernel, row_scaling, column_scaling, column_sums, pair_weights, .. } = self;
+        kernel.clear();
+        for point in real.embedded.chunks_exact(width) {
+            let start = kernel.len();
+            let sides = x.embedded.chunks_exact(width).zip(y.embedded.chunks_exact(width));
+            kernel.extend(sides.map(|(x, y)| 0.5 * scale * (square(point, x) + square(point, y))));
+            // The least of a row is absorbed by its scaling.
+            let row = &mut kernel[start..];
+            let least = row.iter().copied().fold(f64::INFINITY, f64::min);
+            row.iter_mut().for_each(|k| *k = ((least - *k) / set.width).exp());
+        }
+        // Of each class, as much as its share, in equal parts; classes that no pair is of are left out.
+        pair_weights.clear();
+        pair_weights.extend(said.chunks_exact(classes).map(|p| argmax(p) as f64));
+        column_sums.clear();
+        column_sums.resize(classes, 0.0);
+        pair_weights.iter().for_each(|label| column_sums[*label as usize] += 1.0);
+        let present = (0..classes).filter(|k| column_sums[*k] > 0.0).map(|k| shares[k]);
+        let total: f64 = present.sum();
+        for weight in pair_weights.iter_mut() {
+            let label = *weight as usize;
+            *weight = shares[label] / (total * column_sums[label]);
+        }
+        column_scaling.clear();
+        column_scaling.resize(pairs, 1.0);
+        row_scaling.resize(rows, 0.0);
+        for _ in 0..SCALINGS {
+            column_sums.clear();
+            column_sums.resize(pairs, 0.0);
+            for (u, row) in row_scaling.iter_mut().zip(kernel.chunks_exact(pairs)) {
+                let sum: f64 = row.iter().zip(&*column_scaling).map(|(k, v)| k * v).sum();
+                *u = 1.0 / (rows as f64 * sum.max(f64::MIN_POSITIVE));
+                column_sums.iter_mut().zip(row).for_each(|(s, k)| *s += *u * k);
             }
-            let mut sum = 0.0;
-            for weight in &mut self.weights {
-                *weight = ((least - *weight) / set.width).exp();
-                sum += *weight;
+            for ((v, sum), weight) in column_scaling.iter_mut().zip(&*column_sums).zip(&*pair_weights) {
+                *v = (weight / sum.max(f64::MIN_POSITIVE)).powf(set.balance);
             }
-            for (weight, of) in self.weights.iter().zip(self.said.chunks_exact(classes)) {
-                let weight = T::from_f64(weight / sum);
-                said.iter_mut().zip(of).for_each(|(s, p)| *s += weight * *p);
+        }
+        targets.clear();
+        targets.resize(rows * classes, T::ZERO);
+        for (row, said_of) in kernel.chunks_exact(pairs).zip(targets.chunks_exact_mut(classes)) {
+            let sum: f64 = row.iter().zip(&*column_scaling).map(|(k, v)| k * v).sum();
+            for ((k, v), of) in row.iter().zip(&*column_scaling).zip(said.chunks_exact(classes)) {
+                let weight = T::from_f64(k * v / sum);
+                said_of.iter_mut().zip(of).for_each(|(s, p)| *s += weight * *p);
             }
-            let best = argmax(said);
-            let sure = said[best].wide() >= set.confidence;
-            said.fill(T::ZERO);
+            let best = argmax(said_of);
+            let sure = said_of[best].wide() >= set.confidence;
+            said_of.fill(T::ZERO);
             // A NaN is never sure.
             if sure {
-                said[best] = T::from_f64(1.0);
+                said_of[best] = T::from_f64(1.0);
             }
         }
         self.towards(classes, set.target_weight, real)
@@ -280,7 +317,7 @@ mod tests {
             let set = &self.set;
             let made = room.made(set, sizes, &mut x.made, &mut y.made).expect("it fits");
             let source = room.real_source(set.source_weight, &x.now, &self.labels, &mut x.real);
-            let target = room.real_target(set, sizes, &y.made, &mut y.real);
+            let target = room.real_target(set, sizes, &[1.0 / 3.0; CLASSES], [&x.made, &y.made], &mut y.real);
             let value = made.cost
                 + set.label_weight * made.labels
                 + set.source_weight * source.expect("it fits")
@@ -383,7 +420,7 @@ mod tests {
         let [x, y] = &mut bench.learners;
         let mut room = Room::default();
         room.made(&bench.set, (WIDTH, CLASSES), &mut x.made, &mut y.made).expect("it fits");
-        room.real_target(&bench.set, (WIDTH, CLASSES), &y.made, &mut y.real).expect("it fits");
+        room.real_target(&bench.set, (WIDTH, CLASSES), &[1.0 / 3.0; CLASSES], [&x.made, &y.made], &mut y.real).expect("it fits");
         let label = argmax(&x.made.scores[2 * CLASSES..3 * CLASSES]);
         let mut expected = [0.0; CLASSES];
         expected[label] = 1.0;

@@ -24,9 +24,12 @@ pub struct DaspotSettings {
     /// ([`width`](Self::width)); 0, the source's objective, trains D_Y on made points alone, and what separates those from
     /// real ones then stays in its way. Default: 1.
     pub target_weight: f64,
-    /// τ: pairs of the plan speak for a target point y by the weights e^(−d²/τ), d² the squared distance of y and G_Y(z) in
-    /// D_Y's embedding, in the units of the cost (from 0 to 4 where it is normalized). Default: 0.1.
+    /// τ: how near a pair must be to speak for a target point y: the regularization of the plan between target points and
+    /// pairs, in the units of the cost (from 0 to 4 where it is normalized). Default: 0.1.
     pub width: f64,
+    /// Whether each class of pairs speaks for as many target points as its share says: 1 holds it to that, 0 lets every point
+    /// listen to what is nearest, and then one class soon speaks for all. Between, target shares may differ. Default: 0.9.
+    pub balance: f64,
     /// Pairs whose label D_X gives less probability than that, and target points of which the plan says less, are left out of
     /// the cross entropies. From 0 to below 1. Default: 0.8.
     pub confidence: f64,
@@ -34,7 +37,7 @@ pub struct DaspotSettings {
     /// Default: yes.
     pub normalized: bool,
     /// How far the class shares of the source move to those that D_Y finds in the target, from 0 to 1. A plan between
-    /// distributions of other class shares must join unlike labels. Default: 0.5.
+    /// distributions of other class shares must join unlike labels. Default: 0: it follows D_Y's mistakes, too.
     pub shares: f64,
     /// Steps of D_X on the source before there is a plan. Default: 1500.
     pub warm_steps: u64,
@@ -69,9 +72,10 @@ impl Default for DaspotSettings {
             label_weight: 1.0,
             target_weight: 1.0,
             width: 0.1,
+            balance: 0.9,
             confidence: 0.8,
             normalized: true,
-            shares: 0.5,
+            shares: 0.0,
             warm_steps: 1500,
             shared_start: true,
             delay: 0.2,
@@ -115,6 +119,7 @@ impl DaspotSettings {
                 finite,
             ),
             ("width", self.width, positive(self.width), above),
+            ("balance", self.balance, part(self.balance), share),
             ("confidence", self.confidence, below(self.confidence), under),
             ("shares", self.shares, part(self.shares), share),
             ("delay", self.delay, part(self.delay), share),

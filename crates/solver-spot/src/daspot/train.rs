@@ -416,20 +416,14 @@ impl<T: Number> Daspot<T> {
 
     /// λ_t·CE of a batch of the target towards what the plan says: its gradients into D_Y's pass over real points.
     fn target_gradient(&mut self, listening: f64, sizes: (usize, usize)) -> Result<f64, Error> {
-        let Self {
-            y,
-            room,
-            target_rows,
-            settings,
-            ..
-        } = self;
+        let Self { x, y, room, target_rows, settings, drawn, .. } = self;
         self.target.draw_rows(&mut self.rng, target_rows);
         y.real.forward(&y.now, target_rows)?;
         let heard = DaspotSettings {
             target_weight: listening * settings.target_weight,
             ..*settings
         };
-        let value = room.real_target(&heard, sizes, &y.made, &mut y.real)?;
+        let value = room.real_target(&heard, sizes, drawn, [&x.made, &y.made], &mut y.real)?;
         y.real.backward(&y.now)?;
         room.shares(&y.real.scores, sizes.1, NEW_SHARES, &mut self.shares);
         if settings.shares > 0.0 {
