@@ -1,5 +1,5 @@
 //! exploration
-#[path = "shared/digits.rs"]
+#[path = "shared/domains_of_digits.rs"]
 mod digits;
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;

@@ -1,6 +1,7 @@
 //! G = (G_1, …, G_m): latent rows to joint samples.
 
 use ot_nn::{Adam, Layer, Network, Number, Optimizer, Tape, clip_norm};
+use rayon::prelude::*;
 
 use crate::{Error, Samples};
 
@@ -101,6 +102,8 @@ pub(crate) struct Passes<T: Number> {
     pub(crate) by: Vec<Vec<T>>,
     joined: Vec<T>,
     gradients: Vec<Vec<T>>,
+    /// Whether separate networks pass on threads of their own.
+    pub(crate) side_by_side: bool,
 }
 
 impl<T: Number> Passes<T> {
@@ -118,6 +121,7 @@ impl<T: Number> Passes<T> {
             out,
             joined: vec![T::ZERO; joined],
             gradients: of.networks.iter().map(room).collect(),
+            side_by_side: false,
         }
     }
 
@@ -135,11 +139,18 @@ impl<T: Number> Passes<T> {
             }
             return Ok(());
         }
-        let rooms = self.tapes.iter_mut().zip(&mut self.out.of);
-        for (network, (tape, out)) in of.networks.iter().zip(rooms) {
+        let pass = |network: &Network<T>, tape: &mut Tape<T>, out: &mut [T]| {
             out.copy_from_slice(network.forward(z, tape)?);
+            Ok(())
+        };
+        if self.side_by_side {
+            let rooms = self.tapes.par_iter_mut().zip(&mut self.out.of);
+            let all = of.networks.par_iter().zip(rooms);
+            return all.try_for_each(|(network, (tape, out))| pass(network, tape, out));
         }
-        Ok(())
+        let rooms = self.tapes.iter_mut().zip(&mut self.out.of);
+        let mut all = of.networks.iter().zip(rooms);
+        all.try_for_each(|(network, (tape, out))| pass(network, tape, out))
     }
 
     /// The gradients by all parameters from those by the samples, in `by`.
@@ -158,11 +169,18 @@ impl<T: Number> Passes<T> {
             of.networks[0].backward_parameters(&self.joined, tape, gradient)?;
             return Ok(());
         }
-        for (k, network) in of.networks.iter().enumerate() {
-            let (tape, gradient) = (&mut self.tapes[k], &mut self.gradients[k]);
-            network.backward_parameters(&self.by[k], tape, gradient)?;
+        let pass = |network: &Network<T>, by: &[T], tape: &mut Tape<T>, gradient: &mut [T]| {
+            network.backward_parameters(by, tape, gradient)?;
+            Ok(())
+        };
+        if self.side_by_side {
+            let rooms = self.tapes.par_iter_mut().zip(&mut self.gradients);
+            let all = of.networks.par_iter().zip(&self.by).zip(rooms);
+            return all.try_for_each(|((n, by), (tape, gradient))| pass(n, by, tape, gradient));
         }
-        Ok(())
+        let rooms = self.tapes.iter_mut().zip(&mut self.gradients);
+        let mut all = of.networks.iter().zip(&self.by).zip(rooms);
+        all.try_for_each(|((n, by), (tape, gradient))| pass(n, by, tape, gradient))
     }
 
     /// A step of each network's optimizer.

@@ -15,6 +15,7 @@
 //! | `train.rs`, `saved.rs`, `settings.rs` | algorithm 3, its state on disk, its settings |
 //! | `generator.rs`, `critic.rs` | networks with the room that a step needs |
 //! | `sampler.rs`, `samples.rs`, `cost.rs` | what comes in, what comes out, what it costs |
+//! | `images.rs`, `convolutional.rs`, `sobel.rs` | images: drawn from, made and judged by convolutions, compared by their edges |
 //! | `continuous.rs` | [`ContinuousSolver`]: train, sample, estimate, potentials |
 //! | `daspot/` | domain adaptation: a plan and two classifiers, trained together ([`daspot::Daspot`]) |
 //! | `flow/` | the same with a density: a neural differential equation ([`FlowSpot`]) |
@@ -50,6 +51,7 @@
 mod best;
 mod cloud;
 mod continuous;
+mod convolutional;
 pub mod cost;
 mod critic;
 pub mod daspot;
@@ -58,14 +60,17 @@ mod error;
 mod factory;
 pub mod flow;
 mod generator;
+mod images;
 mod nearest;
 mod sampler;
 mod samples;
 mod saved;
 mod settings;
+mod sobel;
 mod train;
 
 pub use continuous::{ContinuousSolver, Estimate, Look};
+pub use convolutional::{image_critic, image_generator, keep_variance};
 pub use cost::{AllPairs, Cityblock, Euclidean, JointCost, SqEuclidean};
 pub use critic::critic;
 pub use discrete::{NAME, SpotSolver};
@@ -73,7 +78,9 @@ pub use error::Error;
 pub use factory::{SMALLEST_TOL, Settings, SpotFactory};
 pub use flow::{Flow, FlowSettings, FlowSpot};
 pub use generator::{Generator, perceptron};
+pub use images::Images;
 pub use sampler::{Empirical, FromFn, Gaussian, Sampler};
 pub use samples::Samples;
 pub use settings::SpotSettings;
+pub use sobel::Sobel;
 pub use train::{Spot, Step, StepCost};

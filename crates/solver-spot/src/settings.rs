@@ -30,6 +30,10 @@ pub struct SpotSettings {
     /// Length of Adam's steps. Default: 1e-3.
     #[doc(alias = "learning_rate")]
     pub rate: f64,
+    /// The length of the critics' steps, as a multiple of the generator's. Default: 1. Where critics cannot keep up, the generator
+    /// circles around them; longer steps cost less than more of them (Heusel et al., 2017).
+    #[serde(default = "as_long")]
+    pub critic_rate: f64,
     /// The share of the steps at the end in which the length of Adam's steps falls to nothing, linearly. Default: 0.5; 0 leaves
     /// it as it is.
     pub decay: f64,
@@ -49,6 +53,11 @@ pub struct SpotSettings {
     pub seed: u64,
 }
 
+/// What trainings had that were saved without a [`critic_rate`](SpotSettings::critic_rate).
+fn as_long() -> f64 {
+    1.0
+}
+
 impl Default for SpotSettings {
     fn default() -> Self {
         Self {
@@ -59,6 +68,7 @@ impl Default for SpotSettings {
             critic_steps: 10,
             batch: 100,
             rate: 1e-3,
+            critic_rate: as_long(),
             decay: 0.5,
             betas: (0.5, 0.999),
             averaging: 0.1,
@@ -121,6 +131,12 @@ impl SpotSettings {
                 "rate",
                 self.rate,
                 positive(self.rate),
+                "must be positive and finite",
+            ),
+            (
+                "critic_rate",
+                self.critic_rate,
+                positive(self.critic_rate),
                 "must be positive and finite",
             ),
             (

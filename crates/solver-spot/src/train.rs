@@ -14,6 +14,7 @@ use ot_nn::{Adam, Network, Number, Optimizer};
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
+use rayon::prelude::*;
 use solver_api::{Check, Context, Convergence, Progress, Termination};
 
 use crate::critic::Critic;
@@ -44,8 +45,8 @@ pub struct Step {
 /// A training: generator, critics, and what they draw from.
 ///
 /// A step costs 2 flops for each weight of the generator and 6 for each of the critics, each sample and critic step, and as
-/// much again for the generator's own; nothing is allocated in it. Everything is on one thread: the same seed gives the same
-/// bits.
+/// much again for the generator's own; nothing is allocated in it. Everything is on one thread, unless
+/// [`side_by_side`](Self::side_by_side) asks for more: the same seed gives the same bits.
 pub struct Spot<T: Number = f32> {
     pub(crate) generator: Generator<T>,
     pub(crate) optimizers: Vec<Adam<T>>,
@@ -65,6 +66,8 @@ pub struct Spot<T: Number = f32> {
     z: Vec<T>,
     wide: Vec<f64>,
     real: Vec<Vec<T>>,
+    /// What each critic said of its last batches.
+    said: Vec<f64>,
 }
 
 impl<T: Number> Spot<T> {
@@ -114,6 +117,7 @@ impl<T: Number> Spot<T> {
             z: vec![T::ZERO; batch * generator.latent()],
             wide: Vec::new(),
             real: dims.iter().map(|d| vec![T::ZERO; d * batch]).collect(),
+            said: vec![0.0; dims.len()],
             generator,
             samplers,
             cost,
@@ -122,6 +126,15 @@ impl<T: Number> Spot<T> {
             steps: 0,
             looks: Vec::new(),
         })
+    }
+
+    /// Whether networks of different marginals pass side by side, on threads of rayon's pool of the moment, to the same bits.
+    /// Default: no. It takes [`Generator::separate`] and networks of some 10⁷ flops a batch to pay; small ones are faster than a
+    /// thread wakes up.
+    #[must_use]
+    pub fn side_by_side(mut self, on: bool) -> Self {
+        self.passes.side_by_side = on;
+        self
     }
 
     /// The settings.
@@ -181,20 +194,21 @@ impl<T: Number> Spot<T> {
         } = self.settings;
         let eta = self.settings.eta_at(self.steps);
         let rate = self.settings.rate_at(self.steps);
-        let critics = self.critics.iter_mut().map(|c| &mut c.optimizer);
-        for optimizer in self.optimizers.iter_mut().chain(critics) {
+        for optimizer in &mut self.optimizers {
             optimizer.set_rate(rate);
+        }
+        for critic in &mut self.critics {
+            critic.optimizer.set_rate(self.settings.critic_rate * rate);
         }
         let mut apart = 0.0;
         for _ in 0..critic_steps {
             latent(&mut self.rng, &mut self.z);
             self.passes.forward(&self.generator, &self.z)?;
-            apart = 0.0;
-            for (k, critic) in self.critics.iter_mut().enumerate() {
-                let (sampler, real) = (&self.samplers[k], &mut self.real[k]);
+            for (sampler, real) in self.samplers.iter().zip(&mut self.real) {
                 draw(sampler.as_ref(), &mut self.rng, batch, &mut self.wide, real);
-                apart += critic.ascend(self.passes.out.marginal(k), real)?;
             }
+            self.critics_step()?;
+            apart = self.said.iter().sum();
         }
         latent(&mut self.rng, &mut self.z);
         self.passes.forward(&self.generator, &self.z)?;
@@ -220,6 +234,25 @@ impl<T: Number> Spot<T> {
             cost,
             apart,
         })
+    }
+
+    /// A step of each critic between what was made and what was drawn.
+    fn critics_step(&mut self) -> Result<(), Error> {
+        let ascend = |critic: &mut Critic<T>, said: &mut f64, made: &[T], real: &[T]| {
+            *said = critic.ascend(made, real)?;
+            Ok(())
+        };
+        let (made, real) = (&self.passes.out.of, &self.real);
+        if self.passes.side_by_side {
+            let all = self.critics.par_iter_mut().zip(&mut self.said);
+            let rows = made.par_iter().zip(real);
+            return all
+                .zip(rows)
+                .try_for_each(|((critic, said), (made, real))| ascend(critic, said, made, real));
+        }
+        let all = self.critics.iter_mut().zip(&mut self.said);
+        let mut all = all.zip(made.iter().zip(real));
+        all.try_for_each(|((critic, said), (made, real))| ascend(critic, said, made, real))
     }
 
     /// Samples of the running mean, of latent rows from `rng`.
@@ -547,6 +580,29 @@ mod tests {
         assert!(after > before + 0.1, "{before} {after}");
         // No 1-Lipschitz function tells them apart by more than their distance, here that of the means and some noise.
         assert!(after < 3.5, "{after}");
+    }
+
+    /// Adam's first step moves every parameter by its rate.
+    #[test]
+    fn critics_step_as_far_as_their_rate_says() {
+        let mut spot = training(Arc::new(SqEuclidean), 2, false);
+        spot.settings.critic_rate = 3.0;
+        spot.settings.critic_steps = 1;
+        let networks = |spot: &Spot<f64>| {
+            let of = |network: &Network<f64>| network.parameters().to_vec();
+            [
+                of(&spot.generator.networks[0]),
+                of(&spot.critics[1].network),
+            ]
+        };
+        let before = networks(&spot);
+        spot.step().expect("finite");
+        let after = networks(&spot);
+        for (k, far) in [(0, 1e-3), (1, 3e-3)] {
+            let moved = before[k].iter().zip(&after[k]).map(|(b, a)| (a - b).abs());
+            let most = moved.fold(0.0, f64::max);
+            assert!((most / far - 1.0).abs() < 0.01, "{most}");
+        }
     }
 
     #[test]

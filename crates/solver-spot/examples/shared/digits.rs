@@ -1,175 +1,159 @@
-//! Digits of several origins at one size, as labelled parts of a source and a target.
+//! Labelled images from IDX files, and networks that tell them apart.
 
 use std::path::{Path, PathBuf};
 
-use crate::options::Outcome;
+use ot_nn::{Adam, Conv, Layer, Network, Optimizer, Tape, cross_entropy};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use solver_spot::Images;
 
-/// Rows and columns that every set is brought to.
-pub(crate) const SIDE: usize = 16;
-pub(crate) const CLASSES: usize = 10;
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// Images with labels, channel by channel and row by row, values from −1 to 1.
-#[derive(Clone)]
+/// Images with their labels.
 pub(crate) struct Digits {
-    pub(crate) points: Vec<f32>,
+    pub(crate) images: Images,
     pub(crate) labels: Vec<usize>,
-    pub(crate) channels: usize,
-    pub(crate) side: usize,
 }
 
 impl Digits {
-    /// Images of height×width(×channels) from files of any kind, `most` being white.
-    pub(crate) fn read(images: &Path, labels: &Path, most: f64, side: usize) -> Outcome<Self> {
-        let said = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-        let read = ot_data::read(images).map_err(|e| said(images, &e))?;
-        let shape = read.shape().to_vec();
-        let (count, from, channels) = match shape[..] {
-            [n, h, w] if h == w => (n, h, 1),
-            [n, h, w, c] if h == w => (n, h, c),
-            [n, d] if d.isqrt().pow(2) == d => (n, d.isqrt(), 1),
-            _ => return Err(said(images, &format!("shape {shape:?}: square images are expected")).into()),
+    /// Of `part`, such as `train`, in a subfolder of `data`, or of the fixtures.
+    pub(crate) fn read(data: Option<&Path>, set: &str, part: &str) -> Outcome<Self> {
+        let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+        let folder = data.unwrap_or(&fixtures).join(set);
+        let axes = if set == "mnist" { 3 } else { 4 };
+        let images = ot_data::read(folder.join(format!("{part}-images-idx{axes}-ubyte.gz")))?;
+        let labels = ot_data::read(folder.join(format!("{part}-labels-idx1-ubyte.gz")))?;
+        let shape = images.shape().to_vec();
+        let (&[_, height, width], channels) = (&shape[..3], shape.get(3).copied().unwrap_or(1))
+        else {
+            return Err(format!("{}: no images", images.path.display()).into());
         };
-        let values: Vec<f64> = read.array.into_f64().into_iter().collect();
-        let weights = areas(from, side);
-        let mut points = Vec::with_capacity(count * channels * side * side);
-        let mut plane = vec![0.0; from * from];
-        for image in values.chunks_exact(channels * from * from) {
-            for c in 0..channels {
-                let pixels = image.iter().skip(c).step_by(channels);
-                plane.iter_mut().zip(pixels).for_each(|(p, v)| *p = *v);
-                resize(&plane, &weights, from, side, most, &mut points);
+        let ot_data::Array::U8(pixels) = images.array else {
+            return Err(format!("{}: no bytes", images.path.display()).into());
+        };
+        let pixels = pixels.into_iter().collect();
+        let images = Images::new(pixels, height, width, channels)?;
+        let labels = labels.into_labels()?.into_iter();
+        let labels: Vec<usize> = labels.map(usize::try_from).collect::<Result<_, _>>()?;
+        if labels.len() != images.len() || labels.iter().any(|label| *label > 9) {
+            let folder = folder.display();
+            return Err(format!("{folder}, {part}: a label from 0 to 9 for each image").into());
+        }
+        Ok(Self { images, labels })
+    }
+
+    /// Image `i`, from −1 to 1.
+    pub(crate) fn row(&self, i: usize) -> Vec<f32> {
+        let row = self.images.row(i).unwrap_or_default();
+        row.iter().map(|v| *v as f32).collect()
+    }
+}
+
+/// A network that tells digits: two convolutions and two linear layers.
+pub(crate) struct Judge {
+    network: Network<f32>,
+}
+
+/// Classes and how sure the network is of each.
+pub(crate) struct Told {
+    pub(crate) class: Vec<usize>,
+    pub(crate) sure: Vec<f64>,
+}
+
+const BATCH: usize = 64;
+/// Images are moved by up to so many pixels while the network learns.
+const MOVED: i64 = 2;
+
+impl Judge {
+    /// Learns from labelled images by cross-entropy: so many steps of Adam, of a length that falls to nothing.
+    pub(crate) fn learn(from: &Digits, steps: usize, seed: u64) -> Outcome<Self> {
+        let (channels, height, width) = from.images.shape();
+        let conv = |channels, height, width, filters| Conv {
+            channels,
+            height,
+            width,
+            filters,
+            kernel: 4,
+            stride: 2,
+            padding: 1,
+        };
+        let first = conv(channels, height, width, 24);
+        let (_, down, along) = first.output();
+        let second = conv(24, down, along, 48);
+        let (_, down, along) = second.output();
+        let leaky = Layer::LeakyRelu { slope: 0.01 };
+        let layers = [
+            Layer::convolution(first),
+            leaky,
+            Layer::convolution(second),
+            leaky,
+            Layer::linear(48 * down * along, 96),
+            leaky,
+            Layer::linear(96, 10),
+        ];
+        let mut network = Network::new(&layers, seed)?;
+        let (mut tape, mut adam) = (Tape::default(), Adam::new(1e-3));
+        let mut gradient = vec![0.0; network.parameters().len()];
+        let mut by_scores = vec![0.0; 10 * BATCH];
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let (mut rows, mut labels) = (Vec::new(), Vec::new());
+        for step in 0..steps {
+            adam.set_rate(1e-3 * (1.0 - step as f64 / steps as f64));
+            rows.clear();
+            labels.clear();
+            for _ in 0..BATCH {
+                let i = rng.random_range(0..from.labels.len());
+                let (dy, dx) = (
+                    rng.random_range(-MOVED..=MOVED),
+                    rng.random_range(-MOVED..=MOVED),
+                );
+                moved(&from.row(i), (height, width), (dy, dx), &mut rows);
+                labels.push(from.labels[i]);
+            }
+            let scores = network.forward(&rows, &mut tape)?;
+            cross_entropy(scores, 10, &labels, &mut by_scores)?;
+            network.backward_parameters(&by_scores, &mut tape, &mut gradient)?;
+            adam.step(&gradient, network.parameters_mut())?;
+        }
+        Ok(Self { network })
+    }
+
+    /// What it takes rows for.
+    pub(crate) fn told(&self, rows: &[f32]) -> Outcome<Told> {
+        let mut tape = Tape::default();
+        let (mut class, mut sure) = (Vec::new(), Vec::new());
+        for part in rows.chunks(256 * self.network.inputs()) {
+            for scores in self.network.forward(part, &mut tape)?.chunks_exact(10) {
+                let best = (0..10).fold(0, |b, k| if scores[k] > scores[b] { k } else { b });
+                let odds: f64 = scores
+                    .iter()
+                    .map(|s| f64::from(s - scores[best]).exp())
+                    .sum();
+                class.push(best);
+                sure.push(1.0 / odds);
             }
         }
-        let labels = ot_data::read(labels).map_err(|e| said(labels, &e))?;
-        let labels = labels.into_labels()?;
-        let labels = labels.iter().map(|l| usize::try_from(*l));
-        Ok(Self {
-            points,
-            labels: labels.collect::<Result<_, _>>()?,
-            channels,
-            side,
-        })
+        Ok(Told { class, sure })
     }
 
-    pub(crate) fn dim(&self) -> usize {
-        self.channels * self.side * self.side
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Those at `places`, in that order.
-    pub(crate) fn at(&self, places: impl Iterator<Item = usize>) -> Self {
-        let mut taken = Self {
-            points: Vec::new(),
-            labels: Vec::new(),
-            ..*self
-        };
-        for place in places {
-            let row = place * self.dim()..(place + 1) * self.dim();
-            taken.points.extend_from_slice(&self.points[row]);
-            taken.labels.push(self.labels[place]);
-        }
-        taken
-    }
-
-    /// Grey images in as many equal channels.
-    pub(crate) fn coloured(self, channels: usize) -> Self {
-        let pixels = self.dim();
-        let rows = self.points.chunks_exact(pixels);
-        let points = rows.flat_map(|row| std::iter::repeat_n(row, channels).flatten().copied());
-        Self {
-            points: points.collect(),
-            channels,
-            ..self
-        }
+    /// The share of images that it tells rightly, and how sure it is on average.
+    pub(crate) fn accuracy(&self, of: &Digits) -> Outcome<(f64, f64)> {
+        let count = of.labels.len();
+        let rows: Vec<f32> = (0..count).flat_map(|i| of.row(i)).collect();
+        let told = self.told(&rows)?;
+        let right = told.class.iter().zip(&of.labels).filter(|(a, b)| a == b);
+        let sure = told.sure.iter().sum::<f64>() / count as f64;
+        Ok((right.count() as f64 / count as f64, sure))
     }
 }
 
-/// The share of each pixel of a row of `from` in each one of `to`.
-pub(crate) fn areas(from: usize, to: usize) -> Vec<f64> {
-    let step = from as f64 / to as f64;
-    let mut weights = vec![0.0; from * to];
-    for t in 0..to {
-        let (first, end) = (t as f64 * step, (t + 1) as f64 * step);
-        for f in 0..from {
-            let shared = end.min((f + 1) as f64) - first.max(f as f64);
-            weights[t * from + f] = shared.max(0.0) / step;
+/// An image moved by whole pixels; what comes in is what was at the edge.
+fn moved(image: &[f32], (height, width): (usize, usize), by: (i64, i64), rows: &mut Vec<f32>) {
+    let from = |k: usize, by: i64, most: usize| (k as i64 - by).clamp(0, most as i64 - 1) as usize;
+    for plane in image.chunks_exact(height * width) {
+        for row in 0..height {
+            let row = from(row, by.0, height) * width;
+            rows.extend((0..width).map(|column| plane[row + from(column, by.1, width)]));
         }
     }
-    weights
-}
-
-/// The mean over areas, from 0…`most` to −1…1.
-pub(crate) fn resize(plane: &[f64], weights: &[f64], from: usize, to: usize, most: f64, out: &mut Vec<f32>) {
-    for y in 0..to {
-        for x in 0..to {
-            let mut sum = 0.0;
-            for (r, down) in weights[y * from..(y + 1) * from].iter().enumerate() {
-                if *down > 0.0 {
-                    let row = &plane[r * from..(r + 1) * from];
-                    let along = row.iter().zip(&weights[x * from..(x + 1) * from]);
-                    sum += down * along.map(|(v, w)| v * w).sum::<f64>();
-                }
-            }
-            out.push((2.0 * sum / most - 1.0) as f32);
-        }
-    }
-}
-
-/// A source with labels, a target whose training part has labels for the upper end of the table only, and test parts.
-pub(crate) struct Task {
-    pub(crate) name: &'static str,
-    pub(crate) source: Digits,
-    pub(crate) target: Digits,
-    pub(crate) test: Digits,
-}
-
-/// `fixtures/digits8`: 300 digits of MNIST and of optdigits at 8×8; of each ten of a target, seven are trained on.
-pub(crate) fn fixtures() -> Outcome<Vec<Task>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/digits8");
-    let read = |name: &str, most| {
-        let images = folder.join(format!("{name}.npy"));
-        Digits::read(&images, &folder.join(format!("{name}.labels.npy")), most, 8)
-    };
-    let (mnist, opt) = (read("mnist", 255.0)?, read("optdigits", 16.0)?);
-    let task = |name, source: &Digits, target: &Digits| Task {
-        name,
-        source: source.clone(),
-        target: target.at((0..target.len()).filter(|k| k % 10 < 7)),
-        test: target.at((0..target.len()).filter(|k| k % 10 >= 7)),
-    };
-    Ok(vec![
-        task("MNIST to optdigits, 8×8", &mnist, &opt),
-        task("optdigits to MNIST, 8×8", &opt, &mnist),
-    ])
-}
-
-/// MNIST and USPS in both directions, and MNIST in colour, all at 16×16, from `--data DIR`.
-pub(crate) fn whole(data: &Path) -> Outcome<Vec<Task>> {
-    let read = |set: &str, part: &str, kind: &str| {
-        let folder = data.join(set);
-        let images = folder.join(format!("{part}-images-idx{kind}-ubyte.gz"));
-        let labels = folder.join(format!("{part}-labels-idx1-ubyte.gz"));
-        Digits::read(&images, &labels, 255.0, SIDE)
-    };
-    let (mnist, mnist_test) = (read("mnist", "train", "3")?, read("mnist", "t10k", "3")?);
-    let (usps, usps_test) = (read("usps", "train", "3")?, read("usps", "test", "3")?);
-    let colour = read("mnist_m_like", "train", "4")?;
-    let colour_test = read("mnist_m_like", "test", "4")?;
-    // No digit is in the source and, in colour, in the target.
-    let same = ot_data::read(data.join("mnist_m_like/train_source_index.npy"))?.into_labels()?;
-    let mut free = vec![true; mnist.len()];
-    for place in &same {
-        if let Some(free) = usize::try_from(*place).ok().and_then(|k| free.get_mut(k)) {
-            *free = false;
-        }
-    }
-    let others = mnist.at((0..mnist.len()).filter(|k| free[*k]));
-    Ok(vec![
-        Task { name: "MNIST to USPS", source: mnist.clone(), target: usps.clone(), test: usps_test },
-        Task { name: "USPS to MNIST", source: usps, target: mnist, test: mnist_test },
-        Task { name: "MNIST to MNIST in colour", source: others.coloured(3), target: colour, test: colour_test },
-    ])
 }
