@@ -77,14 +77,21 @@ fn a_turned_target_is_told_better_than_by_the_source_alone() {
     assert_eq!(ended.unwrap().termination, Termination::IterationLimit);
     let alone = right(&training.predict_source(&target).unwrap(), &labels);
     let adapted = right(&training.predict(&target).unwrap(), &labels);
-    assert!(adapted > 0.95 && adapted > alone + 0.03, "{adapted} {alone}");
+    assert!(
+        adapted > 0.95 && adapted > alone + 0.03,
+        "{adapted} {alone}"
+    );
     // The source is not forgotten, embeddings have not collapsed, and the pairs agree.
     assert!(right(&training.predict_source(&source.0).unwrap(), &source.1) > 0.97);
     let last = looks.last().unwrap();
     assert!(last.agreement > 0.9 && last.source_loss < 0.2, "{last:?}");
     assert_eq!((last.listening, looks[0].listening), (1.0, 0.0));
     let proba = training.predict_proba(&target).unwrap();
-    assert!(proba.chunks(3).all(|p| (p.iter().sum::<f64>() - 1.0).abs() < 1e-6));
+    assert!(
+        proba
+            .chunks(3)
+            .all(|p| (p.iter().sum::<f64>() - 1.0).abs() < 1e-6)
+    );
     assert_eq!(training.pairs(7, 0).unwrap().len(), 7);
 }
 
@@ -138,7 +145,8 @@ fn an_interrupted_training_goes_on_to_the_same_bits() {
             Context::default().observed(stop)
         };
         let ended = first.fit(&context, &mut |_| ()).unwrap();
-        let expected_end = [Termination::TimeLimit, Termination::Cancelled][usize::from(checks > 0)];
+        let expected_end =
+            [Termination::TimeLimit, Termination::Cancelled][usize::from(checks > 0)];
         assert_eq!(ended.termination, expected_end);
         first.save(&path).unwrap();
         let mut second = make();
@@ -149,7 +157,10 @@ fn an_interrupted_training_goes_on_to_the_same_bits() {
     }
     let mut other = daspot(&source, &target, quick(300));
     let refused = other.resume(&path).unwrap_err().to_string();
-    assert!(refused.contains("steps: 200") && refused.contains("steps: 300"), "{refused}");
+    assert!(
+        refused.contains("steps: 200") && refused.contains("steps: 300"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -180,7 +191,9 @@ fn divergence_is_said_and_leaves_finite_parameters() {
         let error = training.fit(&Context::default(), &mut |_| ()).unwrap_err();
         assert!(matches!(error, Error::Diverged { .. }), "{error}");
         let classifiers = [training.source_classifier(), training.target_classifier()];
-        let networks = classifiers.iter().flat_map(|c| [c.embedding(), c.decision()]);
+        let networks = classifiers
+            .iter()
+            .flat_map(|c| [c.embedding(), c.decision()]);
         let mut all = networks.chain(training.plan().mean().networks());
         assert!(all.all(|n| n.parameters().iter().all(|p| p.is_finite())));
     }
@@ -205,10 +218,13 @@ fn what_does_not_fit_is_said() {
     };
     let (points, labels) = blobs([4, 4, 4], 0.0, [0.0, 0.0], 1);
     let make = |outputs: [usize; 2], classes: [usize; 2], width: usize, target: &[f32]| {
-        let classifier = |k: usize, width| Classifier::new(network(2, width, 0), network(width, classes[k], 1));
+        let classifier =
+            |k: usize, width| Classifier::new(network(2, width, 0), network(width, classes[k], 1));
         Daspot::new(
             Generator::separate(outputs.map(|o| network(2, o, 0)).to_vec())?,
-            outputs.map(|o| Network::new(&critic(o, 4, 1, 0.2), 0).unwrap()).to_vec(),
+            outputs
+                .map(|o| Network::new(&critic(o, 4, 1, 0.2), 0).unwrap())
+                .to_vec(),
             [classifier(0, 6)?, classifier(1, width)?],
             Labelled::new(points.clone(), 2, labels.clone(), 3)?,
             target.to_vec(),

@@ -20,14 +20,21 @@ pub(crate) struct Digits {
 impl Digits {
     /// Images of height×width(×channels) from files of any kind, `most` being white.
     pub(crate) fn read(images: &Path, labels: &Path, most: f64, side: usize) -> Outcome<Self> {
-        let said = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let said =
+            |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let read = ot_data::read(images).map_err(|e| said(images, &e))?;
         let shape = read.shape().to_vec();
         let (count, from, channels) = match shape[..] {
             [n, h, w] if h == w => (n, h, 1),
             [n, h, w, c] if h == w => (n, h, c),
             [n, d] if d.isqrt().pow(2) == d => (n, d.isqrt(), 1),
-            _ => return Err(said(images, &format!("shape {shape:?}: square images are expected")).into()),
+            _ => {
+                return Err(said(
+                    images,
+                    &format!("shape {shape:?}: square images are expected"),
+                )
+                .into());
+            }
         };
         let values: Vec<f64> = read.array.into_f64().into_iter().collect();
         let weights = areas(from, side);
@@ -88,7 +95,7 @@ impl Digits {
 }
 
 /// The share of each pixel of a row of `from` in each one of `to`.
-pub(crate) fn areas(from: usize, to: usize) -> Vec<f64> {
+fn areas(from: usize, to: usize) -> Vec<f64> {
     let step = from as f64 / to as f64;
     let mut weights = vec![0.0; from * to];
     for t in 0..to {
@@ -102,7 +109,7 @@ pub(crate) fn areas(from: usize, to: usize) -> Vec<f64> {
 }
 
 /// The mean over areas, from 0…`most` to −1…1.
-pub(crate) fn resize(plane: &[f64], weights: &[f64], from: usize, to: usize, most: f64, out: &mut Vec<f32>) {
+fn resize(plane: &[f64], weights: &[f64], from: usize, to: usize, most: f64, out: &mut Vec<f32>) {
     for y in 0..to {
         for x in 0..to {
             let mut sum = 0.0;
@@ -168,8 +175,23 @@ pub(crate) fn whole(data: &Path) -> Outcome<Vec<Task>> {
     }
     let others = mnist.at((0..mnist.len()).filter(|k| free[*k]));
     Ok(vec![
-        Task { name: "MNIST to USPS", source: mnist.clone(), target: usps.clone(), test: usps_test },
-        Task { name: "USPS to MNIST", source: usps, target: mnist, test: mnist_test },
-        Task { name: "MNIST to MNIST in colour", source: others.coloured(3), target: colour, test: colour_test },
+        Task {
+            name: "MNIST to USPS",
+            source: mnist.clone(),
+            target: usps.clone(),
+            test: usps_test,
+        },
+        Task {
+            name: "USPS to MNIST",
+            source: usps,
+            target: mnist,
+            test: mnist_test,
+        },
+        Task {
+            name: "MNIST to MNIST in colour",
+            source: others.coloured(3),
+            target: colour,
+            test: colour_test,
+        },
     ])
 }

@@ -45,5 +45,5 @@ pub use classifier::Classifier;
 pub use domains::Labelled;
 pub use look::DaspotLook;
 pub use networks::convolutions;
-pub use settings::DaspotSettings;
+pub use settings::{DaspotSettings, Partners};
 pub use train::Daspot;

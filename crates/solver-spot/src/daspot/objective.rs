@@ -100,18 +100,29 @@ impl<T: Number> Room<T> {
         Ok(made)
     }
 
-    /// λ_t times the cross entropy of real target points towards what the pairs of the plan near them say: the mean of D_X's
-    /// probabilities of G_X(z), by the weights of a small entropic plan between the target points and the pairs. A pair is
-    /// near to y as far as y is near to G_Y(z) in D_Y's embedding and cheap to match with G_X(z). Target points weigh the same,
-    /// and so do all pairs of a class, which together weigh what `shares` says; [`DaspotSettings::balance`] relaxes the latter.
-    /// All of it is constant to the gradients: nothing goes into the made points or D_X. Call it after [`made`](Self::made).
-    /// Time: 6·width + 4·[`SCALINGS`] flops a pair and target point.
+    /// Takes labelled source points for what target points are matched with, instead of the pairs of the last
+    /// [`made`](Self::made).
+    pub(crate) fn labelled(&mut self, classes: usize, labels: &[usize]) {
+        self.said.clear();
+        self.said.resize(labels.len() * classes, T::ZERO);
+        for (row, label) in self.said.chunks_exact_mut(classes).zip(labels) {
+            row[*label] = T::from_f64(1.0);
+        }
+    }
+
+    /// λ_t times the cross entropy of real target points towards what their partners say: the mean of the partners'
+    /// probabilities by the weights of a small entropic plan. Partners are pairs of the plan, whose probabilities are those of
+    /// D_X at G_X(z), or labelled source points ([`labelled`](Self::labelled)): `x` is their pass through D_X, and the cost is
+    /// (3.13). Of pairs, `y` is the other side, and the cost is half of it and half of the squared distance in D_e,Y to G_Y(z).
+    /// Target points weigh the same, and so do all partners of a class, which together weigh what `shares` says;
+    /// [`DaspotSettings::balance`] relaxes the latter. All of it is constant to the gradients. Time: 6·width + 4·[`SCALINGS`]
+    /// flops a partner and target point.
     pub(crate) fn real_target(
         &mut self,
         set: &DaspotSettings,
         (width, classes): (usize, usize),
         shares: &[f64],
-        [x, y]: [&Pass<T>; 2],
+        (x, y): (&Pass<T>, Option<&Pass<T>>),
         real: &mut Pass<T>,
     ) -> Result<f64, Error> {
         let scale = cost_scale(set, width);
@@ -120,24 +131,49 @@ impl<T: Number> Room<T> {
             let of = |(a, b): (&T, &T)| (*a - *b) * (*a - *b);
             a.iter().zip(b).map(of).sum::<T>().wide()
         };
-        let Self { said, targets, kernel, row_scaling, column_scaling, column_sums, pair_weights, .. } = self;
+        let Self {
+            said,
+            targets,
+            kernel,
+            row_scaling,
+            column_scaling,
+            column_sums,
+            pair_weights,
+            ..
+        } = self;
         kernel.clear();
         for point in real.embedded.chunks_exact(width) {
             let start = kernel.len();
-            let sides = x.embedded.chunks_exact(width).zip(y.embedded.chunks_exact(width));
-            kernel.extend(sides.map(|(x, y)| 0.5 * scale * (square(point, x) + square(point, y))));
+            let near = x
+                .embedded
+                .chunks_exact(width)
+                .map(|x| scale * square(point, x));
+            kernel.extend(near);
+            if let Some(y) = y {
+                for (k, y) in kernel[start..]
+                    .iter_mut()
+                    .zip(y.embedded.chunks_exact(width))
+                {
+                    *k = 0.5 * (*k + scale * square(point, y));
+                }
+            }
             // The least of a row is absorbed by its scaling.
             let row = &mut kernel[start..];
             let least = row.iter().copied().fold(f64::INFINITY, f64::min);
-            row.iter_mut().for_each(|k| *k = ((least - *k) / set.width).exp());
+            row.iter_mut()
+                .for_each(|k| *k = ((least - *k) / set.width).exp());
         }
         // Of each class, as much as its share, in equal parts; classes that no pair is of are left out.
         pair_weights.clear();
         pair_weights.extend(said.chunks_exact(classes).map(|p| argmax(p) as f64));
         column_sums.clear();
         column_sums.resize(classes, 0.0);
-        pair_weights.iter().for_each(|label| column_sums[*label as usize] += 1.0);
-        let present = (0..classes).filter(|k| column_sums[*k] > 0.0).map(|k| shares[k]);
+        pair_weights
+            .iter()
+            .for_each(|label| column_sums[*label as usize] += 1.0);
+        let present = (0..classes)
+            .filter(|k| column_sums[*k] > 0.0)
+            .map(|k| shares[k]);
         let total: f64 = present.sum();
         for weight in pair_weights.iter_mut() {
             let label = *weight as usize;
@@ -152,19 +188,36 @@ impl<T: Number> Room<T> {
             for (u, row) in row_scaling.iter_mut().zip(kernel.chunks_exact(pairs)) {
                 let sum: f64 = row.iter().zip(&*column_scaling).map(|(k, v)| k * v).sum();
                 *u = 1.0 / (rows as f64 * sum.max(f64::MIN_POSITIVE));
-                column_sums.iter_mut().zip(row).for_each(|(s, k)| *s += *u * k);
+                column_sums
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(s, k)| *s += *u * k);
             }
-            for ((v, sum), weight) in column_scaling.iter_mut().zip(&*column_sums).zip(&*pair_weights) {
+            for ((v, sum), weight) in column_scaling
+                .iter_mut()
+                .zip(&*column_sums)
+                .zip(&*pair_weights)
+            {
                 *v = (weight / sum.max(f64::MIN_POSITIVE)).powf(set.balance);
             }
         }
         targets.clear();
         targets.resize(rows * classes, T::ZERO);
-        for (row, said_of) in kernel.chunks_exact(pairs).zip(targets.chunks_exact_mut(classes)) {
+        for (row, said_of) in kernel
+            .chunks_exact(pairs)
+            .zip(targets.chunks_exact_mut(classes))
+        {
             let sum: f64 = row.iter().zip(&*column_scaling).map(|(k, v)| k * v).sum();
-            for ((k, v), of) in row.iter().zip(&*column_scaling).zip(said.chunks_exact(classes)) {
+            for ((k, v), of) in row
+                .iter()
+                .zip(&*column_scaling)
+                .zip(said.chunks_exact(classes))
+            {
                 let weight = T::from_f64(k * v / sum);
-                said_of.iter_mut().zip(of).for_each(|(s, p)| *s += weight * *p);
+                said_of
+                    .iter_mut()
+                    .zip(of)
+                    .for_each(|(s, p)| *s += weight * *p);
             }
             let best = argmax(said_of);
             let sure = said_of[best].wide() >= set.confidence;
@@ -285,7 +338,9 @@ mod tests {
             };
             let mut rng = Pcg64::seed_from_u64(4);
             let mut rows = |dim: usize, count: usize| -> Vec<f64> {
-                (0..dim * count).map(|_| rng.random_range(-2.0..2.0)).collect()
+                (0..dim * count)
+                    .map(|_| rng.random_range(-2.0..2.0))
+                    .collect()
             };
             let dims = [3, 2];
             let made = dims.map(|d| rows(d, 8));
@@ -315,9 +370,17 @@ mod tests {
             x.real.forward(&x.now, &self.real[0]).expect("rows");
             y.real.forward(&y.now, &self.real[1]).expect("rows");
             let set = &self.set;
-            let made = room.made(set, sizes, &mut x.made, &mut y.made).expect("it fits");
+            let made = room
+                .made(set, sizes, &mut x.made, &mut y.made)
+                .expect("it fits");
             let source = room.real_source(set.source_weight, &x.now, &self.labels, &mut x.real);
-            let target = room.real_target(set, sizes, &[1.0 / 3.0; CLASSES], [&x.made, &y.made], &mut y.real);
+            let target = room.real_target(
+                set,
+                sizes,
+                &[1.0 / 3.0; CLASSES],
+                (&x.made, Some(&y.made)),
+                &mut y.real,
+            );
             let value = made.cost
                 + set.label_weight * made.labels
                 + set.source_weight * source.expect("it fits")
@@ -347,11 +410,19 @@ mod tests {
             let (_, by_made, made) = bench.value();
             // Some labels count and some do not.
             assert!(made.confident > 0.1 && made.confident < 0.9, "{made:?}");
-            let mut all = vec![(By::Made(0), by_made[0].clone()), (By::Made(1), by_made[1].clone())];
+            let mut all = vec![
+                (By::Made(0), by_made[0].clone()),
+                (By::Made(1), by_made[1].clone()),
+            ];
             for (side, learner) in bench.learners.iter().enumerate() {
                 for part in 0..2 {
-                    let both = learner.made.gradients[part].iter().zip(&learner.real.gradients[part]);
-                    all.push((By::Parameters(side, part), both.map(|(a, b)| a + b).collect()));
+                    let both = learner.made.gradients[part]
+                        .iter()
+                        .zip(&learner.real.gradients[part]);
+                    all.push((
+                        By::Parameters(side, part),
+                        both.map(|(a, b)| a + b).collect(),
+                    ));
                 }
             }
             let h = 1e-6;
@@ -403,7 +474,12 @@ mod tests {
         let (x, y) = (rows(&x.made), rows(&y.made));
         let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
         let angle = |a: &[f64], b: &[f64]| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
-        let mean = x.iter().zip(&y).map(|(a, b)| 2.0 - 2.0 * angle(a, b)).sum::<f64>() / x.len() as f64;
+        let mean = x
+            .iter()
+            .zip(&y)
+            .map(|(a, b)| 2.0 - 2.0 * angle(a, b))
+            .sum::<f64>()
+            / x.len() as f64;
         assert!((cost - mean).abs() < 1e-9, "{cost} {mean}");
         assert!(x.iter().all(|a| (dot(a, a) - WIDTH as f64).abs() < 1e-9));
     }
@@ -419,8 +495,16 @@ mod tests {
         bench.value();
         let [x, y] = &mut bench.learners;
         let mut room = Room::default();
-        room.made(&bench.set, (WIDTH, CLASSES), &mut x.made, &mut y.made).expect("it fits");
-        room.real_target(&bench.set, (WIDTH, CLASSES), &[1.0 / 3.0; CLASSES], [&x.made, &y.made], &mut y.real).expect("it fits");
+        room.made(&bench.set, (WIDTH, CLASSES), &mut x.made, &mut y.made)
+            .expect("it fits");
+        room.real_target(
+            &bench.set,
+            (WIDTH, CLASSES),
+            &[1.0 / 3.0; CLASSES],
+            (&x.made, Some(&y.made)),
+            &mut y.real,
+        )
+        .expect("it fits");
         let label = argmax(&x.made.scores[2 * CLASSES..3 * CLASSES]);
         let mut expected = [0.0; CLASSES];
         expected[label] = 1.0;

@@ -4,10 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, SpotSettings};
 
+/// What target points are matched with, to be labelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Partners {
+    /// The pairs of the plan: the label is that of G_X(z), as D_X sees it. As good as the generator.
+    Pairs,
+    /// The labelled source points of the batch, by a small entropic plan at the learned cost (3.13): what the plan is where the
+    /// generator has not found it yet (Damodaran et al., *DeepJDOT*, 2018).
+    Source,
+}
+
 /// What can be set of a [`Daspot`](super::Daspot).
 ///
 /// The source's objective alone is `target_weight: 0.0, confidence: 0.0, normalized: false, shares: 0.0, warm_steps: 0,
-/// delay: 0.0, ramp: 0.0`; everything else in here is an addition, and says why.
+/// delay: 0.0, ramp: 0.0, made_weight: 1.0`; everything else in here is an addition, and says why.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DaspotSettings {
     /// Of the plan: η, steps, batch, and so on. `batch` is that of source and target points, too; `averaging` is that of the
@@ -24,6 +34,8 @@ pub struct DaspotSettings {
     /// ([`width`](Self::width)); 0, the source's objective, trains D_Y on made points alone, and what separates those from
     /// real ones then stays in its way. Default: 1.
     pub target_weight: f64,
+    /// What target points are matched with. Default: source points.
+    pub partners: Partners,
     /// τ: how near a pair must be to speak for a target point y: the regularization of the plan between target points and
     /// pairs, in the units of the cost (from 0 to 4 where it is normalized). Default: 0.1.
     pub width: f64,
@@ -48,6 +60,10 @@ pub struct DaspotSettings {
     pub delay: f64,
     /// The share of the steps after which they listen in full; between both, more and more. At least `delay`. Default: 0.5.
     pub ramp: f64,
+    /// What the gradients of the made points into the classifiers are multiplied by, once they listen in full; 1 is the
+    /// source's objective. Those points are never quite like real ones, and embeddings find that out: they then bring made
+    /// pairs together where no real point is, and c is 0 for nothing. Default: 0.1.
+    pub made_weight: f64,
     /// Length of the classifiers' Adam steps; it falls at the end as the plan's does. Default: 1e-3.
     #[doc(alias = "learning_rate")]
     pub rate: f64,
@@ -71,6 +87,7 @@ impl Default for DaspotSettings {
             source_weight: 1.0,
             label_weight: 1.0,
             target_weight: 1.0,
+            partners: Partners::Source,
             width: 0.1,
             balance: 0.9,
             confidence: 0.8,
@@ -80,6 +97,7 @@ impl Default for DaspotSettings {
             shared_start: true,
             delay: 0.2,
             ramp: 0.5,
+            made_weight: 0.1,
             rate: 1e-3,
             warm_rate: 2e-3,
             betas: (0.9, 0.999),
@@ -116,6 +134,12 @@ impl DaspotSettings {
                 "target_weight",
                 self.target_weight,
                 weight(self.target_weight),
+                finite,
+            ),
+            (
+                "made_weight",
+                self.made_weight,
+                weight(self.made_weight),
                 finite,
             ),
             ("width", self.width, positive(self.width), above),

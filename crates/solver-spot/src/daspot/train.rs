@@ -11,7 +11,7 @@ use solver_api::{Check, Context, Convergence, Progress, Termination};
 use super::classifier::{Classifier, Learner};
 use super::domains::{Labelled, Points, Shared, rows};
 use super::objective::{Made, Room};
-use super::{DaspotLook, DaspotSettings};
+use super::{DaspotLook, DaspotSettings, Partners};
 use crate::train::diverged;
 use crate::{ContinuousSolver, Error, Generator, JointCost, Samples, Spot, SpotSettings};
 
@@ -400,11 +400,12 @@ impl<T: Number> Daspot<T> {
             Ok(made.cost)
         })?;
         let target = self.target_gradient(listening, sizes).map_err(said)?;
+        let made_weight = listening * self.settings.made_weight;
         let (x, y) = (&mut self.x, &mut self.y);
-        x.step(listening, rate).map_err(said)?;
+        x.step(made_weight, rate).map_err(said)?;
         // D_Y learns from nothing but the plan.
         if listening > 0.0 {
-            y.step(listening, rate).map_err(said)?;
+            y.step(made_weight, rate).map_err(said)?;
         }
         let keep = self.settings.spot.keep_at(step + 1);
         for learner in [x, y] {
@@ -416,14 +417,30 @@ impl<T: Number> Daspot<T> {
 
     /// λ_t·CE of a batch of the target towards what the plan says: its gradients into D_Y's pass over real points.
     fn target_gradient(&mut self, listening: f64, sizes: (usize, usize)) -> Result<f64, Error> {
-        let Self { x, y, room, target_rows, settings, drawn, .. } = self;
+        let Self {
+            x,
+            y,
+            room,
+            source_labels,
+            target_rows,
+            settings,
+            drawn,
+            ..
+        } = self;
         self.target.draw_rows(&mut self.rng, target_rows);
         y.real.forward(&y.now, target_rows)?;
         let heard = DaspotSettings {
             target_weight: listening * settings.target_weight,
             ..*settings
         };
-        let value = room.real_target(&heard, sizes, drawn, [&x.made, &y.made], &mut y.real)?;
+        let partners = match settings.partners {
+            Partners::Pairs => (&x.made, Some(&y.made)),
+            Partners::Source => {
+                room.labelled(sizes.1, source_labels);
+                (&x.real, None)
+            }
+        };
+        let value = room.real_target(&heard, sizes, drawn, partners, &mut y.real)?;
         y.real.backward(&y.now)?;
         room.shares(&y.real.scores, sizes.1, NEW_SHARES, &mut self.shares);
         if settings.shares > 0.0 {
