@@ -10,7 +10,7 @@ use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
 use solver_api::{Context, Progress, Termination};
 use solver_spot::daspot::{Classifier, Daspot, DaspotSettings, Labelled, convolutions};
-use solver_spot::{ContinuousSolver, Error, Generator, SpotSettings, critic, perceptron};
+use solver_spot::{Error, Generator, SpotSettings, critic, perceptron};
 
 const CENTRES: [[f32; 2]; 3] = [[-3.0, -1.0], [0.0, 2.0], [3.0, -1.0]];
 
@@ -57,6 +57,11 @@ fn quick(steps: u64) -> DaspotSettings {
             ..DaspotSettings::default().spot
         },
         warm_steps: 150,
+        // In the plane the generator finds the plan, and can be listened to.
+        width: 0.1,
+        confidence: 0.8,
+        made_weight: 0.1,
+        rate: 1e-3,
         ..DaspotSettings::default()
     }
 }
@@ -66,21 +71,18 @@ fn right(found: &[usize], labels: &[usize]) -> f64 {
     right as f64 / labels.len() as f64
 }
 
-/// D_X alone is wrong about a third of a target that is turned; the plan turns the classes back.
+/// D_X alone is wrong about half of a target that is turned; the plan turns the classes back.
 #[test]
 fn a_turned_target_is_told_better_than_by_the_source_alone() {
     let source = blobs([200, 200, 200], 0.0, [0.0, 0.0], 1);
-    let (target, labels) = blobs([200, 200, 200], 0.7, [0.5, -0.5], 2);
+    let (target, labels) = blobs([200, 200, 200], 0.9, [0.5, -0.5], 2);
     let mut training = daspot(&source, &target, quick(1500));
     let mut looks = Vec::new();
     let ended = training.fit(&Context::default(), &mut |look| looks.push(look.clone()));
     assert_eq!(ended.unwrap().termination, Termination::IterationLimit);
     let alone = right(&training.predict_source(&target).unwrap(), &labels);
     let adapted = right(&training.predict(&target).unwrap(), &labels);
-    assert!(
-        adapted > 0.95 && adapted > alone + 0.03,
-        "{adapted} {alone}"
-    );
+    assert!(adapted > 0.8 && adapted > alone + 0.2, "{adapted} {alone}");
     // The source is not forgotten, embeddings have not collapsed, and the pairs agree.
     assert!(right(&training.predict_source(&source.0).unwrap(), &source.1) > 0.97);
     let last = looks.last().unwrap();
@@ -100,7 +102,9 @@ fn a_turned_target_is_told_better_than_by_the_source_alone() {
 fn class_shares_of_the_target_are_found() {
     let source = blobs([200, 200, 200], 0.0, [0.0, 0.0], 3);
     let (target, labels) = blobs([60, 180, 360], 0.3, [0.3, 0.0], 4);
-    let mut training = daspot(&source, &target, quick(1000));
+    let mut settings = quick(1000);
+    settings.shares = 0.5;
+    let mut training = daspot(&source, &target, settings);
     training.fit(&Context::default(), &mut |_| ()).unwrap();
     for (found, real) in training.shares().iter().zip([0.1, 0.3, 0.6]) {
         assert!((found - real).abs() < 0.05, "{:?}", training.shares());
@@ -239,6 +243,8 @@ fn what_does_not_fit_is_said() {
         setting(|s| s.label_weight = f64::NAN),
         setting(|s| s.target_weight = f64::INFINITY),
         setting(|s| s.width = 0.0),
+        setting(|s| s.made_weight = -1.0),
+        setting(|s| s.balance = 1.1),
         setting(|s| s.confidence = 1.0),
         setting(|s| s.shares = 1.5),
         setting(|s| s.delay = -0.1),

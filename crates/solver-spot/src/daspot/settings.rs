@@ -37,13 +37,13 @@ pub struct DaspotSettings {
     /// What target points are matched with. Default: source points.
     pub partners: Partners,
     /// τ: how near a pair must be to speak for a target point y: the regularization of the plan between target points and
-    /// pairs, in the units of the cost (from 0 to 4 where it is normalized). Default: 0.1.
+    /// pairs, in the units of the cost (from 0 to 4 where it is normalized). Default: 0.3.
     pub width: f64,
     /// Whether each class of pairs speaks for as many target points as its share says: 1 holds it to that, 0 lets every point
     /// listen to what is nearest, and then one class soon speaks for all. Between, target shares may differ. Default: 0.9.
     pub balance: f64,
     /// Pairs whose label D_X gives less probability than that, and target points of which the plan says less, are left out of
-    /// the cross entropies. From 0 to below 1. Default: 0.8.
+    /// the cross entropies. From 0 to below 1. Default: 0.5.
     pub confidence: f64,
     /// Whether embeddings are brought to one length, so that c = 2 − 2 cos ∠(e_X, e_Y) and no shrinking makes it less.
     /// Default: yes.
@@ -62,9 +62,9 @@ pub struct DaspotSettings {
     pub ramp: f64,
     /// What the gradients of the made points into the classifiers are multiplied by, once they listen in full; 1 is the
     /// source's objective. Those points are never quite like real ones, and embeddings find that out: they then bring made
-    /// pairs together where no real point is, and c is 0 for nothing. Default: 0.1.
+    /// pairs together where no real point is, and c is 0 for nothing. Default: 0.02.
     pub made_weight: f64,
-    /// Length of the classifiers' Adam steps; it falls at the end as the plan's does. Default: 1e-3.
+    /// Length of the classifiers' Adam steps; it falls at the end as the plan's does. Default: 3e-4.
     #[doc(alias = "learning_rate")]
     pub rate: f64,
     /// The same during the steps before there is a plan. Default: 2e-3.
@@ -88,17 +88,17 @@ impl Default for DaspotSettings {
             label_weight: 1.0,
             target_weight: 1.0,
             partners: Partners::Source,
-            width: 0.1,
+            width: 0.3,
             balance: 0.9,
-            confidence: 0.8,
+            confidence: 0.5,
             normalized: true,
             shares: 0.0,
             warm_steps: 1500,
             shared_start: true,
             delay: 0.2,
             ramp: 0.5,
-            made_weight: 0.1,
-            rate: 1e-3,
+            made_weight: 0.02,
+            rate: 3e-4,
             warm_rate: 2e-3,
             betas: (0.9, 0.999),
         }
