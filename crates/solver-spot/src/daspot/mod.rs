@@ -22,15 +22,18 @@
 //! - embeddings of one length, so that shrinking them gains nothing;
 //! - D_X is trained on the source first, D_Y starts as D_X, and neither listens to the plan before its samples are more than
 //!   noise: the gradients of made points into the classifiers (not into G) are multiplied by κ, which grows from 0 to 1;
-//! - labels count where D_X is sure of them;
-//! - target points themselves are trained on, too: of each, the pairs of the plan whose G_Y(z) is near to it in D_e,Y say the
-//!   label, as D_X sees their G_X(z);
-//! - the source is drawn with class shares that move towards those of the target, as D_Y sees them: a plan between other
+//! - labels count where D_X is sure of them, and made points count for little ([`DaspotSettings::made_weight`]): at weight 1
+//!   and with a generator that is not very good, embeddings bring made pairs together where no real point is, and c goes to 0
+//!   for nothing (`docs/results/daspot.md` has such a training);
+//! - target points themselves are trained on, too. Their labels come along a small entropic plan between the target points of
+//!   the batch and the pairs or, by default, the labelled source points ([`Partners`]), at the learned cost, with balanced
+//!   classes ([`DaspotSettings::balance`]);
+//! - the source can be drawn with class shares that move towards those of the target, as D_Y sees them: a plan between other
 //!   shares must join unlike labels;
 //! - the classifiers that count are running means.
 //!
 //! Source: 002, section 3.5, (3.13) and (3.14). Pseudo-labels: Lee (2013). Class shares: Saerens, Latinne and Decaestecker
-//! (2002). The classifiers of a target along a plan: Courty et al., *Joint distribution optimal transportation* (2017).
+//! (2002). Plans of batches at a learned cost: Damodaran et al., *DeepJDOT* (2018).
 
 mod classifier;
 mod domains;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ot_nn::{Checkpoint, Number};
 
-use super::{Daspot, DaspotSettings};
+use super::{Classifier, Daspot, DaspotSettings};
 use crate::Error;
 
 impl<T: Number> Daspot<T> {
@@ -51,7 +51,7 @@ impl<T: Number> Daspot<T> {
         for (side, learner) in [("x", &mut self.x), ("y", &mut self.y)] {
             for (k, part) in PARTS.iter().enumerate() {
                 let name = format!("daspot.{side}.{part}");
-                let [now, mean] = [&mut learner.now, &mut learner.mean].map(|c| c.parts_mut());
+                let [now, mean] = [&mut learner.now, &mut learner.mean].map(Classifier::parts_mut);
                 for (name, network) in [(name.clone(), now), (format!("{name}.mean"), mean)] {
                     let [embedding, decision] = network;
                     let network = if k == 0 { embedding } else { decision };
