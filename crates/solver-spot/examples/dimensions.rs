@@ -22,7 +22,7 @@ use rand_pcg::Pcg64;
 use rayon::prelude::*;
 use solver_api::{Context, Ground, Measure, PointCost, Problem, Solver};
 use solver_exact::NetworkSimplex;
-use solver_exact::gaussian;
+use solver_exact::closed::gaussian;
 use solver_spot::{
     ContinuousSolver, Gaussian, Generator, Sampler, Spot, SpotSettings, SqEuclidean, critic,
     perceptron,

@@ -18,6 +18,7 @@
 //! | `images.rs`, `convolutional.rs`, `sobel.rs` | images: drawn from, made and judged by convolutions, compared by their edges |
 //! | `continuous.rs` | [`ContinuousSolver`]: train, sample, estimate, potentials |
 //! | `rot/` | [`Rot`]: the regularized dual, to compare with |
+//! | `daspot/` | domain adaptation: a plan and two classifiers, trained together ([`daspot::Daspot`]) |
 //! | `flow/` | the same with a density: a neural differential equation ([`FlowSpot`]) |
 //! | `discrete.rs`, `factory.rs`, `cloud.rs`, `best.rs`, `nearest.rs` | the backend between points |
 //!
@@ -54,6 +55,7 @@ mod continuous;
 mod convolutional;
 pub mod cost;
 mod critic;
+pub mod daspot;
 mod discrete;
 mod error;
 mod factory;

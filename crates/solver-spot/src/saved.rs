@@ -13,6 +13,12 @@ impl<T: Number> Spot<T> {
     /// What the file system says.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let mut saved = Checkpoint::new();
+        self.put(&mut saved)?;
+        Ok(saved.save(path)?)
+    }
+
+    /// The same among other entries.
+    pub(crate) fn put(&self, saved: &mut Checkpoint) -> Result<(), Error> {
         saved.put("settings", &self.settings)?;
         saved.put("rng", &self.rng)?;
         saved.put("steps", &self.steps)?;
@@ -27,7 +33,7 @@ impl<T: Number> Spot<T> {
             saved.put_network(&format!("critic.{k}.mean"), &self.critic_means[k])?;
             saved.put_optimizer(&format!("critic.{k}.adam"), &critic.optimizer)?;
         }
-        Ok(saved.save(path)?)
+        Ok(())
     }
 
     /// Goes on from a file of a training that was set up in the same way, to the same bits as if it had not been interrupted.
@@ -37,7 +43,11 @@ impl<T: Number> Spot<T> {
     /// # Errors
     /// A file that is none, and one of other networks or settings.
     pub fn resume(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
-        let saved = Checkpoint::load(path)?;
+        self.take(&Checkpoint::load(path)?)
+    }
+
+    /// The same from among other entries.
+    pub(crate) fn take(&mut self, saved: &Checkpoint) -> Result<(), Error> {
         let settings: SpotSettings = saved.get("settings")?;
         let longer = SpotSettings {
             steps: self.settings.steps,

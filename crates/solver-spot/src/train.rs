@@ -459,7 +459,7 @@ pub(crate) fn positive(count: usize) -> Result<(), Error> {
 }
 
 /// mean ← keep·mean + (1 − keep)·now.
-fn follow<T: Number>(mean: &mut Network<T>, now: &Network<T>, keep: f64) {
+pub(crate) fn follow<T: Number>(mean: &mut Network<T>, now: &Network<T>, keep: f64) {
     let (keep, add) = (T::from_f64(keep), T::from_f64(1.0 - keep));
     for (mean, now) in mean.parameters_mut().iter_mut().zip(now.parameters()) {
         *mean = keep * *mean + add * *now;

@@ -26,14 +26,11 @@ fn spot(
     let chain = perceptron(dim, 8, 2, dim, 0.2);
     let judge = critic(dim, 16, 1, 0.2);
     let count = samplers.len() as u64;
-    let networks = (0..count)
-        .map(|k| Network::new(&chain, k).unwrap())
-        .collect();
     let critics = (0..count)
         .map(|k| Network::new(&judge, 9 + k).unwrap())
         .collect();
     Spot::new(
-        Generator::separate(networks).unwrap(),
+        Generator::alike(Network::new(&chain, 0).unwrap(), samplers.len()).unwrap(),
         critics,
         samplers,
         cost,
@@ -149,7 +146,7 @@ fn an_interrupted_training_goes_on_to_the_same_bits() {
     let mut other = spot(samplers, Arc::new(Euclidean), other);
     let refused = other.resume(&path).unwrap_err().to_string();
     assert!(
-        refused.contains("eta: 100.0") && refused.contains("eta: 5.0"),
+        refused.contains("eta: 20.0") && refused.contains("eta: 5.0"),
         "{refused}"
     );
 }
