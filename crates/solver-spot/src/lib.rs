@@ -6,8 +6,9 @@
 //! min over G, max over λ of E c(G_1(Z), …, G_m(Z)) + η Σ_k (E λ_k(G_k(Z)) − E λ_k(X_k)).
 //!
 //! [`Spot`] trains it by steps of Adam in turns (algorithm 3), for any number of marginals ([`Sampler`]) and any cost that has
-//! gradients ([`JointCost`]). Three things are not in the source: η grows ([`SpotSettings`] says why), steps get shorter towards
-//! the end, and the generator that counts is a running mean. [`SpotSolver`] is the same between points as a backend: its plan
+//! gradients ([`JointCost`]). Four things are not in the source: the networks of the generator
+//! start as the same one ([`Generator::alike`]), η grows ([`SpotSettings`] says why), steps get shorter towards the end, and the
+//! generator that counts is a running mean. [`SpotSolver`] is the same between points as a backend: its plan
 //! is that of the pairs of nearest points, its potentials are −η λ, and so its bracket holds like anybody's.
 //!
 //! | file | |
@@ -34,9 +35,9 @@
 //!     Arc::new(Gaussian::new(vec![-2.5, 0.0])?),
 //!     Arc::new(Gaussian::new(vec![2.5, 0.0])?),
 //! ];
-//! let network = |seed| Network::<f32>::new(&perceptron(2, 8, 2, 2, 0.2), seed);
 //! let judge = |seed| Network::new(&critic(2, 8, 1, 0.2), seed);
-//! let generator = Generator::separate(vec![network(0)?, network(1)?])?;
+//! let network = Network::<f32>::new(&perceptron(2, 8, 2, 2, 0.2), 0)?;
+//! let generator = Generator::alike(network, 2)?;
 //! let settings = SpotSettings { steps: 8000, ..SpotSettings::default() };
 //! let critics = vec![judge(2)?, judge(3)?];
 //! let mut spot = Spot::new(generator, critics, samplers, Arc::new(Euclidean), settings)?;
