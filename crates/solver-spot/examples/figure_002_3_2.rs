@@ -160,8 +160,8 @@ fn ours(rate: f64, steps: u64) -> SpotSettings {
 fn theirs(hidden: usize) -> SpotSettings {
     let eta = match hidden {
         ..=8 => 1e5,
-        ..=64 => 2e4,
-        ..=256 => 1e4,
+        9..=64 => 2e4,
+        65..=256 => 1e4,
         _ => 2e3,
     };
     SpotSettings {
