@@ -109,7 +109,7 @@ fn whole(data: &Path) -> Outcome<Vec<[Labelled; 2]>> {
     let digits = data.join("mnist_usps16");
     let coil = data.join("coil20");
     let read = |name, points: PathBuf, labels: PathBuf| -> Outcome<Labelled> {
-        Ok(Labelled::read(name, &points, &labels)?.unit())
+        Ok(domains::read(name, &points, &labels)?.unit())
     };
     Ok(vec![
         [

@@ -163,7 +163,7 @@ fn office(data: &std::path::Path) -> Outcome<Vec<Labelled>> {
     let read = |name: &str| {
         let points = folder.join(format!("{name}_surf.npy"));
         let labels = folder.join(format!("{name}_surf_labels.npy"));
-        Ok(standard(Labelled::read(name, &points, &labels)?).unit())
+        Ok(standard(domains::read(name, &points, &labels)?).unit())
     };
     names.into_iter().map(read).collect()
 }

@@ -10,16 +10,15 @@
 //! method but the last sees a label of the target.
 #[path = "shared/domains_of_digits.rs"]
 mod digits;
-#[path = "../../ot-apps/examples/shared/domains.rs"]
-#[allow(dead_code)] // Of what the examples of adaptation share, this one needs the methods alone.
-mod domains;
+#[path = "../../ot-apps/examples/shared/methods.rs"]
+mod methods;
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;
 
 use std::time::Instant;
 
 use digits::{CLASSES, Digits, Task};
-use domains::{entropic, mass, settings};
+use methods::{entropic, mass, settings};
 use options::{Args, Outcome};
 use ot_apps::adaptation::{Adaptation, Regularizer};
 use ot_nn::{Layer, Network};
@@ -211,9 +210,9 @@ fn discrete(
             .step_by(step)
             .take(DISCRETE))
     };
-    let labelled = |name: &str, of: &Digits| -> Outcome<domains::Labelled> {
+    let labelled = |name: &str, of: &Digits| -> Outcome<methods::Labelled> {
         let points = features(of)?;
-        Ok(domains::Labelled {
+        Ok(methods::Labelled {
             name: name.to_owned(),
             dim: points.len() / of.len(),
             points,

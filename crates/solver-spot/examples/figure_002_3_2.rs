@@ -12,7 +12,6 @@
 #[path = "shared/boxes.rs"]
 mod boxes;
 #[path = "../../ot-apps/examples/shared/chart.rs"]
-#[allow(dead_code, reason = "shared by examples that need more of it")]
 mod chart;
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;

@@ -14,6 +14,7 @@
 //! | file | |
 //! |---|---|
 //! | `train.rs`, `saved.rs`, `settings.rs` | algorithm 3, its state on disk, its settings |
+//! | `drive.rs` | the loop that all trainings have in common |
 //! | `generator.rs`, `critic.rs` | networks with the room that a step needs |
 //! | `sampler.rs`, `samples.rs`, `cost.rs` | what comes in, what comes out, what it costs |
 //! | `images.rs`, `convolutional.rs`, `sobel.rs` | images: drawn from, made and judged by convolutions, compared by their edges |
@@ -58,6 +59,7 @@ pub mod cost;
 mod critic;
 pub mod daspot;
 mod discrete;
+mod drive;
 mod error;
 mod factory;
 pub mod flow;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::drive::Limits;
 
 /// What can be set of a [`Spot`](crate::Spot).
 ///
@@ -185,6 +186,14 @@ impl SpotSettings {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            steps: self.steps,
+            check_every: self.check_every,
+            tol: self.tol,
+        }
     }
 
     /// η of a step, counted from 0.

@@ -8,16 +8,16 @@
 //! the critics' Lipschitz constant; Yazıcı et al., *The unusual effectiveness of averaging in GAN training* (2019).
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use ot_nn::{Adam, Network, Number, Optimizer, Tape};
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
-use solver_api::{Check, Context, Convergence, Progress, Termination};
+use solver_api::{Context, Convergence};
 
 use crate::critic::Critic;
+use crate::drive::{Limits, Seen, Training, drive};
 use crate::generator::{Generator, Passes};
 use crate::sampler::draw;
 use crate::{ContinuousSolver, Error, Estimate, JointCost, Look, Sampler, Samples, SpotSettings};
@@ -299,6 +299,31 @@ impl<T: Number> Spot<T> {
     }
 }
 
+impl<T: Number> Training for Spot<T> {
+    type Look = Look;
+
+    fn limits(&self) -> Limits {
+        self.settings.limits()
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn advance(&mut self) -> Result<(), Error> {
+        self.step().map(|_| ())
+    }
+
+    fn see(&mut self) -> Result<Seen<Look>, Error> {
+        let look = self.look()?;
+        Ok(Seen {
+            apart: look.estimate.apart.clone(),
+            unrest: self.unrest(),
+            look,
+        })
+    }
+}
+
 impl<T: Number> ContinuousSolver for Spot<T> {
     fn name(&self) -> &str {
         Self::NAME
@@ -313,58 +338,7 @@ impl<T: Number> ContinuousSolver for Spot<T> {
         context: &Context,
         watch: &mut dyn FnMut(&Look),
     ) -> Result<Convergence, Error> {
-        let started = Instant::now();
-        let mut history = Vec::new();
-        let mut apart = Vec::new();
-        let termination = loop {
-            if self.steps >= self.settings.steps {
-                // That it has rested is known where it was looked for alone.
-                break Termination::IterationLimit;
-            }
-            if let Some(termination) = context.interrupted() {
-                break termination;
-            }
-            self.step()?;
-            if !self.steps.is_multiple_of(self.settings.check_every) {
-                continue;
-            }
-            let look = self.look()?;
-            watch(&look);
-            apart.clone_from(&look.estimate.apart);
-            let error = self.unrest();
-            let elapsed = started.elapsed();
-            if context.keep_history {
-                history.push(Check {
-                    iteration: self.steps,
-                    error,
-                    elapsed,
-                });
-            }
-            if error <= self.settings.tol {
-                break Termination::Converged;
-            }
-            let progress = Progress {
-                problem: context.problem_index,
-                iteration: self.steps,
-                part: None,
-                error,
-                tol: self.settings.tol,
-                certificate: None,
-                elapsed,
-            };
-            if let Some(termination) = context.check(&progress) {
-                break termination;
-            }
-        };
-        let of = |apart: &[f64]| apart.iter().fold(0.0_f64, |most, a| most.max(a.abs()));
-        let (source, target) = apart.split_at(apart.len().min(1));
-        Ok(Convergence {
-            termination,
-            iterations: Some(self.steps),
-            source_error: of(source),
-            target_error: of(target),
-            history,
-        })
+        drive(self, context, watch)
     }
 
     fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error> {

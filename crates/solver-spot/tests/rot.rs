@@ -80,20 +80,25 @@ fn small_eps_stay_numbers_and_say_what_they_miss() {
     let settings = RotSettings {
         eps: 1e-4,
         steps: 200,
+        check_every: 100,
         ..RotSettings::default()
     };
     let mut rot = rot([0.0, 1.0], [1.0, 1.0], settings).unwrap();
     let ended = rot.train(&Context::default(), &mut |_| ()).unwrap();
-    assert!(ended.source_error.is_finite() || ended.source_error == f64::INFINITY);
     let estimate = rot.estimate(1000, 1).unwrap();
-    assert!(estimate.cost.is_finite(), "{estimate:?}");
-    assert!(estimate.apart.iter().all(|a| *a > 0.3), "{estimate:?}");
-    assert!(
-        rot.potential(0, &[0.0, 1.0])
-            .unwrap()
-            .iter()
-            .all(|v| v.is_finite())
-    );
+    // Nearly no pair has any weight: each marginal misses nearly all of its mass, or has it at few points.
+    let missed = [
+        ended.source_error,
+        ended.target_error,
+        estimate.apart[0],
+        estimate.apart[1],
+    ];
+    assert!(missed.iter().all(|a| (0.3..1e14).contains(a)), "{missed:?}");
+    // Between N(0, 1) and N(1, 1): no plan of their samples costs more than the farthest pair of a few thousand does.
+    assert!((0.0..100.0).contains(&estimate.cost), "{estimate:?}");
+    let potential = rot.potential(0, &[0.0, 1.0]).unwrap();
+    // 200 steps of 1e-3 in Adam's metric go no farther from a start of Glorot's.
+    assert!(potential.iter().all(|v| v.abs() < 20.0), "{potential:?}");
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! The joint training of plan and classifiers.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use ot_nn::{Network, Number};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
-use solver_api::{Check, Context, Convergence, Progress, Termination};
+use solver_api::{Context, Convergence};
 
 use super::classifier::{Classifier, Learner};
 use super::domains::{Labelled, Points, Shared, rows};
 use super::objective::{Made, Room};
 use super::{DaspotLook, DaspotSettings, Partners};
+use crate::drive::{Limits, Seen, Training, drive};
 use crate::train::diverged;
 use crate::{ContinuousSolver, Error, Generator, JointCost, Samples, Spot, SpotSettings};
 
@@ -280,59 +280,7 @@ impl<T: Number> Daspot<T> {
         context: &Context,
         watch: &mut dyn FnMut(&DaspotLook),
     ) -> Result<Convergence, Error> {
-        let started = Instant::now();
-        let (mut history, mut apart) = (Vec::new(), Vec::new());
-        let termination = loop {
-            if self.steps() >= self.settings.spot.steps {
-                break Termination::IterationLimit;
-            }
-            if let Some(termination) = context.interrupted() {
-                break termination;
-            }
-            if self.warmed < self.settings.warm_steps {
-                self.warm_step()?;
-                continue;
-            }
-            self.step()?;
-            if !self.steps().is_multiple_of(self.settings.spot.check_every) {
-                continue;
-            }
-            let look = self.look()?;
-            watch(&look);
-            apart.clone_from(&look.apart);
-            let (error, elapsed) = (self.unrest(), started.elapsed());
-            if context.keep_history {
-                history.push(Check {
-                    iteration: self.steps(),
-                    error,
-                    elapsed,
-                });
-            }
-            let tol = self.settings.spot.tol;
-            if error <= tol && tol > 0.0 {
-                break Termination::Converged;
-            }
-            let progress = Progress {
-                problem: context.problem_index,
-                iteration: self.steps(),
-                part: None,
-                error,
-                tol,
-                certificate: None,
-                elapsed,
-            };
-            if let Some(termination) = context.check(&progress) {
-                break termination;
-            }
-        };
-        let of = |k: usize| apart.get(k).map_or(0.0, |a: &f64| a.abs());
-        Ok(Convergence {
-            termination,
-            iterations: Some(self.steps()),
-            source_error: of(0),
-            target_error: of(1),
-            history,
-        })
+        drive(self, context, watch)
     }
 
     /// A step of D_X on the source alone. After the last one D_Y starts as D_X.
@@ -554,5 +502,33 @@ impl<T: Number> Daspot<T> {
     /// A count of 0.
     pub fn pairs(&self, count: usize, seed: u64) -> Result<Samples, Error> {
         self.spot.sample(count, seed)
+    }
+}
+
+impl<T: Number> Training for Daspot<T> {
+    type Look = DaspotLook;
+
+    fn limits(&self) -> Limits {
+        self.settings.spot.limits()
+    }
+
+    fn steps(&self) -> u64 {
+        self.spot.steps()
+    }
+
+    fn advance(&mut self) -> Result<(), Error> {
+        if self.warmed < self.settings.warm_steps {
+            return self.warm_step();
+        }
+        self.step().map(|_| ())
+    }
+
+    fn see(&mut self) -> Result<Seen<DaspotLook>, Error> {
+        let look = self.look()?;
+        Ok(Seen {
+            apart: look.apart.clone(),
+            unrest: self.unrest(),
+            look,
+        })
     }
 }

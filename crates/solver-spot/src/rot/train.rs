@@ -1,14 +1,14 @@
 //! The ascent.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use ot_nn::{Adam, Network, Number, Optimizer, Tape};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use solver_api::{Check, Context, Convergence, Ground, Progress, Termination};
+use solver_api::{Context, Convergence, Ground};
 
 use super::RotSettings;
+use crate::drive::{Limits, Seen, Training, drive};
 use crate::sampler::draw;
 use crate::train::{LOOKED_AT, LOOKS, diverged};
 use crate::{ContinuousSolver, Error, Estimate, Look, Sampler, Samples};
@@ -233,6 +233,40 @@ impl<T: Number> Rot<T> {
     }
 }
 
+impl<T: Number> Training for Rot<T> {
+    type Look = Look;
+
+    fn limits(&self) -> Limits {
+        Limits {
+            steps: self.settings.steps,
+            check_every: self.settings.check_every,
+            tol: 0.0,
+        }
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn advance(&mut self) -> Result<(), Error> {
+        self.step().map(|_| ())
+    }
+
+    fn see(&mut self) -> Result<Seen<Look>, Error> {
+        let estimate = self.estimate(LOOKED_AT, self.settings.seed ^ LOOKS)?;
+        let apart = estimate.apart.clone();
+        Ok(Seen {
+            unrest: apart[0].max(apart[1]),
+            apart,
+            look: Look {
+                step: self.steps,
+                eta: f64::INFINITY,
+                estimate,
+            },
+        })
+    }
+}
+
 impl<T: Number> ContinuousSolver for Rot<T> {
     fn name(&self) -> &str {
         Self::NAME
@@ -249,56 +283,7 @@ impl<T: Number> ContinuousSolver for Rot<T> {
         context: &Context,
         watch: &mut dyn FnMut(&Look),
     ) -> Result<Convergence, Error> {
-        let started = Instant::now();
-        let mut history = Vec::new();
-        let mut apart = vec![f64::INFINITY; 2];
-        let termination = loop {
-            if self.steps >= self.settings.steps {
-                break Termination::IterationLimit;
-            }
-            if let Some(termination) = context.interrupted() {
-                break termination;
-            }
-            self.step()?;
-            if !self.steps.is_multiple_of(self.settings.check_every) {
-                continue;
-            }
-            let look = Look {
-                step: self.steps,
-                eta: f64::INFINITY,
-                estimate: self.estimate(LOOKED_AT, self.settings.seed ^ LOOKS)?,
-            };
-            watch(&look);
-            apart.clone_from(&look.estimate.apart);
-            let error = apart[0].max(apart[1]);
-            let elapsed = started.elapsed();
-            if context.keep_history {
-                history.push(Check {
-                    iteration: self.steps,
-                    error,
-                    elapsed,
-                });
-            }
-            let progress = Progress {
-                problem: context.problem_index,
-                iteration: self.steps,
-                part: None,
-                error,
-                tol: 0.0,
-                certificate: None,
-                elapsed,
-            };
-            if let Some(termination) = context.check(&progress) {
-                break termination;
-            }
-        };
-        Ok(Convergence {
-            termination,
-            iterations: Some(self.steps),
-            source_error: apart[0],
-            target_error: apart[1],
-            history,
-        })
+        drive(self, context, watch)
     }
 
     /// Each x is drawn, and its y among as many candidates as a block has, by h: exact as their number grows.
