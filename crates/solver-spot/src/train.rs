@@ -26,6 +26,8 @@ use crate::{ContinuousSolver, Error, Estimate, JointCost, Look, Sampler, Samples
 pub(crate) const LOOKED_AT: usize = 1000;
 /// Samples that pass through the networks at once where they are not trained.
 const BLOCK: usize = 1000;
+/// More than that are drawn in parts, by seeds of their own.
+const MOST_SAMPLES: usize = 1 << 31;
 /// Seeds of looks are others than those of the training.
 pub(crate) const LOOKS: u64 = 0x6c6f_6f6b_735f_6174;
 
@@ -342,12 +344,12 @@ impl<T: Number> ContinuousSolver for Spot<T> {
     }
 
     fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error> {
-        positive(count)?;
+        countable(count)?;
         Ok(self.made(count, &mut Pcg64::seed_from_u64(seed))?.wide())
     }
 
     fn estimate(&self, count: usize, seed: u64) -> Result<Estimate, Error> {
-        positive(count)?;
+        countable(count)?;
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut apart = vec![0.0; self.critics.len()];
         let mut critics = self.critics.clone();
@@ -421,12 +423,12 @@ pub(crate) fn potential<T: Number>(
     Ok(potential)
 }
 
-pub(crate) fn positive(count: usize) -> Result<(), Error> {
-    if count == 0 {
+pub(crate) fn countable(count: usize) -> Result<(), Error> {
+    if count == 0 || count > MOST_SAMPLES {
         return Err(Error::Setting {
             name: "count",
-            value: 0.0,
-            rule: "must be at least 1",
+            value: count as f64,
+            rule: "must be from 1 to 2^31",
         });
     }
     Ok(())

@@ -133,11 +133,11 @@ fn an_interrupted_training_goes_on_to_the_same_bits() {
     let expected = whole(make());
     assert_eq!(whole(make()), expected);
 
-    // Once in the steps of the source alone, and once with the plan.
+    // Once at the beginning, and once with the plan; between them, see the unit test.
     for checks in [0_u64, 2] {
         let mut first = make();
         let context = if checks == 0 {
-            Context::default().time_limit(Duration::from_millis(2))
+            Context::default().time_limit(Duration::ZERO)
         } else {
             let stop = move |seen: &Progress| {
                 if seen.iteration >= 50 * checks {
@@ -252,6 +252,8 @@ fn what_does_not_fit_is_said() {
         setting(|s| s.rate = 0.0),
         setting(|s| s.warm_rate = 0.0),
         setting(|s| s.betas.0 = 1.0),
+        said(Labelled::<f32>::new(vec![0.0; 2], 2, vec![0], usize::MAX).map(drop)),
+        said(training.pairs(usize::MAX, 0).map(drop)),
         said(make([3, 2], [3, 3], 6, &points)),
         said(make([2, 3], [3, 3], 6, &points)),
         said(make([2, 2], [2, 3], 6, &points)),

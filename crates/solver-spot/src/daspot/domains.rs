@@ -8,6 +8,9 @@ use rand_pcg::Pcg64;
 
 use crate::{Error, Sampler};
 
+/// Each class has a list of its points.
+const MOST_CLASSES: usize = 1 << 20;
+
 /// Points with labels from 0 on.
 #[derive(Debug, Clone)]
 pub struct Labelled<T: Number = f32> {
@@ -22,7 +25,8 @@ impl<T: Number> Labelled<T> {
     /// Rows of `dim` numbers, with a label below `classes` for each. Memory: the points once.
     ///
     /// # Errors
-    /// No points, parts of rows, numbers that are not finite, other labels than points, labels that are not below `classes`.
+    /// No points, parts of rows, numbers that are not finite, other labels than points, labels that are not below `classes`, and
+    /// no class or more than 2^20.
     pub fn new(
         points: Vec<T>,
         dim: usize,
@@ -30,13 +34,20 @@ impl<T: Number> Labelled<T> {
         classes: usize,
     ) -> Result<Self, Error> {
         rows("points", &points, dim)?;
-        if labels.len() * dim != points.len() {
+        if labels.len() != points.len() / dim {
             let expected = format!("there are {} points", points.len() / dim);
             return Err(Error::shape(
                 "labels",
                 format!("{} of them", labels.len()),
                 expected,
             ));
+        }
+        if classes == 0 || classes > MOST_CLASSES {
+            return Err(Error::Setting {
+                name: "classes",
+                value: classes as f64,
+                rule: "must be from 1 to 2^20",
+            });
         }
         let mut members = vec![Vec::new(); classes];
         for (place, label) in labels.iter().enumerate() {

@@ -83,3 +83,65 @@ impl<T: Number> Daspot<T> {
 
 /// The parts of a classifier.
 const PARTS: [&str; 2] = ["embedding", "decision"];
+
+#[cfg(test)]
+mod tests {
+    use ot_nn::Network;
+
+    use super::super::Labelled;
+    use super::*;
+    use crate::drive::Training;
+    use crate::{Generator, SpotSettings, critic, perceptron};
+
+    fn training() -> Result<Daspot, Error> {
+        let chain = |outputs, seed| Network::new(&perceptron(2, 4, 1, outputs, 0.2), seed);
+        let judge = |seed| Network::new(&critic(2, 4, 1, 0.2), seed);
+        let points: Vec<f32> = (0..24).map(|k| (k as f32 * 0.7).sin()).collect();
+        let labels = (0..12).map(|k| k % 2).collect();
+        let settings = DaspotSettings {
+            spot: SpotSettings {
+                steps: 6,
+                batch: 5,
+                ..DaspotSettings::default().spot
+            },
+            warm_steps: 9,
+            ..DaspotSettings::default()
+        };
+        Daspot::new(
+            Generator::alike(chain(2, 0)?, 2)?,
+            vec![judge(1)?, judge(2)?],
+            [
+                Classifier::new(chain(2, 3)?, chain(2, 4)?)?,
+                Classifier::new(chain(2, 5)?, chain(2, 6)?)?,
+            ],
+            Labelled::new(points.clone(), 2, labels, 2)?,
+            points,
+            settings,
+        )
+    }
+
+    /// Nine steps on the source alone and six with the plan, interrupted after each of them.
+    #[test]
+    fn every_step_can_be_the_last_before_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("daspot.safetensors");
+        let mut whole = training().expect("it fits");
+        (0..15).for_each(|_| whole.advance().expect("finite"));
+        assert_eq!((whole.warmed, whole.steps()), (9, 6));
+        let mut parted = training().expect("it fits");
+        for _ in 0..15 {
+            parted.advance().expect("finite");
+            parted.save(&path).expect("it can be written");
+            parted = training().expect("it fits");
+            parted.resume(&path).expect("it is one of these");
+        }
+        assert_eq!((parted.warmed, parted.steps()), (9, 6));
+        assert_eq!(parted.x.now, whole.x.now);
+        assert_eq!(parted.x.mean, whole.x.mean);
+        assert_eq!(parted.y.now, whole.y.now);
+        assert_eq!(
+            parted.spot.generator.networks(),
+            whole.spot.generator.networks()
+        );
+    }
+}

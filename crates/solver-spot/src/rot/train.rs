@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use solver_api::{Context, Convergence, Ground};
 
-use super::RotSettings;
+use super::{Regularizer, RotSettings};
 use crate::drive::{Limits, Seen, Training, drive};
 use crate::sampler::draw;
 use crate::train::{LOOKED_AT, LOOKS, diverged};
@@ -288,7 +288,7 @@ impl<T: Number> ContinuousSolver for Rot<T> {
 
     /// Each x is drawn, and its y among as many candidates as a block has, by h: exact as their number grows.
     fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error> {
-        crate::train::positive(count)?;
+        crate::train::countable(count)?;
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut sides = self.aside();
         let mut made = Samples::room(&self.dims, 0);
@@ -303,20 +303,19 @@ impl<T: Number> ContinuousSolver for Rot<T> {
             for i in 0..now {
                 let slack =
                     |j: usize| x.said[i] + y.said[j] - self.ground.between(x.row(i), y.row(j));
-                let largest = (0..BLOCK).map(slack).fold(f64::NEG_INFINITY, f64::max);
                 weights.clear();
+                weights.extend((0..BLOCK).map(slack));
+                let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let mut sum = 0.0;
-                for j in 0..BLOCK {
-                    // An exponential's weights are shifted, so that there is one at least that is not 0.
-                    let h = match self.settings.regularizer {
-                        super::Regularizer::Entropy => {
-                            ((slack(j) - largest) / self.settings.eps).exp()
-                        }
-                        super::Regularizer::SquaredL2 if largest > 0.0 => slack(j).max(0.0),
-                        super::Regularizer::SquaredL2 => f64::from(slack(j) == largest),
+                for weight in &mut weights {
+                    let slack = *weight;
+                    sum += match self.settings.regularizer {
+                        // Shifted, so that there is one at least that is not 0.
+                        Regularizer::Entropy => ((slack - largest) / self.settings.eps).exp(),
+                        Regularizer::SquaredL2 if largest > 0.0 => slack.max(0.0),
+                        Regularizer::SquaredL2 => f64::from(slack == largest),
                     };
-                    sum += h;
-                    weights.push(sum);
+                    *weight = sum;
                 }
                 let at = rng.random::<f64>() * sum;
                 let j = weights.partition_point(|w| *w <= at).min(BLOCK - 1);
@@ -330,7 +329,7 @@ impl<T: Number> ContinuousSolver for Rot<T> {
 
     /// The cost ⟨c, h⟩ / ⟨1, h⟩ of the plan over pairs of blocks; `apart` is the L1 distance of each marginal of h from 1.
     fn estimate(&self, count: usize, seed: u64) -> Result<Estimate, Error> {
-        crate::train::positive(count)?;
+        crate::train::countable(count)?;
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut sides = self.aside();
         let block = BLOCK.min(count.div_ceil(2));
@@ -379,7 +378,6 @@ impl<T: Number> ContinuousSolver for Rot<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Regularizer;
     use super::*;
     use crate::{Gaussian, perceptron};
 
