@@ -60,7 +60,7 @@ pub fn select(cases: Vec<Case>, wanted: &[String], quick: bool) -> Result<Vec<Ca
         if !cases.iter().any(|c| c.about.is(name)) {
             let mut known: Vec<String> = cases.iter().map(|c| c.about.group.clone()).collect();
             known.dedup();
-            known.push(crate::applications::GROUP.to_owned());
+            known.extend(crate::run::GROUPS.iter().map(|&g| g.to_owned()));
             known.extend(cases.iter().map(|c| c.about.name.clone()));
             return Err(Error::UnknownProblem {
                 name: name.clone(),

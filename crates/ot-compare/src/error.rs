@@ -20,6 +20,10 @@ pub enum Error {
     /// An application could not be set up.
     #[error(transparent)]
     Application(#[from] ot_apps::Error),
+    /// A training could not be set up.
+    #[cfg(feature = "spot")]
+    #[error(transparent)]
+    Training(#[from] kantorovich::spot::Error),
     /// A problem could not be stated, a backend is not known, or there are no threads.
     #[error(transparent)]
     Solver(#[from] solver_api::Error),

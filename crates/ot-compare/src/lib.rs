@@ -22,6 +22,7 @@
 //! | solve and measure | [`run`](mod@run) |
 //! | what a smaller ε costs and buys | [`sweep`] |
 //! | what applications gain and cost | [`applications`] |
+//! | trainings between what can only be drawn from (feature `spot`) | `continuous` |
 //! | what was found | [`report`] |
 //! | show it | [`table`], [`page`] |
 //! | has it become worse? | [`baseline`] |
@@ -31,6 +32,8 @@ pub mod applications;
 pub mod baseline;
 pub mod case;
 mod columns;
+#[cfg(feature = "spot")]
+pub mod continuous;
 mod error;
 pub mod page;
 pub mod picture;

@@ -21,6 +21,10 @@ pub struct Report {
     /// What the applications gain and cost with each backend. Absent from the JSON of reports without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<ApplicationReport>,
+    /// Trainings between distributions that can only be drawn from, against exact plans between samples; in the form of
+    /// applications. Absent from the JSON of reports without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub continuous: Vec<ApplicationReport>,
     /// Timings beside other libraries, where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<Peers>,

@@ -12,6 +12,8 @@ use solver_api::{
 
 use crate::case::{self, Case};
 use crate::report::{BackendInfo, FORMAT, Figures, Outcome, ProblemReport, Report, Row, Setup};
+#[cfg(feature = "spot")]
+use crate::continuous;
 use crate::{Error, applications, plan_pairs, sweep};
 
 /// What to compare, and how.
@@ -55,6 +57,14 @@ impl Default for Args {
 }
 
 impl Args {
+    /// Whether trainings are run without being named: they take half a minute.
+    #[cfg(feature = "spot")]
+    fn wants_trainings(&self) -> bool {
+        let spot = kantorovich::spot::NAME;
+        let asked = self.backends.is_empty() || self.backends.iter().any(|name| name == spot);
+        self.problems.is_empty() && asked && !self.quick
+    }
+
     /// Whether the rows of this backend are asked for. `auto` only repeats one of the others and must be named.
     pub(crate) fn wants_backend(&self, name: &str) -> bool {
         if self.backends.is_empty() {
@@ -64,6 +74,12 @@ impl Args {
         }
     }
 }
+
+/// What `--problems` takes beside problems and their groups.
+#[cfg(feature = "spot")]
+pub(crate) const GROUPS: [&str; 2] = [applications::GROUP, continuous::GROUP];
+#[cfg(not(feature = "spot"))]
+pub(crate) const GROUPS: [&str; 1] = [applications::GROUP];
 
 /// Must be named: what the one says of samples is a bound, and the other learns, which takes longer than a row may.
 const BY_NAME_ALONE: [&str; 2] = ["gaussian", "spot"];
@@ -186,13 +202,19 @@ pub fn run(
         .problems
         .iter()
         .cloned()
-        .partition(|name| name == applications::GROUP);
+        .partition(|name| GROUPS.contains(&name.as_str()));
     let mut cases = case::select(case::all(root)?, &others, args.quick)?;
     if others.is_empty() && !named.is_empty() {
         cases.clear();
     }
-    let bench = match args.problems.is_empty() || !named.is_empty() {
+    let is_named = |group: &str| named.iter().any(|name| name == group);
+    let bench = match args.problems.is_empty() || is_named(applications::GROUP) {
         true => Some(applications::Bench::read(root)?),
+        false => None,
+    };
+    #[cfg(feature = "spot")]
+    let trainings = match args.wants_trainings() || is_named(continuous::GROUP) {
+        true => Some(continuous::Bench::read(root)?),
         false => None,
     };
     let coarse = variants_of(&chosen, &[applications::REG]);
@@ -217,6 +239,8 @@ pub fn run(
     };
     let rows = |c: &Case| variants.iter().filter(|v| has_row(v, &c.problem)).count();
     let uses = bench.as_ref().map_or(0, |bench| bench.rows(users));
+    #[cfg(feature = "spot")]
+    let uses = uses + trainings.as_ref().map_or(0, |bench| bench.rows(&variants));
     tell(Event::Rows(
         cases.iter().map(rows).sum::<usize>() + extra + uses,
     ));
@@ -235,6 +259,7 @@ pub fn run(
         backends: chosen.iter().map(|f| info(f.as_ref())).collect(),
         problems: Vec::new(),
         applications: Vec::new(),
+        continuous: Vec::new(),
         peers: None,
         plans: Vec::new(),
     };
@@ -280,6 +305,13 @@ pub fn run(
         let fresh = || context.clone().time_limit(limit);
         let mut tell = |problem: &str, label: &str| tell(Event::Row { problem, label });
         report.applications = bench.run(users, &fresh, &mut tell);
+    }
+    #[cfg(feature = "spot")]
+    if let Some(bench) = trainings {
+        let limit = args.time_limit.saturating_mul(EXACT_PATIENCE);
+        let fresh = || context.clone().time_limit(limit);
+        let mut tell = |problem: &str, label: &str| tell(Event::Row { problem, label });
+        report.continuous = bench.run(&variants, &fresh, &mut tell);
     }
     report.settle();
     report.setup.total_seconds = begun.elapsed().as_secs_f64();

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use options::{Args, Outcome};
-use ot_nn::Network;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
@@ -24,12 +23,9 @@ use solver_api::{Context, Ground, Measure, PointCost, Problem, Solver};
 use solver_exact::NetworkSimplex;
 use solver_exact::closed::gaussian;
 use solver_spot::{
-    ContinuousSolver, Gaussian, Generator, Sampler, Spot, SpotSettings, SqEuclidean, critic,
-    perceptron,
+    ContinuousSolver, Gaussian, Sampler, Spot, SpotSettings, SqEuclidean,
 };
 
-/// Leaky rectifiers below 0.
-const SLOPE: f64 = 0.2;
 const HIDDEN: usize = 64;
 /// Samples of each distribution for the exact plan.
 const POINTS: usize = 2000;
@@ -111,13 +107,6 @@ fn side(dim: usize, far: f64, seed: u64) -> Outcome<Side> {
 
 fn trained(sides: &[Side; 2], exact: f64, steps: u64, seed: u64) -> Outcome<Found> {
     let dim = sides[0].exact.dim();
-    let chain = perceptron(dim, HIDDEN, 2, dim, SLOPE);
-    let judge = critic(dim, HIDDEN, 2, SLOPE);
-    let generator = Generator::alike(Network::<f32>::new(&chain, 8 * seed)?, 2)?;
-    let critics = vec![
-        Network::new(&judge, 8 * seed + 2)?,
-        Network::new(&judge, 8 * seed + 3)?,
-    ];
     let samplers = sides.each_ref().map(|s| Arc::clone(&s.sampler)).to_vec();
     // The slope of ‖x − y‖² where the plan is.
     let slope = 2.0 * exact.sqrt();
@@ -130,7 +119,7 @@ fn trained(sides: &[Side; 2], exact: f64, steps: u64, seed: u64) -> Outcome<Foun
         ..SpotSettings::default()
     };
     let cost = Arc::new(SqEuclidean);
-    let mut spot = Spot::new(generator, critics, samplers, cost, settings)?;
+    let mut spot = Spot::<f32>::with_perceptrons(samplers, cost, (HIDDEN, 2), settings)?;
     spot.train(&Context::default(), &mut |_| ())?;
     let samples = spot.sample(COUNTED, seed)?;
     let mut marginals = 0.0_f64;

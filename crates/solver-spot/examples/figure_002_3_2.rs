@@ -3,12 +3,12 @@
 //! error, and how long a run takes.
 //!
 //! ```text
-//! cargo run --release -p solver-spot --example figure_002_3_2 [-- --full] [--seeds N] [--part 1…4]
+//! cargo run --release -p solver-spot --example figure_002_3_2 [-- --full] [--seeds N] [--part 1…4] [--hidden N] [--power N]
 //! ```
 //!
 //! Quick: learning rate 1e-3 and up to 32 hidden units, 4 seeds. `--full`: 1e-4 and 1e-5 too, and up to 1024 units; 20 seeds, and
-//! 3 from 256 units on. Parts: 1 learning rates, 2 hidden units, 3 the same with the source's constant η, 4 ROT. Pictures go to
-//! `target/figures`.
+//! 3 from 256 units on. Parts: 1 learning rates, 2 hidden units, 3 the same with the source's constant η, 4 ROT; `--hidden` runs
+//! one width of parts 2 and 3 alone, `--power` one learning rate 10^-N of parts 1 and 4. Pictures go to `target/figures`.
 #[path = "shared/boxes.rs"]
 mod boxes;
 #[path = "../../ot-apps/examples/shared/chart.rs"]
@@ -30,8 +30,8 @@ use rand_pcg::Pcg64;
 use rayon::prelude::*;
 use solver_api::{Context, Ground};
 use solver_spot::{
-    ContinuousSolver, Empirical, Error, Euclidean, Gaussian, Generator, Rot, RotSettings, Sampler,
-    Spot, SpotSettings, critic, perceptron,
+    ContinuousSolver, Empirical, Error, Euclidean, Gaussian, Rot, RotSettings, Sampler, Spot,
+    SpotSettings, perceptron,
 };
 
 /// Samples of each distribution.
@@ -68,7 +68,7 @@ struct Errors {
 }
 
 fn main() -> Outcome {
-    let args = Args::read(&["seeds", "part"])?;
+    let args = Args::read(&["seeds", "part", "hidden", "power"])?;
     let seeds = args.count("seeds", 4, 20);
     let part = args.count("part", 0, 0);
     let wanted = |k: usize| part == 0 || part == k;
@@ -84,22 +84,31 @@ fn main() -> Outcome {
     if args.full {
         rates.extend([(1e-4, 100_000, seeds), (1e-5, 1_000_000, seeds)]);
     }
+    let power = args.count("power", 0, 0);
+    rates.retain(|(rate, ..): &(f64, u64, usize)| power == 0 || -rate.log10().round() == power as f64);
+    let drawn = figures.join("figure_002_3_2.svg");
     let mut curves: Vec<Vec<Line>> = rates.iter().map(|_| Vec::new()).collect();
     if wanted(1) {
-        for ((rate, steps, seeds), curves) in rates.iter().zip(&mut curves) {
+        for (k, (rate, steps, seeds)) in rates.iter().enumerate() {
             let run = Run {
                 method: Method::Spot(ours(*rate, *steps)),
                 hidden: 8,
             };
             let errors = report(run, *seeds)?;
-            curves.push(line("SPOT".to_owned(), errors.curve));
+            curves[k].push(line("SPOT".to_owned(), errors.curve));
+            draw(&drawn, &rates, &curves)?;
         }
         println!();
     }
     let powers = 1..=if args.full { 10 } else { 5 };
+    let alone = args.count("hidden", 0, 0);
+    let widths = powers
+        .map(|p| 1_usize << p)
+        .filter(|width| alone == 0 || *width == alone);
     if wanted(2) {
         let mut boxes = Boxes::default();
-        for hidden in powers.clone().map(|p| 1_usize << p) {
+        let drawn = figures.join("figure_002_3_3.svg");
+        for hidden in widths.clone() {
             let rate = 1e-3 * (NARROW as f64 / hidden as f64).min(1.0);
             let run = Run {
                 method: Method::Spot(ours(rate, 20_000)),
@@ -107,13 +116,13 @@ fn main() -> Outcome {
             };
             let seeds = if hidden > 128 { seeds.min(3) } else { seeds };
             boxes.push(hidden.to_string(), report(run, seeds)?.last);
+            // Now and not at the end: the widest take hours.
+            boxes.draw(&drawn, "hidden units", "relative error of W₁, %")?;
         }
-        println!();
-        let file = figures.join("figure_002_3_3.svg");
-        boxes.draw(&file, "hidden units", "relative error of W₁, %")?;
+        println!("{}\n", drawn.display());
     }
     if wanted(3) {
-        for hidden in powers.map(|p| 1_usize << p).filter(|h| *h <= 128) {
+        for hidden in widths.filter(|h| *h <= 128) {
             let run = Run {
                 method: Method::Spot(theirs(hidden)),
                 hidden,
@@ -123,7 +132,7 @@ fn main() -> Outcome {
         println!();
     }
     if wanted(4) {
-        for ((rate, steps, seeds), curves) in rates.iter().zip(&mut curves) {
+        for (k, (rate, steps, seeds)) in rates.iter().enumerate() {
             for eps in EPS {
                 let settings = RotSettings {
                     eps,
@@ -138,11 +147,15 @@ fn main() -> Outcome {
                     hidden: 8,
                 };
                 let errors = report(run, (*seeds).min(5))?;
-                curves.push(line(format!("ROT, ε = {eps}"), errors.curve));
+                curves[k].push(line(format!("ROT, ε = {eps}"), errors.curve));
             }
+            draw(&drawn, &rates, &curves)?;
         }
     }
-    draw(&figures.join("figure_002_3_2.svg"), &rates, &curves)
+    if drawn.exists() {
+        println!("{}", drawn.display());
+    }
+    Ok(())
 }
 
 /// η from 0.5 to 20 over half the steps, then a rate that falls.
@@ -230,7 +243,6 @@ fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
 
 /// The relative error of one training, %, and its curve.
 fn trained(run: Run, seed: u64) -> Result<(f64, Vec<(f64, f64)>), Error> {
-    let judge = critic(2, run.hidden, 1, SLOPE);
     let seeds = |k: u64| 8 * seed + k;
     let drawn = |mean: f64, k: u64| -> Result<Arc<dyn Sampler>, Error> {
         let mut rows = vec![0.0; 2 * SAMPLES];
@@ -241,15 +253,9 @@ fn trained(run: Run, seed: u64) -> Result<(f64, Vec<(f64, f64)>), Error> {
     let (x, y) = (drawn(-2.5, 4)?, drawn(2.5, 5)?);
     let mut solver: Box<dyn ContinuousSolver> = match run.method {
         Method::Spot(settings) => {
-            let chain = perceptron(2, run.hidden, 2, 2, SLOPE);
-            let generator = Generator::alike(Network::<f32>::new(&chain, seeds(0))?, 2)?;
-            let critics = vec![
-                Network::new(&judge, seeds(2))?,
-                Network::new(&judge, seeds(3))?,
-            ];
             let settings = SpotSettings { seed, ..settings };
-            let cost = Arc::new(Euclidean);
-            Box::new(Spot::new(generator, critics, vec![x, y], cost, settings)?)
+            let (cost, shape) = (Arc::new(Euclidean), (run.hidden, 1));
+            Box::new(Spot::<f32>::with_perceptrons(vec![x, y], cost, shape, settings)?)
         }
         Method::Rot(settings) => {
             let chain = perceptron(2, run.hidden, 1, 1, SLOPE);
@@ -271,10 +277,8 @@ fn trained(run: Run, seed: u64) -> Result<(f64, Vec<(f64, f64)>), Error> {
 
 /// A panel for each learning rate.
 fn draw(file: &Path, rates: &[(f64, u64, usize)], curves: &[Vec<Line>]) -> Outcome {
-    let shown: Vec<_> = rates.iter().zip(curves).collect();
-    if shown.iter().all(|(_, lines)| lines.is_empty()) {
-        return Ok(());
-    }
+    let all = rates.iter().zip(curves);
+    let shown: Vec<_> = all.filter(|(_, lines)| !lines.is_empty()).collect();
     let size = (520 * shown.len() as u32, 420);
     let root = SVGBackend::new(file, size).into_drawing_area();
     root.fill(&WHITE)?;
@@ -292,6 +296,5 @@ fn draw(file: &Path, rates: &[(f64, u64, usize)], curves: &[Vec<Line>]) -> Outco
         panel.draw(area)?;
     }
     root.present()?;
-    println!("{}", file.display());
     Ok(())
 }

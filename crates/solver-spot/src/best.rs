@@ -4,7 +4,7 @@ use solver_api::transform::{c_transform_to_source, c_transform_to_target};
 use solver_api::{Context, Potentials, Problem, SparsePlan};
 
 use crate::cloud::Cloud;
-use crate::nearest::{counts, feasible, nearest};
+use crate::nearest::{counts, feasible};
 use crate::{ContinuousSolver, Error, Spot};
 
 /// Samples for each point of the two clouds in a plan, and at least.
@@ -33,7 +33,7 @@ impl Best {
         }
     }
 
-    /// Plan and potentials of the training as it stands; `unit` is the unit of its cost. O((n + m)²·dim) for the plan and two
+    /// Plan and potentials of the training as it stands; `unit` is the unit of its cost. At most O((n + m)²·dim) for the plan and two
     /// passes over the cost for each potential.
     pub(crate) fn look(
         &mut self,
@@ -63,12 +63,10 @@ impl Best {
         for round in 0..=MISSING.1 {
             let more = if round == 0 { count } else { pairs.len() };
             let samples = spot.made_from(more, seed ^ PLANS ^ u64::from(round))?;
-            let dim = samples.dims()[0];
             let mut stopped = false;
             for s in 0..more {
                 let (i, j) = (samples.row(0, s), samples.row(1, s));
-                let pair = (nearest(&x.rows, dim, i), nearest(&y.rows, dim, j));
-                pairs.push((pair.0 as u32, pair.1 as u32));
+                pairs.push((x.nearest.to(i), y.nearest.to(j)));
                 // The nearest of many points takes its time: whoever is in a hurry gets a plan of fewer samples.
                 stopped = pairs.len().is_multiple_of(HURRIED) && context.interrupted().is_some();
                 if stopped {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use solver_api::{Ground, Measure, PointCost};
 
+use crate::nearest::Nearest;
 use crate::{Cityblock, Empirical, Error, Euclidean, JointCost, Sampler, SqEuclidean};
 
 /// Where the middle of both clouds is, and how large they are.
@@ -72,6 +73,8 @@ pub(crate) struct Cloud {
     pub(crate) rows: Vec<f32>,
     /// Places in `kept`, along the widest axis.
     pub(crate) order: Vec<u32>,
+    /// Among the kept points.
+    pub(crate) nearest: Nearest,
     dim: usize,
 }
 
@@ -96,6 +99,7 @@ impl Cloud {
         order.sort_by(|i, j| at(i).total_cmp(&at(j)).then(i.cmp(j)));
         Self {
             weights: kept.iter().map(|i| weights[*i as usize] / mass).collect(),
+            nearest: Nearest::new(&rows, dim, frame.widest, &order),
             kept,
             rows,
             order,

@@ -2,9 +2,8 @@
 //! the critics and therefore a bracket.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ot_nn::Network;
 use solver_api::{
     Capabilities, Capability, Check, Context, CostKind, Error, Ground, Outcome, Plan, PointCost,
     Potentials, Problem, Progress, Solution, Solver, SparsePlan, Termination, check_feasible,
@@ -12,15 +11,13 @@ use solver_api::{
 
 use crate::best::Best;
 use crate::cloud::{Cloud, Frame};
-use crate::{Generator, JointCost, Settings, Spot, SpotSettings, critic, perceptron};
+use crate::{JointCost, Settings, Spot, SpotSettings};
 
 /// The backend's name.
 pub const NAME: &str = "spot";
 /// What it does not take.
 const NEEDS: &str =
     "costs other than squared Euclidean, Euclidean and city-block distances of points";
-/// Leaky rectifiers below 0.
-const SLOPE: f64 = 0.2;
 /// η of the first step, over the cost's Lipschitz constant.
 const FIRST_ETA: f64 = 0.5;
 
@@ -84,7 +81,7 @@ impl SpotSolver {
             message: error.to_string(),
         };
         let mut spot = self
-            .training(&x, &y, cost.dim(), joint, lipschitz)
+            .training(&x, &y, joint, lipschitz)
             .map_err(failed)?;
         let spread = problem.cost().range().spread();
         let unit_of_gap = if spread > 0.0 {
@@ -95,6 +92,7 @@ impl SpotSolver {
         let mut best = Best::default();
         let mut history = Vec::new();
         let mut looked = 0;
+        let mut pace = Pace::new(context.deadline());
         let look = |spot: &Spot<f32>, best: &mut Best| {
             let looking = best.look(problem, spot, (&x, &y), unit, set.seed, context);
             looking.map_err(failed)
@@ -108,12 +106,17 @@ impl SpotSolver {
                 Err(crate::Error::Diverged { .. }) => break Termination::NumericalFailure,
                 Err(error) => return Err(failed(error)),
             }
-            let last = spot.steps() >= set.max_iter;
-            if !spot.steps().is_multiple_of(set.check_every) && !last {
+            let last = spot.steps() >= spot.settings().steps;
+            let early = pace.is_first_look(spot.steps());
+            if !spot.steps().is_multiple_of(set.check_every) && !last && !early {
                 continue;
             }
+            pace.looks(spot.steps());
             look(&spot, &mut best)?;
             looked = spot.steps();
+            if let Some(steps) = pace.looked(set) {
+                spot.end_after(steps);
+            }
             let error = best.gap() / unit_of_gap;
             let elapsed = started.elapsed();
             if context.keep_history {
@@ -137,6 +140,10 @@ impl SpotSolver {
             }
             if error <= set.tol {
                 break Termination::Converged;
+            }
+            if last && spot.steps() < set.max_iter {
+                // The schedule was cut to what the deadline allows.
+                break Termination::TimeLimit;
             }
             if last {
                 break Termination::IterationLimit;
@@ -168,7 +175,7 @@ impl SpotSolver {
             let termination = &mut solution.convergence.termination;
             match *termination {
                 Termination::Converged if !within => *termination = Termination::Stalled,
-                Termination::IterationLimit if within => *termination = Termination::Converged,
+                Termination::IterationLimit | Termination::TimeLimit if within => *termination = Termination::Converged,
                 _ => {}
             }
         }
@@ -179,22 +186,10 @@ impl SpotSolver {
         &self,
         x: &Cloud,
         y: &Cloud,
-        dim: usize,
         cost: Arc<dyn JointCost<f32>>,
         lipschitz: f64,
     ) -> Result<Spot<f32>, crate::Error> {
         let set = &self.settings;
-        let seed = |k: u64| set.seed.wrapping_mul(4).wrapping_add(k);
-        let chain = perceptron(dim, set.hidden, 2, dim, SLOPE);
-        let judge = critic(dim, set.hidden, 2, SLOPE);
-        let generator = Generator::separate(vec![
-            Network::new(&chain, seed(0))?,
-            Network::new(&chain, seed(1))?,
-        ])?;
-        let critics = vec![
-            Network::new(&judge, seed(2))?,
-            Network::new(&judge, seed(3))?,
-        ];
         let settings = SpotSettings {
             eta: set.eta * lipschitz,
             first_eta: FIRST_ETA.min(set.eta) * lipschitz,
@@ -205,13 +200,58 @@ impl SpotSolver {
             seed: set.seed,
             ..SpotSettings::default()
         };
-        Spot::new(
-            generator,
-            critics,
-            vec![x.sampler()?, y.sampler()?],
-            cost,
-            settings,
-        )
+        let samplers = vec![x.sampler()?, y.sampler()?];
+        Spot::with_perceptrons(samplers, cost, (set.hidden, 2), settings)
+    }
+}
+
+/// How fast a training goes, so that its schedule of η and rates is over before its deadline.
+struct Pace {
+    deadline: Option<Instant>,
+    /// When the first step was begun; steps at the last look, and when it was begun.
+    begun: Instant,
+    look: (u64, Instant),
+    /// In looks, so far.
+    looking: Duration,
+}
+
+impl Pace {
+    /// Steps before the first look where there is a deadline. By then caches are warm.
+    const STEPS: u64 = 50;
+    /// The part of the time until the deadline that is planned for.
+    const PLANNED: f64 = 0.9;
+
+    fn new(deadline: Option<Instant>) -> Self {
+        let now = Instant::now();
+        Self {
+            deadline,
+            begun: now,
+            look: (0, now),
+            looking: Duration::ZERO,
+        }
+    }
+
+    /// Whether it is time to see how fast it goes. There is a plan then, whatever comes.
+    fn is_first_look(&self, steps: u64) -> bool {
+        self.deadline.is_some() && self.look.0 == 0 && steps == Self::STEPS
+    }
+
+    fn looks(&mut self, steps: u64) {
+        self.look = (steps, Instant::now());
+    }
+
+    /// After how many steps the training should end, once a look is over; `None` without a deadline.
+    fn looked(&mut self, set: &Settings) -> Option<u64> {
+        let (steps, begun) = self.look;
+        let (now, deadline) = (Instant::now(), self.deadline?);
+        let look = now.duration_since(begun);
+        let stepping = begun.duration_since(self.begun).saturating_sub(self.looking);
+        self.looking += look;
+        let step = stepping.as_secs_f64() / steps as f64 + look.as_secs_f64() / set.check_every as f64;
+        let left = Self::PLANNED * deadline.saturating_duration_since(now).as_secs_f64();
+        // The last look is planned for, too.
+        let more = ((left - look.as_secs_f64()) / step.max(f64::MIN_POSITIVE)).max(1.0);
+        Some(steps.saturating_add(more as u64).min(set.max_iter))
     }
 }
 

@@ -16,9 +16,9 @@ use rand_pcg::Pcg64;
 use rayon::prelude::*;
 use solver_api::{Context, Convergence};
 
-use crate::critic::Critic;
+use crate::critic::{Critic, critic};
 use crate::drive::{Limits, Seen, Training, drive};
-use crate::generator::{Generator, Passes};
+use crate::generator::{Generator, Passes, perceptron};
 use crate::sampler::draw;
 use crate::{ContinuousSolver, Error, Estimate, JointCost, Look, Sampler, Samples, SpotSettings};
 
@@ -28,6 +28,8 @@ pub(crate) const LOOKED_AT: usize = 1000;
 const BLOCK: usize = 1000;
 /// More than that are drawn in parts, by seeds of their own.
 const MOST_SAMPLES: usize = 1 << 31;
+/// Leaky rectifiers below 0.
+const SLOPE: f64 = 0.2;
 /// Seeds of looks are others than those of the training.
 pub(crate) const LOOKS: u64 = 0x6c6f_6f6b_735f_6174;
 
@@ -131,6 +133,29 @@ impl<T: Number> Spot<T> {
         })
     }
 
+    /// The same with perceptrons of `hidden` units a layer, for marginals of one dimension: generators of two hidden layers that
+    /// start alike ([`Generator::alike`]), from latent rows as long as a sample, and critics of `critic_layers`. From 32 units
+    /// on take a [`rate`](SpotSettings::rate) that falls as one over the units.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new), and marginals of several dimensions.
+    pub fn with_perceptrons(
+        samplers: Vec<Arc<dyn Sampler>>,
+        cost: Arc<dyn JointCost<T>>,
+        (hidden, critic_layers): (usize, usize),
+        settings: SpotSettings,
+    ) -> Result<Self, Error> {
+        let dim = samplers.first().map_or(0, |s| s.dim());
+        let seed = |k: u64| settings.seed.wrapping_mul(8).wrapping_add(k);
+        let chain = perceptron(dim, hidden, 2, dim, SLOPE);
+        let generator = Generator::alike(Network::new(&chain, seed(0))?, samplers.len())?;
+        let judge = critic(dim, hidden, critic_layers, SLOPE);
+        let critics = (2..).take(samplers.len());
+        let critics = critics.map(|k| Network::new(&judge, seed(k)));
+        let critics = critics.collect::<Result<_, _>>()?;
+        Self::new(generator, critics, samplers, cost, settings)
+    }
+
     /// Whether networks of different marginals pass side by side, on threads of rayon's pool of the moment, to the same bits.
     /// Default: no. It takes [`Generator::separate`] and networks of some 10⁷ flops a batch to pay; small ones are faster than a
     /// thread wakes up.
@@ -150,6 +175,11 @@ impl<T: Number> Spot<T> {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Schedules that end after other `steps`, which count from the first one.
+    pub(crate) fn end_after(&mut self, steps: u64) {
+        self.settings.steps = steps.max(1);
     }
 
     /// The generator that counts: the running mean.

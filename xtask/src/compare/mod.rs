@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Only these backends, by name; with --peers only their duels
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     backends: Vec<String>,
-    /// Only these problems, by name or group (digits, images, documents, …, scale, applications)
+    /// Only these problems, by name or group (digits, images, documents, …, scale, applications, continuous)
     ///
     /// With --peers, only the duels on these problems: `scale` stands for random clouds, iterations, batches and small
     /// problems, a name such as scale-d2-1000 for the clouds and iterations of that size.
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// Limit of one solve, in seconds; exact solvers get four times as much
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     time_limit: f64,
-    /// Leave out the larger problems and the ε sweep
+    /// Leave out the larger problems, the ε sweep and the trainings
     #[arg(long)]
     quick: bool,
     /// Also run POT and SciPy on the same arrays, in turn; `all`: OTT-JAX too, and GeomLoss where installed

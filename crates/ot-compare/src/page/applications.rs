@@ -6,13 +6,26 @@ use super::svg::escape;
 use super::{Palette, pictures, tables};
 use crate::report::{ApplicationReport, Report};
 
-/// Nothing where the report has no applications.
-pub(super) fn section(html: &mut String, report: &Report, palette: &Palette) {
-    if report.applications.is_empty() {
+const APPLICATIONS: &str = r#"<section id="applications"><h2>What applications make of them</h2><p class="lead">The same applications over every backend: what a backend's accuracy and speed are worth in use. Entropic ones at one ε for what tells classes and a smaller one for what makes pictures. A model or an image that a dual bound rules out is not solved for.</p>"#;
+const CONTINUOUS: &str = r#"<section id="continuous"><h2>What can only be drawn from</h2><p class="lead">A training of push-forward networks beside exact plans between samples. The value of the distributions themselves is known; times are the seconds until an estimate comes within 5 % and 1 % of it, and stays there, and of exact plans those of a draw and a solve where all draws are as near.</p>"#;
+
+/// Applications and trainings; nothing where the report has none.
+pub(super) fn sections(html: &mut String, report: &Report, palette: &Palette) {
+    section(html, APPLICATIONS, &report.applications, palette);
+    section(html, CONTINUOUS, &report.continuous, palette);
+}
+
+fn section(
+    html: &mut String,
+    heading: &str,
+    applications: &[ApplicationReport],
+    palette: &Palette,
+) {
+    if applications.is_empty() {
         return;
     }
-    html.push_str(r#"<section id="applications"><h2>What applications make of them</h2><p class="lead">The same applications over every backend: what a backend's accuracy and speed are worth in use. Entropic ones at one ε for what tells classes and a smaller one for what makes pictures. A model or an image that a dual bound rules out is not solved for.</p>"#);
-    for application in &report.applications {
+    html.push_str(heading);
+    for application in applications {
         let _ = write!(
             html,
             r#"<article id="{}"><h3>{}</h3><p class="about">{}</p>{}{}</article>"#,

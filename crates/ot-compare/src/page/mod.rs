@@ -82,7 +82,7 @@ pub fn render(report: &Report) -> String {
     );
     scale(&mut html, report, &palette);
     sweep::section(&mut html, report, &palette);
-    applications::section(&mut html, report, &palette);
+    applications::sections(&mut html, report, &palette);
     plans(&mut html, report);
     html.push_str(r#"<section id="problems"><h2>Problem by problem</h2><p class="lead">Each mark stands at its true relative error, measured against an independent optimum; its whisker reaches up to the certified gap, which is all that one knows without that optimum. Lower left is better. A hollow mark stopped before its tolerance.</p>"#);
     for problem in report.problems.iter().filter(|p| p.group != SCALE) {

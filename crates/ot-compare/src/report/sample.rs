@@ -211,8 +211,27 @@ pub(crate) fn report() -> Report {
             inputs: Vec::new(),
         },
     ];
+    let seconds = |name| figure(name, false);
+    let training = |backend: &str, setting: &str, figures: [Option<f64>; 3]| ApplicationRow {
+        figures: figures.to_vec(),
+        queries: 1,
+        unconverged: 0,
+        ..of(backend, setting, Some(1.0), "")
+    };
+    let continuous = vec![ApplicationReport {
+        name: "shifted".into(),
+        title: "Two Gaussians".into(),
+        description: "W₁, 5".into(),
+        rows: vec![
+            training("spot", "8 units", [Some(0.0025), Some(0.5), Some(2.0)]),
+            training("network-simplex", "250 samples", [Some(0.04), Some(0.125), None]),
+        ],
+        figures: vec![figure("error", true), seconds("s to 5 %"), seconds("s to 1 %")],
+        inputs: Vec::new(),
+    }];
     let mut report = Report {
         applications,
+        continuous,
         format: FORMAT,
         setup: Setup {
             date: "2026-01-02 03:04 UTC".into(),

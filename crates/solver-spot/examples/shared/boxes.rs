@@ -62,7 +62,6 @@ impl Boxes {
             chart.draw_series(values.iter().map(dot))?;
         }
         root.present()?;
-        println!("{}", file.display());
         Ok(())
     }
 }

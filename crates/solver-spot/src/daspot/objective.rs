@@ -115,7 +115,8 @@ impl<T: Number> Room<T> {
     /// D_X at G_X(z), or labelled source points ([`labelled`](Self::labelled)): `x` is their pass through D_X, and the cost is
     /// (3.13). Of pairs, `y` is the other side, and the cost is half of it and half of the squared distance in D_e,Y to G_Y(z).
     /// Target points weigh the same, and so do all partners of a class, which together weigh what `shares` says;
-    /// [`DaspotSettings::balance`] relaxes the latter. All of it is constant to the gradients. Time: 6·width + 4·[`SCALINGS`]
+    /// [`DaspotSettings::balance`] relaxes the latter. All of it is constant to the gradients. [`DaspotSettings::pull`] times the
+    /// mean of (3.13) between target points and partners, by that plan, adds its gradient by the target's embeddings. Time: 6·width + 4·[`SCALINGS`]
     /// flops a partner and target point.
     pub(crate) fn real_target(
         &mut self,
@@ -203,21 +204,31 @@ impl<T: Number> Room<T> {
         }
         targets.clear();
         targets.resize(rows * classes, T::ZERO);
-        for (row, said_of) in kernel
+        let pull = T::from_f64(2.0 * scale * set.pull / rows as f64);
+        for (((row, said_of), point), by) in kernel
             .chunks_exact(pairs)
             .zip(targets.chunks_exact_mut(classes))
+            .zip(real.embedded.chunks_exact(width))
+            .zip(real.by_embedded.chunks_exact_mut(width))
         {
             let sum: f64 = row.iter().zip(&*column_scaling).map(|(k, v)| k * v).sum();
-            for ((k, v), of) in row
+            for (((k, v), of), partner) in row
                 .iter()
                 .zip(&*column_scaling)
                 .zip(said.chunks_exact(classes))
+                .zip(x.embedded.chunks_exact(width))
             {
                 let weight = T::from_f64(k * v / sum);
                 said_of
                     .iter_mut()
                     .zip(of)
                     .for_each(|(s, p)| *s += weight * *p);
+                if set.pull > 0.0 {
+                    let slope = pull * weight;
+                    for ((by, point), partner) in by.iter_mut().zip(point).zip(partner) {
+                        *by += slope * (*point - *partner);
+                    }
+                }
             }
             let best = argmax(said_of);
             let sure = said_of[best].wide() >= set.confidence;
@@ -331,6 +342,7 @@ mod tests {
                 source_weight: 0.7,
                 label_weight: 1.3,
                 target_weight: 0.9,
+                pull: 0.0,
                 confidence: 0.36,
                 width: 0.5,
                 normalized,
@@ -482,6 +494,59 @@ mod tests {
             / x.len() as f64;
         assert!((cost - mean).abs() < 1e-9, "{cost} {mean}");
         assert!(x.iter().all(|a| (dot(a, a) - WIDTH as f64).abs() < 1e-9));
+    }
+
+    /// With a small width each target point has one partner, which a small step does not change.
+    #[test]
+    fn the_pull_is_the_gradient_of_the_cost_to_partners() {
+        for normalized in [true, false] {
+            let mut bench = Bench::new(normalized);
+            bench.set.target_weight = 0.0;
+            bench.set.label_weight = 0.0;
+            bench.set.width = 1e-5;
+            bench.set.balance = 0.0;
+            bench.set.pull = 0.8;
+            bench.value();
+            let gradient = bench.learners[1].real.gradients[0].clone();
+            let partners = {
+                let [x, y] = &bench.learners;
+                let rows = |pass: &Pass<f64>| -> Vec<Vec<f64>> {
+                    pass.embedded.chunks(WIDTH).map(<[f64]>::to_vec).collect()
+                };
+                let (of_x, of_y) = (rows(&x.made), rows(&y.made));
+                let square = |a: &[f64], b: &[f64]| -> f64 {
+                    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+                };
+                let nearest = |point: &Vec<f64>| -> Vec<f64> {
+                    let apart = |k: &usize| square(point, &of_x[*k]) + square(point, &of_y[*k]);
+                    let best = (0..of_x.len()).min_by(|a, b| apart(a).total_cmp(&apart(b)));
+                    of_x[best.expect("some")].clone()
+                };
+                rows(&y.real).iter().map(nearest).collect::<Vec<_>>()
+            };
+            let scale = cost_scale(&bench.set, WIDTH);
+            let mut value = |bench: &mut Bench| -> f64 {
+                let y = &mut bench.learners[1];
+                y.real.forward(&y.now, &bench.real[1]).expect("rows");
+                let rows = y.real.embedded.chunks(WIDTH).zip(&partners);
+                let square = |(a, b): (&[f64], &Vec<f64>)| -> f64 {
+                    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+                };
+                0.8 * scale * rows.map(square).sum::<f64>() / partners.len() as f64
+            };
+            assert!(gradient.iter().any(|g| g.abs() > 1e-3));
+            let h = 1e-6;
+            for (at, g) in gradient.iter().enumerate() {
+                let mut moved = |step: f64| {
+                    *bench.place(By::Parameters(1, 0), at) += step;
+                    let value = value(&mut bench);
+                    *bench.place(By::Parameters(1, 0), at) -= step;
+                    value
+                };
+                let slope = (moved(h) - moved(-h)) / (2.0 * h);
+                assert!((slope - g).abs() < 1e-6 * (1.0 + g.abs()), "{at}: {slope} {g}");
+            }
+        }
     }
 
     #[test]

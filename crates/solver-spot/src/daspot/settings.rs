@@ -16,7 +16,7 @@ pub enum Partners {
 
 /// What can be set of a [`Daspot`](super::Daspot).
 ///
-/// The source's objective alone is `target_weight: 0.0, confidence: 0.0, normalized: false, shares: 0.0, warm_steps: 0,
+/// The source's objective alone is `target_weight: 0.0, pull: 0.0, confidence: 0.0, normalized: false, shares: 0.0, warm_steps: 0,
 /// delay: 0.0, ramp: 0.0, made_weight: 1.0`; everything else in here is an addition, and says why.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DaspotSettings {
@@ -34,6 +34,10 @@ pub struct DaspotSettings {
     /// ([`width`](Self::width)); 0, the source's objective, trains D_Y on made points alone, and what separates those from
     /// real ones then stays in its way. Default: 1.
     pub target_weight: f64,
+    /// The weight of the cost (3.13) between target points and their partners, by the plan that labels them, for D_Y's embedding;
+    /// the source's objective has the cost on made pairs alone. Default: 0.
+    #[serde(default)]
+    pub pull: f64,
     /// What target points are matched with. Default: source points.
     pub partners: Partners,
     /// τ: how near a pair must be to speak for a target point y: the regularization of the plan between target points and
@@ -87,6 +91,7 @@ impl Default for DaspotSettings {
             source_weight: 1.0,
             label_weight: 1.0,
             target_weight: 1.0,
+            pull: 0.0,
             partners: Partners::Source,
             width: 0.3,
             balance: 0.9,
@@ -136,6 +141,7 @@ impl DaspotSettings {
                 weight(self.target_weight),
                 finite,
             ),
+            ("pull", self.pull, weight(self.pull), finite),
             (
                 "made_weight",
                 self.made_weight,

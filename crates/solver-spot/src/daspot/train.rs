@@ -379,6 +379,7 @@ impl<T: Number> Daspot<T> {
         y.real.forward(&y.now, target_rows)?;
         let heard = DaspotSettings {
             target_weight: listening * settings.target_weight,
+            pull: listening * settings.pull,
             ..*settings
         };
         let partners = match settings.partners {
