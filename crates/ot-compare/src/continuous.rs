@@ -176,7 +176,9 @@ impl Task {
         variants.iter().filter_map(move |variant| {
             let solver = variant.solver.as_ref().ok()?.as_ref();
             let exact = solver.capabilities().has(Capability::Exact) && !variant.uninterruptible;
-            let takes = one.as_ref().is_ok_and(|problem| solver.accepts(problem).is_ok());
+            let takes = one
+                .as_ref()
+                .is_ok_and(|problem| solver.accepts(problem).is_ok());
             (exact && takes).then_some((variant.backend, solver))
         })
     }

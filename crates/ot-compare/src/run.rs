@@ -11,9 +11,9 @@ use solver_api::{
 };
 
 use crate::case::{self, Case};
-use crate::report::{BackendInfo, FORMAT, Figures, Outcome, ProblemReport, Report, Row, Setup};
 #[cfg(feature = "spot")]
 use crate::continuous;
+use crate::report::{BackendInfo, FORMAT, Figures, Outcome, ProblemReport, Report, Row, Setup};
 use crate::{Error, applications, plan_pairs, sweep};
 
 /// What to compare, and how.

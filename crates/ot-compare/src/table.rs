@@ -67,8 +67,7 @@ pub fn render(report: &Report, timings: Timings) -> String {
         }
         text.push('\n');
     }
-    text + &sweep::render(report, timings) 
-        + &applications::render(report, timings)
+    text + &sweep::render(report, timings) + &applications::render(report, timings)
 }
 
 fn heading(text: &mut String, problem: &ProblemReport) {

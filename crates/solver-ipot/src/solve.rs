@@ -119,22 +119,8 @@ impl Ipot {
             history: std::mem::take(&mut monitor.history),
             certificate: None,
         };
-        let mut solution =
-            Solution::assemble(NAME, problem, outcome, monitor.started, monitor.context);
-        // The certificate has the last word.
-        let within = |gap: f64| gap <= self.settings.tol;
-        if let Some(bracket) = &solution.certificate {
-            let is_within = within(bracket.relative_gap(problem));
-            let termination = &mut solution.convergence.termination;
-            match *termination {
-                Termination::Converged if !is_within => *termination = Termination::Stalled,
-                Termination::Stalled | Termination::IterationLimit if is_within => {
-                    *termination = Termination::Converged;
-                }
-                _ => {}
-            }
-        }
-        Ok(solution)
+        let solution = Solution::assemble(NAME, problem, outcome, monitor.started, monitor.context);
+        Ok(solution.judged_by_certificate(problem, self.settings.tol))
     }
 }
 

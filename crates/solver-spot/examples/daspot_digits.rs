@@ -113,9 +113,7 @@ fn run(task: &Task, seed: u64, steps: u64, warm: u64) -> Outcome<[f64; 8]> {
     let of_x = score(&daspot.predict_source(&test.points)?, test);
     let told = trained(&task.target, &task.target, seed, steps, warm)?;
     let told = score(&told.predict_source(&test.points)?, test);
-    Ok([
-        none, of_x, pixels, embedding, theirs, silent, adapted, told,
-    ])
+    Ok([none, of_x, pixels, embedding, theirs, silent, adapted, told])
 }
 
 fn adapted(task: &Task, settings: DaspotSettings) -> Outcome<Daspot> {

@@ -22,9 +22,7 @@ use rayon::prelude::*;
 use solver_api::{Context, Ground, Measure, PointCost, Problem, Solver};
 use solver_exact::NetworkSimplex;
 use solver_exact::closed::gaussian;
-use solver_spot::{
-    ContinuousSolver, Gaussian, Sampler, Spot, SpotSettings, SqEuclidean,
-};
+use solver_spot::{ContinuousSolver, Gaussian, Sampler, Spot, SpotSettings, SqEuclidean};
 
 const HIDDEN: usize = 64;
 /// Samples of each distribution for the exact plan.

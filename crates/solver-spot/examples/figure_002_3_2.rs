@@ -85,7 +85,9 @@ fn main() -> Outcome {
         rates.extend([(1e-4, 100_000, seeds), (1e-5, 1_000_000, seeds)]);
     }
     let power = args.count("power", 0, 0);
-    rates.retain(|(rate, ..): &(f64, u64, usize)| power == 0 || -rate.log10().round() == power as f64);
+    rates.retain(|(rate, ..): &(f64, u64, usize)| {
+        power == 0 || -rate.log10().round() == power as f64
+    });
     let drawn = figures.join("figure_002_3_2.svg");
     let mut curves: Vec<Vec<Line>> = rates.iter().map(|_| Vec::new()).collect();
     if wanted(1) {
@@ -255,7 +257,12 @@ fn trained(run: Run, seed: u64) -> Result<(f64, Vec<(f64, f64)>), Error> {
         Method::Spot(settings) => {
             let settings = SpotSettings { seed, ..settings };
             let (cost, shape) = (Arc::new(Euclidean), (run.hidden, 1));
-            Box::new(Spot::<f32>::with_perceptrons(vec![x, y], cost, shape, settings)?)
+            Box::new(Spot::<f32>::with_perceptrons(
+                vec![x, y],
+                cost,
+                shape,
+                settings,
+            )?)
         }
         Method::Rot(settings) => {
             let chain = perceptron(2, run.hidden, 1, 1, SLOPE);

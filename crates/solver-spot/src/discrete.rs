@@ -80,9 +80,7 @@ impl SpotSolver {
             solver: NAME.to_owned(),
             message: error.to_string(),
         };
-        let mut spot = self
-            .training(&x, &y, joint, lipschitz)
-            .map_err(failed)?;
+        let mut spot = self.training(&x, &y, joint, lipschitz).map_err(failed)?;
         let spread = problem.cost().range().spread();
         let unit_of_gap = if spread > 0.0 {
             problem.mass() * spread
@@ -168,18 +166,8 @@ impl SpotSolver {
             history,
             certificate: None,
         };
-        let mut solution = Solution::assemble(NAME, problem, outcome, started, context);
-        // The certificate has the last word.
-        if let Some(bracket) = &solution.certificate {
-            let within = bracket.relative_gap(problem) <= set.tol;
-            let termination = &mut solution.convergence.termination;
-            match *termination {
-                Termination::Converged if !within => *termination = Termination::Stalled,
-                Termination::IterationLimit | Termination::TimeLimit if within => *termination = Termination::Converged,
-                _ => {}
-            }
-        }
-        Ok(solution)
+        let solution = Solution::assemble(NAME, problem, outcome, started, context);
+        Ok(solution.judged_by_certificate(problem, set.tol))
     }
 
     fn training(
@@ -245,9 +233,12 @@ impl Pace {
         let (steps, begun) = self.look;
         let (now, deadline) = (Instant::now(), self.deadline?);
         let look = now.duration_since(begun);
-        let stepping = begun.duration_since(self.begun).saturating_sub(self.looking);
+        let stepping = begun
+            .duration_since(self.begun)
+            .saturating_sub(self.looking);
         self.looking += look;
-        let step = stepping.as_secs_f64() / steps as f64 + look.as_secs_f64() / set.check_every as f64;
+        let step =
+            stepping.as_secs_f64() / steps as f64 + look.as_secs_f64() / set.check_every as f64;
         let left = Self::PLANNED * deadline.saturating_duration_since(now).as_secs_f64();
         // The last look is planned for, too.
         let more = ((left - look.as_secs_f64()) / step.max(f64::MIN_POSITIVE)).max(1.0);

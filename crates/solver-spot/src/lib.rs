@@ -18,6 +18,7 @@
 //! | `generator.rs`, `critic.rs` | networks with the room that a step needs |
 //! | `sampler.rs`, `samples.rs`, `cost.rs` | what comes in, what comes out, what it costs |
 //! | `images.rs`, `convolutional.rs`, `sobel.rs` | images: drawn from, made and judged by convolutions, compared by their edges |
+//! | `rules.rs` | ranges of settings |
 //! | `continuous.rs` | [`ContinuousSolver`]: train, sample, estimate, potentials |
 //! | `rot/` | [`Rot`]: the regularized dual, to compare with |
 //! | `daspot/` | domain adaptation: a plan and two classifiers, trained together ([`daspot::Daspot`]) |
@@ -67,6 +68,7 @@ mod generator;
 mod images;
 mod nearest;
 mod rot;
+mod rules;
 mod sampler;
 mod samples;
 mod saved;

@@ -154,8 +154,12 @@ mod tests {
     #[test]
     fn the_nearest_is_as_near_as_any() {
         let mut rng = Pcg64::seed_from_u64(1);
-        for (count, dim, coarse) in [(1, 2, false), (300, 1, false), (300, 3, true), (40, 9, false)]
-        {
+        for (count, dim, coarse) in [
+            (1, 2, false),
+            (300, 1, false),
+            (300, 3, true),
+            (40, 9, false),
+        ] {
             let mut drawn = |count: usize| -> Vec<f32> {
                 let mut value = || {
                     let v: f32 = rng.random_range(-2.0..2.0);

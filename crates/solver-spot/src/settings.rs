@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::drive::Limits;
+use crate::{Error, rules};
 
 /// What can be set of a [`Spot`](crate::Spot).
 ///
@@ -91,101 +91,23 @@ impl SpotSettings {
     /// # Errors
     /// The first setting outside of its range.
     pub fn check(&self) -> Result<(), Error> {
-        let positive = |v: f64| v > 0.0 && v.is_finite();
-        let part = |v: f64| (0.0..=1.0).contains(&v);
-        let beta = |v: f64| (0.0..1.0).contains(&v);
-        let checks = [
-            (
-                "eta",
-                self.eta,
-                positive(self.eta),
-                "must be positive and finite",
-            ),
-            (
-                "first_eta",
-                self.first_eta,
-                positive(self.first_eta),
-                "must be positive and finite",
-            ),
-            (
-                "growth",
-                self.growth,
-                part(self.growth),
-                "must be from 0 to 1",
-            ),
-            (
-                "steps",
-                self.steps as f64,
-                self.steps > 0,
-                "must be at least 1",
-            ),
-            (
-                "critic_steps",
-                self.critic_steps as f64,
-                self.critic_steps > 0,
-                "must be at least 1",
-            ),
-            (
-                "batch",
-                self.batch as f64,
-                self.batch > 0,
-                "must be at least 1",
-            ),
-            (
-                "rate",
-                self.rate,
-                positive(self.rate),
-                "must be positive and finite",
-            ),
-            (
-                "critic_rate",
-                self.critic_rate,
-                positive(self.critic_rate),
-                "must be positive and finite",
-            ),
-            (
-                "beta1",
-                self.betas.0,
-                beta(self.betas.0),
-                "must be from 0 to below 1",
-            ),
-            (
-                "beta2",
-                self.betas.1,
-                beta(self.betas.1),
-                "must be from 0 to below 1",
-            ),
-            (
-                "averaging",
-                self.averaging,
-                part(self.averaging),
-                "must be from 0 to 1",
-            ),
-            (
-                "clip",
-                self.clip.unwrap_or(1.0),
-                self.clip.is_none_or(positive),
-                "must be positive and finite",
-            ),
-            (
-                "check_every",
-                self.check_every as f64,
-                self.check_every > 0,
-                "must be at least 1",
-            ),
-            (
-                "tol",
-                self.tol,
-                self.tol >= 0.0 && self.tol.is_finite(),
-                "must be finite and not negative",
-            ),
-        ];
-        for (name, value, fits, rule) in checks {
-            if !fits {
-                return Err(Error::Setting { name, value, rule });
-            }
-        }
-        Ok(())
+        rules::all([
+            rules::positive("eta", self.eta),
+            rules::positive("first_eta", self.first_eta),
+            rules::part("growth", self.growth),
+            rules::some("steps", self.steps),
+            rules::some("critic_steps", self.critic_steps as u64),
+            rules::some("batch", self.batch as u64),
+            rules::positive("rate", self.rate),
+            rules::positive("critic_rate", self.critic_rate),
+            rules::part("decay", self.decay),
+            rules::less_than_all("beta1", self.betas.0),
+            rules::less_than_all("beta2", self.betas.1),
+            rules::part("averaging", self.averaging),
+            rules::positive("clip", self.clip.unwrap_or(1.0)),
+            rules::some("check_every", self.check_every),
+            rules::not_negative("tol", self.tol),
+        ])
     }
 
     pub(crate) fn limits(&self) -> Limits {

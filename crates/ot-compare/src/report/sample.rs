@@ -224,9 +224,17 @@ pub(crate) fn report() -> Report {
         description: "W₁, 5".into(),
         rows: vec![
             training("spot", "8 units", [Some(0.0025), Some(0.5), Some(2.0)]),
-            training("network-simplex", "250 samples", [Some(0.04), Some(0.125), None]),
+            training(
+                "network-simplex",
+                "250 samples",
+                [Some(0.04), Some(0.125), None],
+            ),
         ],
-        figures: vec![figure("error", true), seconds("s to 5 %"), seconds("s to 1 %")],
+        figures: vec![
+            figure("error", true),
+            seconds("s to 5 %"),
+            seconds("s to 1 %"),
+        ],
         inputs: Vec::new(),
     }];
     let mut report = Report {

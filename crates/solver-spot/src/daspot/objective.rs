@@ -544,7 +544,10 @@ mod tests {
                     value
                 };
                 let slope = (moved(h) - moved(-h)) / (2.0 * h);
-                assert!((slope - g).abs() < 1e-6 * (1.0 + g.abs()), "{at}: {slope} {g}");
+                assert!(
+                    (slope - g).abs() < 1e-6 * (1.0 + g.abs()),
+                    "{at}: {slope} {g}"
+                );
             }
         }
     }

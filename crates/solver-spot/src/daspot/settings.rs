@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, SpotSettings};
+use crate::{Error, SpotSettings, rules};
 
 /// What target points are matched with, to be labelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,54 +115,24 @@ impl DaspotSettings {
     /// The first setting outside of its range.
     pub fn check(&self) -> Result<(), Error> {
         self.spot.check()?;
-        let weight = |v: f64| v >= 0.0 && v.is_finite();
-        let positive = |v: f64| v > 0.0 && v.is_finite();
-        let part = |v: f64| (0.0..=1.0).contains(&v);
-        let below = |v: f64| (0.0..1.0).contains(&v);
-        let (finite, share) = ("must be finite and not negative", "must be from 0 to 1");
-        let (above, under) = ("must be positive and finite", "must be from 0 to below 1");
-        let later = self.ramp >= self.delay && part(self.ramp);
-        let checks = [
-            (
-                "source_weight",
-                self.source_weight,
-                weight(self.source_weight),
-                finite,
-            ),
-            (
-                "label_weight",
-                self.label_weight,
-                weight(self.label_weight),
-                finite,
-            ),
-            (
-                "target_weight",
-                self.target_weight,
-                weight(self.target_weight),
-                finite,
-            ),
-            ("pull", self.pull, weight(self.pull), finite),
-            (
-                "made_weight",
-                self.made_weight,
-                weight(self.made_weight),
-                finite,
-            ),
-            ("width", self.width, positive(self.width), above),
-            ("balance", self.balance, part(self.balance), share),
-            ("confidence", self.confidence, below(self.confidence), under),
-            ("shares", self.shares, part(self.shares), share),
-            ("delay", self.delay, part(self.delay), share),
+        let later = self.ramp >= self.delay && self.ramp <= 1.0;
+        rules::all([
+            rules::not_negative("source_weight", self.source_weight),
+            rules::not_negative("label_weight", self.label_weight),
+            rules::not_negative("target_weight", self.target_weight),
+            rules::not_negative("pull", self.pull),
+            rules::not_negative("made_weight", self.made_weight),
+            rules::positive("width", self.width),
+            rules::part("balance", self.balance),
+            rules::less_than_all("confidence", self.confidence),
+            rules::part("shares", self.shares),
+            rules::part("delay", self.delay),
             ("ramp", self.ramp, later, "must be from `delay` to 1"),
-            ("rate", self.rate, positive(self.rate), above),
-            ("warm_rate", self.warm_rate, positive(self.warm_rate), above),
-            ("beta1", self.betas.0, below(self.betas.0), under),
-            ("beta2", self.betas.1, below(self.betas.1), under),
-        ];
-        match checks.into_iter().find(|check| !check.2) {
-            Some((name, value, _, rule)) => Err(Error::Setting { name, value, rule }),
-            None => Ok(()),
-        }
+            rules::positive("rate", self.rate),
+            rules::positive("warm_rate", self.warm_rate),
+            rules::less_than_all("beta1", self.betas.0),
+            rules::less_than_all("beta2", self.betas.1),
+        ])
     }
 
     /// How much the classifiers listen to the plan in a step, counted from 0.

@@ -1,7 +1,7 @@
 //! What can be set of a training of a flow.
 
 use super::Latent;
-use crate::Error;
+use crate::{Error, rules};
 
 /// What can be set of a [`FlowSpot`](super::FlowSpot).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,58 +86,33 @@ impl FlowSettings {
     /// # Errors
     /// A setting outside of its range.
     pub fn check(&self) -> Result<(), Error> {
-        let refuse = |name, value, rule| Err(Error::Setting { name, value, rule });
-        if !(self.reg >= 0.0 && self.reg.is_finite()) {
-            return refuse("reg", self.reg, "must be 0 or positive, and finite");
-        }
-        if !(self.kinetic >= 0.0 && self.kinetic.is_finite()) {
-            let rule = "must be 0 or positive, and finite";
-            return refuse("kinetic", self.kinetic, rule);
-        }
-        for (name, value) in [
-            ("eta", self.eta),
-            ("first_eta", self.first_eta),
-            ("rate", self.rate),
-            ("last_rate", self.last_rate),
-        ] {
-            if !(value > 0.0 && value.is_finite()) {
-                return refuse(name, value, "must be positive and finite");
-            }
-        }
-        for (name, value) in [
-            ("averaging", self.averaging),
-            ("betas", self.betas.0),
-            ("betas", self.betas.1),
-        ] {
-            if !(0.0..1.0).contains(&value) {
-                return refuse(name, value, "must be from 0 to below 1");
-            }
-        }
-        for (name, value) in [("ramp", self.ramp), ("hold", self.hold)] {
-            if !(0.0..=1.0).contains(&value) {
-                return refuse(name, value, "must be from 0 to 1");
-            }
-        }
-        for (name, value) in [("batch", self.batch), ("pool", self.pool)] {
-            if value < 2 {
-                return refuse(name, value as f64, "must be at least 2");
-            }
-        }
-        if !(1..=self.batch).contains(&self.entropy_batch) {
-            let rule = "must be from 1 to `batch`";
-            return refuse("entropy_batch", self.entropy_batch as f64, rule);
-        }
-        for (name, value) in [
-            ("steps", self.steps as usize),
-            ("real", self.real),
-            ("critic_steps", self.critic_steps),
-            ("flow_steps", self.flow_steps),
-        ] {
-            if value == 0 {
-                return refuse(name, 0.0, "must be at least 1");
-            }
-        }
-        Ok(())
+        let two = |name, value: usize| (name, value as f64, value >= 2, "must be at least 2");
+        let entropic = (1..=self.batch).contains(&self.entropy_batch);
+        rules::all([
+            rules::not_negative("reg", self.reg),
+            rules::not_negative("kinetic", self.kinetic),
+            rules::positive("eta", self.eta),
+            rules::positive("first_eta", self.first_eta),
+            rules::positive("rate", self.rate),
+            rules::positive("last_rate", self.last_rate),
+            rules::less_than_all("averaging", self.averaging),
+            rules::less_than_all("beta1", self.betas.0),
+            rules::less_than_all("beta2", self.betas.1),
+            rules::part("ramp", self.ramp),
+            rules::part("hold", self.hold),
+            two("batch", self.batch),
+            two("pool", self.pool),
+            (
+                "entropy_batch",
+                self.entropy_batch as f64,
+                entropic,
+                "must be from 1 to `batch`",
+            ),
+            rules::some("steps", self.steps),
+            rules::some("real", self.real as u64),
+            rules::some("critic_steps", self.critic_steps as u64),
+            rules::some("flow_steps", self.flow_steps as u64),
+        ])
     }
 
     /// η of a step, from 0 on.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, rules};
 
 /// Past this exponent e^t is continued by its tangent: the dual stays concave, its gradients stay numbers, and no batch of a
 /// training that has found its way comes there (h = 10¹³).
@@ -78,29 +78,15 @@ impl RotSettings {
     /// # Errors
     /// The first setting outside of its range.
     pub fn check(&self) -> Result<(), Error> {
-        let positive = |v: f64| v > 0.0 && v.is_finite();
-        let beta = |v: f64| (0.0..1.0).contains(&v);
-        let finite = "must be positive and finite";
-        let one = "must be at least 1";
-        let below = "must be from 0 to below 1";
-        let checks = [
-            ("eps", self.eps, positive(self.eps), finite),
-            ("steps", self.steps as f64, self.steps > 0, one),
-            ("batch", self.batch as f64, self.batch > 0, one),
-            ("rate", self.rate, positive(self.rate), finite),
-            ("beta1", self.betas.0, beta(self.betas.0), below),
-            ("beta2", self.betas.1, beta(self.betas.1), below),
-            (
-                "check_every",
-                self.check_every as f64,
-                self.check_every > 0,
-                one,
-            ),
-        ];
-        match checks.into_iter().find(|(_, _, fits, _)| !fits) {
-            None => Ok(()),
-            Some((name, value, _, rule)) => Err(Error::Setting { name, value, rule }),
-        }
+        rules::all([
+            rules::positive("eps", self.eps),
+            rules::some("steps", self.steps),
+            rules::some("batch", self.batch as u64),
+            rules::positive("rate", self.rate),
+            rules::less_than_all("beta1", self.betas.0),
+            rules::less_than_all("beta2", self.betas.1),
+            rules::some("check_every", self.check_every),
+        ])
     }
 }
 
