@@ -33,7 +33,7 @@
 //! | `sinkhorn` | entropic, kernel domain | yes |
 //! | `sinkhorn-stabilized` | entropic, log domain: any ε | yes |
 //! | `ipot` | exact, inexact proximal point | yes |
-//! | `spot` | push-forward networks, between points within some percent; trainings between continuous distributions in [`spot`](solver_spot) | yes |
+//! | `spot` | push-forward networks: between points a rough plan with an honest bracket; trainings between continuous distributions in [`spot`](solver_spot) | yes |
 //! | `lp-minilp`, `lp-microlp` | exact, general linear programming: oracles for small problems | yes |
 //! | `lp-highs` | exact, HiGHS (needs CMake, a C++ compiler and libclang) | no |
 //!

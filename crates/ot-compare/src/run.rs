@@ -57,7 +57,7 @@ impl Default for Args {
 }
 
 impl Args {
-    /// Whether trainings are run without being named: they take half a minute.
+    /// Whether trainings are run without being named: they take a minute.
     #[cfg(feature = "spot")]
     fn wants_trainings(&self) -> bool {
         let spot = kantorovich::spot::NAME;

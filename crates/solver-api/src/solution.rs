@@ -186,13 +186,12 @@ impl Solution {
         Self::complete(solver, problem, outcome, Some(measured), started, context)
     }
 
-    /// Whether it converged by the certificate, for solvers whose tolerance is a relative gap ([`Certificate::relative_gap`]):
-    /// what stopped within `tol`, whatever stopped it but a cancellation or a failure, has converged, and what is beyond has not.
-    /// Without a certificate nothing changes.
+    /// Whether it converged by the certificate, for solvers whose tolerance is a gap: what ran into a limit or stalled `within`
+    /// it has converged, and what said so beyond it has stalled. Without a certificate nothing changes.
     #[must_use]
-    pub fn judged_by_certificate(mut self, problem: &Problem, tol: f64) -> Self {
+    pub fn judged_by_certificate(mut self, within: impl FnOnce(&Certificate) -> bool) -> Self {
         if let Some(bracket) = &self.certificate {
-            let within = bracket.relative_gap(problem) <= tol;
+            let within = within(bracket);
             let termination = &mut self.convergence.termination;
             *termination = match *termination {
                 Termination::Converged if !within => Termination::Stalled,

@@ -120,7 +120,8 @@ impl Ipot {
             certificate: None,
         };
         let solution = Solution::assemble(NAME, problem, outcome, monitor.started, monitor.context);
-        Ok(solution.judged_by_certificate(problem, self.settings.tol))
+        let tol = self.settings.tol;
+        Ok(solution.judged_by_certificate(|bracket| bracket.relative_gap(problem) <= tol))
     }
 }
 

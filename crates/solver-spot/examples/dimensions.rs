@@ -111,7 +111,8 @@ fn trained(sides: &[Side; 2], exact: f64, steps: u64, seed: u64) -> Outcome<Foun
     let settings = SpotSettings {
         first_eta: 0.5 * slope,
         eta: 20.0 * slope,
-        rate: 5e-4,
+        rate: 2e-4,
+        critic_rate: 3.0,
         steps,
         seed,
         ..SpotSettings::default()

@@ -71,6 +71,9 @@ fn main() -> Outcome {
     let args = Args::read(&["seeds", "part", "hidden", "power"])?;
     let seeds = args.count("seeds", 4, 20);
     let part = args.count("part", 0, 0);
+    if part > 4 {
+        return Err("--part: 1 to 4".into());
+    }
     let wanted = |k: usize| part == 0 || part == k;
     let figures = Path::new("target/figures");
     std::fs::create_dir_all(figures)?;
@@ -88,6 +91,9 @@ fn main() -> Outcome {
     rates.retain(|(rate, ..): &(f64, u64, usize)| {
         power == 0 || -rate.log10().round() == power as f64
     });
+    if rates.is_empty() {
+        return Err("--power: there are 3, and with --full 4 and 5".into());
+    }
     let drawn = figures.join("figure_002_3_2.svg");
     let mut curves: Vec<Vec<Line>> = rates.iter().map(|_| Vec::new()).collect();
     if wanted(1) {
@@ -104,6 +110,9 @@ fn main() -> Outcome {
     }
     let powers = 1..=if args.full { 10 } else { 5 };
     let alone = args.count("hidden", 0, 0);
+    if alone > 0 && !powers.clone().any(|p| 1 << p == alone) {
+        return Err("--hidden: powers of 2 from 2 to 32, and with --full to 1024".into());
+    }
     let widths = powers
         .map(|p| 1_usize << p)
         .filter(|width| alone == 0 || *width == alone);
@@ -124,12 +133,12 @@ fn main() -> Outcome {
         println!("{}\n", drawn.display());
     }
     if wanted(3) {
-        for hidden in widths.filter(|h| *h <= 128) {
+        for hidden in widths {
             let run = Run {
                 method: Method::Spot(theirs(hidden)),
                 hidden,
             };
-            report(run, seeds)?;
+            report(run, if hidden > 128 { seeds.min(3) } else { seeds })?;
         }
         println!();
     }
@@ -154,7 +163,7 @@ fn main() -> Outcome {
             draw(&drawn, &rates, &curves)?;
         }
     }
-    if drawn.exists() {
+    if wanted(1) || wanted(4) {
         println!("{}", drawn.display());
     }
     Ok(())

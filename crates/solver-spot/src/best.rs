@@ -1,5 +1,7 @@
 //! The best plan and the best potentials of a training so far: the two ends of a bracket.
 
+use rand::SeedableRng;
+use rand_pcg::Pcg64;
 use solver_api::transform::{c_transform_to_source, c_transform_to_target};
 use solver_api::{Context, Potentials, Problem, SparsePlan};
 
@@ -12,9 +14,23 @@ const SAMPLES: (usize, usize) = (20, 4000);
 /// Samples that a plan has at least where time is up.
 const HURRIED: usize = 1000;
 /// Mass that may be missing before more samples are drawn, and how often their number is doubled.
-const MISSING: (f64, u32) = (0.05, 2);
+const MISSING: (f64, u32) = (0.05, 4);
 /// Seeds of plans are others than those of the training.
 const PLANS: u64 = 0x706c_616e;
+
+/// How much a look takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The least number of samples: time is short.
+    Brief,
+    /// Some for each point.
+    Plain,
+    /// More of them while too much mass is missing, and no deadline is near: the last look.
+    Full,
+}
+
+/// A problem, the training, the clouds, and the unit of the training's cost.
+type Looked<'a> = (&'a Problem, &'a Spot<f32>, (&'a Cloud, &'a Cloud), f64);
 
 #[derive(Default)]
 pub(crate) struct Best {
@@ -33,45 +49,56 @@ impl Best {
         }
     }
 
-    /// Plan and potentials of the training as it stands; `unit` is the unit of its cost. At most O((n + m)²·dim) for the plan and two
+    /// The cost of the best plan; 0 while there is none.
+    pub(crate) fn upper(&self) -> f64 {
+        self.plan.as_ref().map_or(0.0, |(upper, _)| upper.abs())
+    }
+
+    /// Plan and potentials of the training as it stands. At most O((n + m)²·dim) for the plan and two
     /// passes over the cost for each potential.
     pub(crate) fn look(
         &mut self,
-        problem: &Problem,
-        spot: &Spot<f32>,
-        clouds: (&Cloud, &Cloud),
-        unit: f64,
+        of: Looked<'_>,
+        depth: Depth,
         seed: u64,
         context: &Context,
     ) -> Result<(), Error> {
-        self.consider_plan(problem, spot, clouds, seed, context)?;
-        self.consider_potentials(problem, spot, clouds, unit)
+        self.consider_plan(of, depth, seed, context)?;
+        self.consider_potentials(of)
     }
 
     fn consider_plan(
         &mut self,
-        problem: &Problem,
-        spot: &Spot<f32>,
-        (x, y): (&Cloud, &Cloud),
+        (problem, spot, (x, y), _): Looked<'_>,
+        depth: Depth,
         seed: u64,
         context: &Context,
     ) -> Result<(), Error> {
         let (n, m) = problem.shape();
-        let count = (SAMPLES.0 * (x.kept.len() + y.kept.len())).max(SAMPLES.1);
+        let all = (SAMPLES.0 * (x.kept.len() + y.kept.len())).max(SAMPLES.1);
+        let (count, rounds) = match depth {
+            Depth::Brief => (SAMPLES.1, 0),
+            Depth::Plain => (all, 0),
+            Depth::Full => (all, MISSING.1),
+        };
         let mut pairs = Vec::with_capacity(count);
         let mut triples = Vec::new();
-        for round in 0..=MISSING.1 {
+        let mut rng = Pcg64::seed_from_u64(seed ^ PLANS);
+        for round in 0..=rounds {
             let more = if round == 0 { count } else { pairs.len() };
-            let samples = spot.made_from(more, seed ^ PLANS ^ u64::from(round))?;
             let mut stopped = false;
-            for s in 0..more {
-                let (i, j) = (samples.row(0, s), samples.row(1, s));
-                pairs.push((x.nearest.to(i), y.nearest.to(j)));
+            for start in (0..more).step_by(HURRIED) {
                 // The nearest of many points takes its time: whoever is in a hurry gets a plan of fewer samples.
-                stopped = pairs.len().is_multiple_of(HURRIED) && context.interrupted().is_some();
+                stopped = !pairs.is_empty() && context.interrupted().is_some();
                 if stopped {
                     break;
                 }
+                let block = HURRIED.min(more - start);
+                let samples = spot.made(block, &mut rng)?;
+                pairs.extend((0..block).map(|s| {
+                    let (i, j) = (samples.row(0, s), samples.row(1, s));
+                    (x.nearest.to(i), y.nearest.to(j))
+                }));
             }
             let weights = (&x.weights[..], &y.weights[..]);
             let (found, missing) = feasible(counts(&mut pairs), weights, (&x.order, &y.order));
@@ -102,13 +129,10 @@ impl Best {
         Ok(())
     }
 
-    /// f = −η λ_X and g = −η λ_Y, each made feasible with its c-transform; the better of the two starts.
+    /// f = −η λ_X and g = −η λ_Y, each made feasible with its c-transform; the better of the two starts, and of none at first.
     fn consider_potentials(
         &mut self,
-        problem: &Problem,
-        spot: &Spot<f32>,
-        (x, y): (&Cloud, &Cloud),
-        unit: f64,
+        (problem, spot, (x, y), unit): Looked<'_>,
     ) -> Result<(), Error> {
         let (n, m) = problem.shape();
         let of = |k, cloud: &Cloud, len| -> Result<Vec<f64>, Error> {
@@ -123,12 +147,19 @@ impl Best {
         let (a, b) = (problem.a().weights(), problem.b().weights());
         let (in_a, in_b) = (|i: usize| a[i] > 0.0, |j: usize| b[j] > 0.0);
         let cost = problem.cost();
-        let g_of_f = c_transform_to_target(cost, &f, in_a);
-        let f_of_g = c_transform_to_source(cost, &g, in_b);
-        let pairs = [
-            (c_transform_to_source(cost, &g_of_f, in_b), g_of_f),
-            (f_of_g.clone(), c_transform_to_target(cost, &f_of_g, in_a)),
-        ];
+        let from_f = |f: &[f64]| {
+            let g = c_transform_to_target(cost, f, in_a);
+            (c_transform_to_source(cost, &g, in_b), g)
+        };
+        let from_g = |g: &[f64]| {
+            let f = c_transform_to_source(cost, g, in_b);
+            let g = c_transform_to_target(cost, &f, in_a);
+            (f, g)
+        };
+        let mut pairs = vec![from_f(&f), from_g(&g)];
+        if self.potentials.is_none() {
+            pairs.extend([from_f(&vec![0.0; n]), from_g(&vec![0.0; m])]);
+        }
         for (f, g) in pairs {
             let lower = paired(&f, a) + paired(&g, b);
             if self

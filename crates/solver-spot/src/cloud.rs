@@ -18,11 +18,20 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    pub(crate) fn new(cost: &PointCost) -> Self {
+    /// Around the points of some weight.
+    pub(crate) fn new(cost: &PointCost, (a, b): (&Measure, &Measure)) -> Self {
         let dim = cost.dim();
         let (mut centre, mut reach) = (vec![0.0; dim], vec![0.0; dim]);
+        let kept = |points, of| {
+            let rows = <[f64]>::chunks_exact(points, dim).zip(Measure::weights(of));
+            rows.filter(|(_, w)| **w > 0.0).map(|(row, _)| row)
+        };
         for c in 0..dim {
-            let all = || cost.x().iter().chain(cost.y()).skip(c).step_by(dim);
+            let all = || {
+                kept(cost.x(), a)
+                    .chain(kept(cost.y(), b))
+                    .map(|row| &row[c])
+            };
             let least = all().copied().fold(f64::INFINITY, f64::min);
             let most = all().copied().fold(f64::NEG_INFINITY, f64::max);
             centre[c] = least / 2.0 + most / 2.0;
@@ -44,12 +53,27 @@ impl Frame {
         }
     }
 
+    /// The cost between opposite corners of the box around the clouds, or more.
+    pub(crate) fn largest(&self, ground: &Ground) -> f64 {
+        let far = self.diagonal * self.unit;
+        match ground {
+            Ground::SqEuclidean => far * far,
+            Ground::Cityblock => far * (self.centre.len() as f64).sqrt(),
+            _ => far,
+        }
+    }
+
     /// The cost in these units, its Lipschitz constant on both clouds, and what one unit of it is.
     pub(crate) fn cost(&self, ground: &Ground) -> Option<(Arc<dyn JointCost<f32>>, f64, f64)> {
         match ground {
             Ground::SqEuclidean => Some((
                 Arc::new(SqEuclidean),
-                2.0 * self.diagonal,
+                // Where all points are one, any slope will do.
+                2.0 * if self.diagonal > 0.0 {
+                    self.diagonal
+                } else {
+                    1.0
+                },
                 self.unit * self.unit,
             )),
             Ground::Euclidean => Some((Arc::new(Euclidean), 1.0, self.unit)),

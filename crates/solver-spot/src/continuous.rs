@@ -31,13 +31,13 @@ pub trait ContinuousSolver: Send {
     /// `count` samples of the plan.
     ///
     /// # Errors
-    /// A count of 0.
+    /// A count of 0, or beyond 2^31.
     fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error>;
 
     /// The cost of the plan, from `count` samples of it, and how far its marginals are from those asked for.
     ///
     /// # Errors
-    /// A count of 0.
+    /// A count of 0, or beyond 2^31.
     fn estimate(&self, count: usize, seed: u64) -> Result<Estimate, Error>;
 
     /// The potential of marginal `k` at points, row by row. Up to a constant, and as good as the training: it is no bound

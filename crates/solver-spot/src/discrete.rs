@@ -9,22 +9,27 @@ use solver_api::{
     Potentials, Problem, Progress, Solution, Solver, SparsePlan, Termination, check_feasible,
 };
 
-use crate::best::Best;
+use crate::best::{Best, Depth};
 use crate::cloud::{Cloud, Frame};
-use crate::{JointCost, Settings, Spot, SpotSettings};
+use crate::{JointCost, SMALLEST_TOL, Settings, Spot, SpotSettings};
 
 /// The backend's name.
 pub const NAME: &str = "spot";
 /// What it does not take.
 const NEEDS: &str =
     "costs other than squared Euclidean, Euclidean and city-block distances of points";
+/// Up to this width the rate is the one that is set; from there on it falls as one over the width.
+const NARROW: f64 = 32.0;
 /// η of the first step, over the cost's Lipschitz constant.
 const FIRST_ETA: f64 = 0.5;
 
 /// SPOT between point clouds.
 ///
 /// Numbers are f32 inside. Time: a step of b samples and two networks of h hidden units takes about 24·b·h² flops and as much
-/// again for each step of the critics; a check O((n + m)²·dim). Memory O(n + m) beside the cost and the networks.
+/// again for each step of the critics; a check at most O((n + m)²·dim). Memory: 20 to 320 pairs of places a point for the plan,
+/// beside the points, and the networks with batches of b·h numbers; no array of n·m.
+///
+/// Two solves of one seed are the same to the bit, unless a deadline cuts the schedule: it then ends where the time allows.
 ///
 /// The generator has a density and the points have none: a plan between n points is as good as n allows the generator to follow
 /// them, and its bracket says how good that is. What it is for is the opposite case: distributions that can only be drawn from
@@ -69,7 +74,7 @@ impl SpotSolver {
         self.accepts(problem)?;
         check_feasible(problem)?;
         let cost = self.points(problem)?;
-        let frame = Frame::new(cost);
+        let frame = Frame::new(cost, (problem.a(), problem.b()));
         let Some((joint, lipschitz, unit)) = frame.cost(cost.ground()) else {
             return Err(Error::unsupported(NAME, NEEDS));
         };
@@ -81,41 +86,49 @@ impl SpotSolver {
             message: error.to_string(),
         };
         let mut spot = self.training(&x, &y, joint, lipschitz).map_err(failed)?;
-        let spread = problem.cost().range().spread();
-        let unit_of_gap = if spread > 0.0 {
-            problem.mass() * spread
-        } else {
-            1.0
-        };
+        // Where the cost is next to nothing, beside what it is between the ends of the clouds, no tolerance is relative to it.
+        let least = SMALLEST_TOL * problem.mass() * frame.largest(cost.ground());
         let mut best = Best::default();
         let mut history = Vec::new();
         let mut looked = 0;
-        let mut pace = Pace::new(context.deadline());
-        let look = |spot: &Spot<f32>, best: &mut Best| {
-            let looking = best.look(problem, spot, (&x, &y), unit, set.seed, context);
-            looking.map_err(failed)
+        let mut pace = context.deadline().map(Pace::new);
+        let look = |spot: &Spot<f32>, best: &mut Best, depth| {
+            let of = (problem, spot, (&x, &y), unit);
+            best.look(of, depth, set.seed, context).map_err(failed)
         };
         let termination = loop {
             if let Some(termination) = context.interrupted() {
                 break termination;
             }
-            match spot.step() {
-                Ok(_) => {}
+            match spot.step_unless(&|| context.interrupted().is_some()) {
+                Ok(Some(_)) => {}
+                // What has been stopped goes no further.
+                Ok(None) => continue,
                 Err(crate::Error::Diverged { .. }) => break Termination::NumericalFailure,
                 Err(error) => return Err(failed(error)),
             }
             let last = spot.steps() >= spot.settings().steps;
-            let early = pace.is_first_look(spot.steps());
-            if !spot.steps().is_multiple_of(set.check_every) && !last && !early {
+            let planned = pace
+                .as_ref()
+                .is_some_and(|pace| pace.plans_at(spot.steps()));
+            if !spot.steps().is_multiple_of(set.check_every) && !last && !planned {
                 continue;
             }
-            pace.looks(spot.steps());
-            look(&spot, &mut best)?;
+            let begun = Instant::now();
+            let depth = match (last, &pace) {
+                (true, _) => Depth::Full,
+                (_, Some(_)) => Depth::Brief,
+                _ => Depth::Plain,
+            };
+            look(&spot, &mut best, depth)?;
             looked = spot.steps();
-            if let Some(steps) = pace.looked(set) {
-                spot.end_after(steps);
+            if let Some(pace) = &mut pace {
+                pace.looking += begun.elapsed();
+                if planned && !last {
+                    spot.end_after(pace.plan(spot.steps(), begun.elapsed(), set));
+                }
             }
-            let error = best.gap() / unit_of_gap;
+            let error = best.gap() / best.upper().max(least / set.tol);
             let elapsed = started.elapsed();
             if context.keep_history {
                 history.push(Check {
@@ -147,9 +160,10 @@ impl SpotSolver {
                 break Termination::IterationLimit;
             }
         };
-        // What was stopped has an answer, too.
-        if looked == 0 {
-            look(&spot, &mut best)?;
+        // What was stopped has an answer, too, and one of all its steps.
+        let stopped = matches!(termination, Termination::TimeLimit | Termination::Cancelled);
+        if looked == 0 || (stopped && looked < spot.steps()) {
+            look(&spot, &mut best, Depth::Brief)?;
         }
         let (n, m) = problem.shape();
         let plan = match best.plan {
@@ -167,7 +181,9 @@ impl SpotSolver {
             certificate: None,
         };
         let solution = Solution::assemble(NAME, problem, outcome, started, context);
-        Ok(solution.judged_by_certificate(problem, set.tol))
+        Ok(solution.judged_by_certificate(|bracket| {
+            bracket.gap() <= (set.tol * bracket.upper.abs()).max(least)
+        }))
     }
 
     fn training(
@@ -184,7 +200,8 @@ impl SpotSolver {
             steps: set.max_iter,
             critic_steps: set.critic_steps,
             batch: set.batch,
-            rate: set.rate,
+            // Adam moves what a layer says by its rate times the units that it sums over.
+            rate: set.rate * (NARROW / set.hidden as f64).min(1.0),
             seed: set.seed,
             ..SpotSettings::default()
         };
@@ -195,55 +212,58 @@ impl SpotSolver {
 
 /// How fast a training goes, so that its schedule of η and rates is over before its deadline.
 struct Pace {
-    deadline: Option<Instant>,
-    /// When the first step was begun; steps at the last look, and when it was begun.
+    deadline: Instant,
+    /// When the first step was begun.
     begun: Instant,
-    look: (u64, Instant),
     /// In looks, so far.
     looking: Duration,
+    /// At which step the end is planned next. Twice is enough, and η never falls.
+    next: Option<u64>,
 }
 
 impl Pace {
-    /// Steps before the first look where there is a deadline. By then caches are warm.
+    /// Steps before the first plan. By then caches are warm.
     const STEPS: u64 = 50;
     /// The part of the time until the deadline that is planned for.
     const PLANNED: f64 = 0.9;
+    /// The last look, which draws more, as a multiple of the first.
+    const LAST_LOOK: f64 = 4.0;
 
-    fn new(deadline: Option<Instant>) -> Self {
-        let now = Instant::now();
+    fn new(deadline: Instant) -> Self {
         Self {
             deadline,
-            begun: now,
-            look: (0, now),
+            begun: Instant::now(),
             looking: Duration::ZERO,
+            next: Some(Self::STEPS),
         }
     }
 
-    /// Whether it is time to see how fast it goes. There is a plan then, whatever comes.
-    fn is_first_look(&self, steps: u64) -> bool {
-        self.deadline.is_some() && self.look.0 == 0 && steps == Self::STEPS
+    fn plans_at(&self, steps: u64) -> bool {
+        self.next == Some(steps)
     }
 
-    fn looks(&mut self, steps: u64) {
-        self.look = (steps, Instant::now());
+    /// After how many steps in all the training should end: `steps` are done, and a look has just taken `look`.
+    fn plan(&mut self, steps: u64, look: Duration, set: &Settings) -> u64 {
+        let now = Instant::now();
+        let stepping = now.duration_since(self.begun).saturating_sub(self.looking);
+        let left = self.deadline.saturating_duration_since(now);
+        let end = planned_end(
+            steps,
+            [stepping, look, left].map(|t| t.as_secs_f64()),
+            set.check_every,
+        );
+        let end = end.min(set.max_iter);
+        self.next = (steps == Self::STEPS && end / 2 > steps).then_some(end / 2);
+        end
     }
+}
 
-    /// After how many steps the training should end, once a look is over; `None` without a deadline.
-    fn looked(&mut self, set: &Settings) -> Option<u64> {
-        let (steps, begun) = self.look;
-        let (now, deadline) = (Instant::now(), self.deadline?);
-        let look = now.duration_since(begun);
-        let stepping = begun
-            .duration_since(self.begun)
-            .saturating_sub(self.looking);
-        self.looking += look;
-        let step =
-            stepping.as_secs_f64() / steps as f64 + look.as_secs_f64() / set.check_every as f64;
-        let left = Self::PLANNED * deadline.saturating_duration_since(now).as_secs_f64();
-        // The last look is planned for, too.
-        let more = ((left - look.as_secs_f64()) / step.max(f64::MIN_POSITIVE)).max(1.0);
-        Some(steps.saturating_add(more as u64).min(set.max_iter))
-    }
+/// Steps in all, from those done, the seconds that they took, those of a look, and those that are left.
+fn planned_end(steps: u64, [stepping, look, left]: [f64; 3], check_every: u64) -> u64 {
+    let each = stepping / steps as f64 + look / check_every as f64;
+    let usable = Pace::PLANNED * left - Pace::LAST_LOOK * look;
+    let more = (usable / each.max(f64::MIN_POSITIVE)).max(1.0);
+    steps.saturating_add(more as u64)
 }
 
 impl Solver for SpotSolver {
@@ -267,5 +287,22 @@ impl Solver for SpotSolver {
 
     fn solve_with(&self, problem: &Problem, context: &mut Context) -> Result<Solution, Error> {
         self.run(problem, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 50 steps of 1 ms each; looks of 10 ms every 100 steps make that 1.1 ms.
+    #[test]
+    fn plans_end_in_time() {
+        let times = |left: f64| [0.05, 0.01, left];
+        let end = planned_end(50, times(2.0), 100);
+        let planned = (0.9 * 2.0 - 0.04) / 0.0011;
+        assert!((end as f64 - 50.0 - planned).abs() <= 1.0, "{end}");
+        // Whatever is left, there is one more step, and no overflow.
+        assert_eq!(planned_end(50, times(0.0), 100), 51);
+        assert_eq!(planned_end(50, [0.0, 0.0, f64::MAX], 100), u64::MAX);
     }
 }

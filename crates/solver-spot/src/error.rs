@@ -34,7 +34,8 @@ pub enum Error {
         /// The value.
         value: f64,
     },
-    /// The training left the range of numbers, in this step. The parameters are those of the step before.
+    /// The training left the range of numbers, in this step. The running means, which samples and estimates are of, are those of
+    /// the step before; critics may have gone on.
     #[error("step {step}: {what}: try a smaller `rate`, or `clip`")]
     Diverged {
         /// The step, from 1 on.

@@ -7,7 +7,8 @@ use crate::{NAME, SpotSolver};
 /// What can be set of [`SpotSolver`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// (upper − lower) / (mass · spread of the cost) at which it ends. Default: 0.02.
+    /// (upper − lower) / upper at which it ends. Default: 0.02. Where the cost is next to nothing, 1e-4 of that between the ends of
+    /// the clouds counts.
     #[doc(alias("stopThr", "threshold"))]
     pub tol: f64,
     /// Steps of the generator at most. Default: 10 000.
@@ -18,7 +19,7 @@ pub struct Settings {
     pub eta: f64,
     /// Units of each of two hidden layers, of the generators and the critics. Default: 64.
     pub hidden: usize,
-    /// Length of Adam's steps. Default: 1e-3.
+    /// Length of Adam's steps up to 32 units; it falls as one over the units from there on. Default: 1e-3.
     #[doc(alias("learning_rate"))]
     pub rate: f64,
     /// Samples a step. Default: 128.
@@ -77,8 +78,8 @@ impl Settings {
         }
         // What is more than that is a slip, and would fill the memory, or no step would ever end.
         for (name, value, most) in [
-            ("hidden", self.hidden, 4096),
-            ("batch", self.batch, 1 << 16),
+            ("hidden", self.hidden, 1024),
+            ("batch", self.batch, 1 << 13),
             ("critic_steps", self.critic_steps, 1000),
         ] {
             if !(1..=most).contains(&value) {
@@ -111,11 +112,7 @@ impl Factory for SpotFactory {
         let of = Settings::default();
         let setting = |name, default: String, doc| SettingSpec { name, default, doc };
         vec![
-            setting(
-                "tol",
-                of.tol.to_string(),
-                "(upper − lower) / (mass · spread of the cost)",
-            ),
+            setting("tol", of.tol.to_string(), "(upper − lower) / upper"),
             setting(
                 "max_iter",
                 of.max_iter.to_string(),
@@ -131,7 +128,11 @@ impl Factory for SpotFactory {
                 of.hidden.to_string(),
                 "units of each hidden layer",
             ),
-            setting("rate", of.rate.to_string(), "length of Adam's steps"),
+            setting(
+                "rate",
+                of.rate.to_string(),
+                "length of Adam's steps up to 32 units",
+            ),
             setting("batch", of.batch.to_string(), "samples a step"),
             setting(
                 "critic_steps",
@@ -205,7 +206,7 @@ mod tests {
         }
         assert_eq!(
             said("hidden", "5000").as_deref(),
-            Some("`hidden` = 5000: must be from 1 to 4096")
+            Some("`hidden` = 5000: must be from 1 to 1024")
         );
         assert!(said("reg", "1").is_some());
     }

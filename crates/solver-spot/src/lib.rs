@@ -14,7 +14,7 @@
 //! | file | |
 //! |---|---|
 //! | `train.rs`, `saved.rs`, `settings.rs` | algorithm 3, its state on disk, its settings |
-//! | `drive.rs` | the loop that all trainings have in common |
+//! | `drive.rs` | the loop that all trainings but the flow's have in common |
 //! | `generator.rs`, `critic.rs` | networks with the room that a step needs |
 //! | `sampler.rs`, `samples.rs`, `cost.rs` | what comes in, what comes out, what it costs |
 //! | `images.rs`, `convolutional.rs`, `sobel.rs` | images: drawn from, made and judged by convolutions, compared by their edges |

@@ -35,6 +35,23 @@ pub(crate) fn less_than_all(name: &'static str, value: f64) -> Rule {
     (name, value, fits, "must be from 0 to below 1")
 }
 
+/// Of Adam's steps.
+pub(crate) fn rate(name: &'static str, value: f64) -> Rule {
+    let fits = value > 0.0 && value <= 1.0;
+    (name, value, fits, "must be positive and at most 1")
+}
+
+/// What there is room for at once.
+pub(crate) fn room(name: &'static str, count: usize, least: usize) -> Rule {
+    let fits = (least..=1 << 24).contains(&count);
+    let rule = if least == 1 {
+        "must be from 1 to 2^24"
+    } else {
+        "must be from 2 to 2^24"
+    };
+    (name, count as f64, fits, rule)
+}
+
 pub(crate) fn some(name: &'static str, count: u64) -> Rule {
     (name, count as f64, count > 0, "must be at least 1")
 }

@@ -20,7 +20,9 @@ use crate::critic::{Critic, critic};
 use crate::drive::{Limits, Seen, Training, drive};
 use crate::generator::{Generator, Passes, perceptron};
 use crate::sampler::draw;
-use crate::{ContinuousSolver, Error, Estimate, JointCost, Look, Sampler, Samples, SpotSettings};
+use crate::{
+    ContinuousSolver, Error, Estimate, JointCost, Look, Sampler, Samples, SpotSettings, rules,
+};
 
 /// Samples of a look at the estimate.
 pub(crate) const LOOKED_AT: usize = 1000;
@@ -50,7 +52,7 @@ pub struct Step {
 /// A training: generator, critics, and what they draw from.
 ///
 /// A step costs 2 flops for each weight of the generator and 6 for each of the critics, each sample and critic step, and as
-/// much again for the generator's own; nothing is allocated in it. Everything is on one thread, unless
+/// much again for the generator's own; nothing is allocated in it, but for `clip` and costs beyond 64 dimensions. Everything is on one thread, unless
 /// [`side_by_side`](Self::side_by_side) asks for more: the same seed gives the same bits.
 pub struct Spot<T: Number = f32> {
     pub(crate) generator: Generator<T>,
@@ -137,15 +139,24 @@ impl<T: Number> Spot<T> {
     /// start alike ([`Generator::alike`]), from latent rows as long as a sample, and critics of `critic_layers`. From 32 units
     /// on take a [`rate`](SpotSettings::rate) that falls as one over the units.
     ///
+    /// Seeds of the networks are eight times that of the settings and the following.
+    ///
     /// # Errors
-    /// Those of [`new`](Self::new), and marginals of several dimensions.
+    /// No samplers, no units, those of [`new`](Self::new), and marginals of several dimensions.
     pub fn with_perceptrons(
         samplers: Vec<Arc<dyn Sampler>>,
         cost: Arc<dyn JointCost<T>>,
         (hidden, critic_layers): (usize, usize),
         settings: SpotSettings,
     ) -> Result<Self, Error> {
-        let dim = samplers.first().map_or(0, |s| s.dim());
+        let Some(first) = samplers.first() else {
+            return Err(Error::shape("samplers", "none", "each marginal has one"));
+        };
+        rules::all([
+            rules::room("hidden", hidden, 1),
+            rules::room("critic_layers", critic_layers, 1),
+        ])?;
+        let dim = first.dim();
         let seed = |k: u64| settings.seed.wrapping_mul(8).wrapping_add(k);
         let chain = perceptron(dim, hidden, 2, dim, SLOPE);
         let generator = Generator::alike(Network::new(&chain, seed(0))?, samplers.len())?;
@@ -191,7 +202,7 @@ impl<T: Number> Spot<T> {
     /// One step of the generator after those of the critics, whatever [`SpotSettings::steps`] says.
     ///
     /// # Errors
-    /// [`Error::Diverged`]: no parameter has become a number that is none.
+    /// [`Error::Diverged`]: the running means, which answers are of, are those of the step before.
     pub fn step(&mut self) -> Result<Step, Error> {
         let cost = Arc::clone(&self.cost);
         self.step_with(&mut |samples, by| Ok(cost.mean(samples, by)))
@@ -204,44 +215,67 @@ impl<T: Number> Spot<T> {
     /// [`Error::Diverged`], and those of the cost.
     pub fn step_with(&mut self, cost: &mut StepCost<'_, T>) -> Result<Step, Error> {
         let step = self.steps + 1;
-        let made = self.make_step(cost);
-        let made = made.map_err(|error| diverged(error, step))?;
-        if !(made.cost.is_finite() && made.apart.is_finite()) {
-            return Err(Error::Diverged {
-                step,
-                what: format!(
-                    "the cost is {} and the critics say {}",
-                    made.cost, made.apart
-                ),
-            });
-        }
-        Ok(made)
+        let (apart, _) = self
+            .raise_critics(&|| false)
+            .map_err(|e| diverged(e, step))?;
+        self.move_generator(cost, apart)
+            .map_err(|e| diverged(e, step))
     }
 
-    fn make_step(&mut self, cost: &mut StepCost<'_, T>) -> Result<Step, Error> {
+    /// [`step`](Self::step), given up between two steps of the critics once `stop` says so: `None`.
+    pub(crate) fn step_unless(&mut self, stop: &dyn Fn() -> bool) -> Result<Option<Step>, Error> {
+        let (own, step) = (Arc::clone(&self.cost), self.steps + 1);
+        let (apart, done) = self.raise_critics(stop).map_err(|e| diverged(e, step))?;
+        if !done {
+            return Ok(None);
+        }
+        let made = self.move_generator(&mut |samples, by| Ok(own.mean(samples, by)), apart);
+        made.map(Some).map_err(|e| diverged(e, step))
+    }
+
+    fn out_of_range(&self, what: &str, value: f64) -> Error {
+        Error::Diverged {
+            step: self.steps + 1,
+            what: format!("{what} is {value}"),
+        }
+    }
+
+    /// What the critics said before their last step, and whether all steps were made.
+    fn raise_critics(&mut self, stop: &dyn Fn() -> bool) -> Result<(f64, bool), Error> {
         let SpotSettings {
             critic_steps,
             batch,
-            clip,
             ..
         } = self.settings;
-        let eta = self.settings.eta_at(self.steps);
         let rate = self.settings.rate_at(self.steps);
-        for optimizer in &mut self.optimizers {
-            optimizer.set_rate(rate);
-        }
         for critic in &mut self.critics {
             critic.optimizer.set_rate(self.settings.critic_rate * rate);
         }
         let mut apart = 0.0;
         for _ in 0..critic_steps {
+            if stop() {
+                return Ok((apart, false));
+            }
             latent(&mut self.rng, &mut self.z);
             self.passes.forward(&self.generator, &self.z)?;
-            for (sampler, real) in self.samplers.iter().zip(&mut self.real) {
+            for (k, (sampler, real)) in self.samplers.iter().zip(&mut self.real).enumerate() {
                 draw(sampler.as_ref(), &mut self.rng, batch, &mut self.wide, real);
+                drawn(k, real)?;
             }
             self.critics_step()?;
             apart = self.said.iter().sum();
+            if !apart.is_finite() {
+                return Err(self.out_of_range("what the critics say", apart));
+            }
+        }
+        Ok((apart, true))
+    }
+
+    fn move_generator(&mut self, cost: &mut StepCost<'_, T>, apart: f64) -> Result<Step, Error> {
+        let eta = self.settings.eta_at(self.steps);
+        let rate = self.settings.rate_at(self.steps);
+        for optimizer in &mut self.optimizers {
+            optimizer.set_rate(rate);
         }
         latent(&mut self.rng, &mut self.z);
         self.passes.forward(&self.generator, &self.z)?;
@@ -250,9 +284,15 @@ impl<T: Number> Spot<T> {
             critic.gradients(out.marginal(k), eta, by)?;
         }
         let cost = cost(out, by)?;
+        if !cost.is_finite() {
+            return Err(self.out_of_range("the cost", cost));
+        }
         self.passes.backward(&self.generator)?;
-        self.passes
-            .step(&mut self.generator, &mut self.optimizers, clip)?;
+        self.passes.step(
+            &mut self.generator,
+            &mut self.optimizers,
+            self.settings.clip,
+        )?;
         self.steps += 1;
         let keep = self.settings.keep_at(self.steps);
         for (mean, now) in self.mean.networks.iter_mut().zip(&self.generator.networks) {
@@ -288,8 +328,8 @@ impl<T: Number> Spot<T> {
         all.try_for_each(|((critic, said), (made, real))| ascend(critic, said, made, real))
     }
 
-    /// Samples of the running mean, of latent rows from `rng`.
-    fn made(&self, count: usize, rng: &mut Pcg64) -> Result<Samples<T>, Error> {
+    /// Samples of the running mean, of latent rows from `rng`; all of them pass at once.
+    pub(crate) fn made(&self, count: usize, rng: &mut Pcg64) -> Result<Samples<T>, Error> {
         let mut z = vec![T::ZERO; count * self.mean.latent()];
         latent(rng, &mut z);
         let mut passes = Passes::new(&self.mean, count);
@@ -297,14 +337,12 @@ impl<T: Number> Spot<T> {
         Ok(passes.out)
     }
 
-    /// [`sample`](ContinuousSolver::sample) in the networks' own numbers.
-    pub(crate) fn made_from(&self, count: usize, seed: u64) -> Result<Samples<T>, Error> {
-        self.made(count, &mut Pcg64::seed_from_u64(seed))
-    }
-
     fn look(&mut self) -> Result<Look, Error> {
         let seed = self.settings.seed ^ LOOKS;
         let estimate = self.estimate(LOOKED_AT, seed)?;
+        if !estimate.cost.is_finite() {
+            return Err(self.out_of_range("the cost of the running mean", estimate.cost));
+        }
         self.looks.push(estimate.cost);
         let surplus = self.looks.len().saturating_sub(SpotSettings::PATIENCE);
         self.looks.drain(..surplus);
@@ -375,7 +413,15 @@ impl<T: Number> ContinuousSolver for Spot<T> {
 
     fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error> {
         countable(count)?;
-        Ok(self.made(count, &mut Pcg64::seed_from_u64(seed))?.wide())
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let mut all = Samples::<f64>::room(self.mean.dims(), 0);
+        for start in (0..count).step_by(BLOCK) {
+            let made = self.made(BLOCK.min(count - start), &mut rng)?.wide();
+            for (all, made) in all.of.iter_mut().zip(made.of) {
+                all.extend(made);
+            }
+        }
+        Ok(all)
     }
 
     fn estimate(&self, count: usize, seed: u64) -> Result<Estimate, Error> {
@@ -428,6 +474,22 @@ impl<T: Number> ContinuousSolver for Spot<T> {
             return Err(Error::shape("k", k, expected));
         };
         potential(network, rows, -self.settings.eta_at(self.steps))
+    }
+}
+
+/// What a sampler drew, in T.
+fn drawn<T: Number>(sampler: usize, real: &[T]) -> Result<(), Error> {
+    // One sum tells of all of them: it is finite where each is, but for sums beyond the range, which are looked at.
+    if real.iter().copied().sum::<T>().wide().is_finite() {
+        return Ok(());
+    }
+    match real.iter().position(|v| !v.wide().is_finite()) {
+        None => Ok(()),
+        Some(place) => Err(Error::shape(
+            "samplers",
+            format!("number {sampler} draws {}", real[place].wide()),
+            "all must be within the range of the networks' numbers",
+        )),
     }
 }
 

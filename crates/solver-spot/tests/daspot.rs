@@ -185,9 +185,10 @@ fn divergence_is_said_and_leaves_finite_parameters() {
     let source = blobs([60, 60, 60], 0.0, [0.0, 0.0], 1);
     let (target, _) = blobs([60, 60, 60], 0.4, [0.5, 0.0], 2);
     for change in [
-        (|s: &mut DaspotSettings| s.warm_rate = 1e30) as fn(&mut DaspotSettings),
-        |s| s.rate = 1e30,
-        |s| s.spot.rate = 1e30,
+        // In f32 these are infinite.
+        (|s: &mut DaspotSettings| s.source_weight = 1e300) as fn(&mut DaspotSettings),
+        |s| s.target_weight = 1e300,
+        |s| (s.spot.first_eta, s.spot.eta) = (1e300, 1e300),
     ] {
         let mut settings = quick(200);
         change(&mut settings);

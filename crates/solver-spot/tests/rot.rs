@@ -108,7 +108,7 @@ fn what_does_not_fit_is_refused() {
         ..RotSettings::default()
     };
     let said = rot([0.0; 2], [1.0; 2], settings).err().unwrap().to_string();
-    assert_eq!(said, "`rate` = NaN: must be positive and finite");
+    assert_eq!(said, "`rate` = NaN: must be positive and at most 1");
     let sound = rot([0.0; 2], [1.0; 2], RotSettings::default()).unwrap();
     assert!(sound.sample(0, 1).is_err());
     assert!(sound.potential(2, &[0.0]).is_err());

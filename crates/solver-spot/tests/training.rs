@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ot_nn::Network;
@@ -182,33 +183,68 @@ fn a_training_at_rest_ends_early() {
     assert!(training.steps() < 4000, "{}", training.steps());
 }
 
-/// A cost that is NaN once samples are far out.
-struct Poisoned;
+/// ‖x − y‖ twice; from the third batch on it is no number, or says so of its slope.
+struct Poisoned {
+    batches: AtomicUsize,
+    slope: bool,
+}
 
 impl JointCost<f32> for Poisoned {
     fn check(&self, dims: &[usize]) -> Result<(), Error> {
         solver_spot::cost::two_alike(dims)
     }
 
-    fn mean(&self, _: &Samples<f32>, by: &mut [Vec<f32>]) -> f64 {
-        by[0][0] = f32::NAN;
+    fn mean(&self, samples: &Samples<f32>, by: &mut [Vec<f32>]) -> f64 {
+        let cost = Euclidean.mean(samples, by);
+        if self.batches.fetch_add(1, Ordering::Relaxed) < 2 {
+            return cost;
+        }
+        if self.slope {
+            by[0][0] = f32::NAN;
+            return cost;
+        }
         f64::NAN
     }
 }
 
 #[test]
-fn divergence_is_said_and_leaves_finite_parameters() {
-    let samplers = vec![gaussian(&[-1.0, 0.0]), gaussian(&[1.0, 0.0])];
-    let mut training = spot(samplers, Arc::new(Poisoned), quick(100));
-    let error = training
-        .train(&Context::default(), &mut |_| ())
-        .unwrap_err();
-    assert!(matches!(error, Error::Diverged { step: 1, .. }), "{error}");
-    let networks = training.mean().networks();
+fn what_diverges_says_so_and_answers_as_before_that_step() {
+    let samplers = || vec![gaussian(&[-1.0, 0.0]), gaussian(&[1.0, 0.0])];
+    let mut sound = spot(samplers(), Arc::new(Euclidean), quick(100));
+    sound.step().unwrap();
+    sound.step().unwrap();
+    for slope in [false, true] {
+        let batches = AtomicUsize::new(0);
+        let poisoned = Arc::new(Poisoned { batches, slope });
+        let mut training = spot(samplers(), poisoned, quick(100));
+        let error = training
+            .train(&Context::default(), &mut |_| ())
+            .unwrap_err();
+        assert!(matches!(error, Error::Diverged { step: 3, .. }), "{error}");
+        assert_eq!(training.steps(), 2);
+        assert_eq!(training.sample(50, 1), sound.sample(50, 1));
+    }
+}
+
+/// What a sampler draws beyond f32 is no divergence, and smaller steps would not help.
+#[test]
+fn samples_beyond_the_networks_numbers_are_the_samplers_fault() {
+    let far = Arc::new(Empirical::new(vec![1e300, 0.0], 2).unwrap());
+    let mut training = spot(
+        vec![gaussian(&[0.0, 0.0]), far],
+        Arc::new(Euclidean),
+        quick(10),
+    );
+    let error = training.step().unwrap_err();
     assert!(
-        networks
-            .iter()
-            .all(|n| n.parameters().iter().all(|p| p.is_finite()))
+        matches!(
+            error,
+            Error::Shape {
+                argument: "samplers",
+                ..
+            }
+        ),
+        "{error}"
     );
 }
 

@@ -15,6 +15,7 @@
 //! | λ_s CE(D_X(X), V) | | | yes | yes | | |
 //! | λ_da CE(D_Y(G_Y), argmax D_X(G_X)) | no: argmax is piecewise constant | through D_Y | no | no | yes | yes |
 //! | λ_t CE(D_Y(Y), what the plan says), ours | no: a constant | no | no | no | yes | yes |
+//! | [`pull`](DaspotSettings::pull)·c(partners, Y), ours | no | no | no | no | yes | |
 //!
 //! Minimized by D_e alone, c is 0 at embeddings that see nothing. The source's objective is kept from there by λ_s only, and
 //! on the source's side only. What stands here besides, and can be switched off ([`DaspotSettings`]):

@@ -525,7 +525,7 @@ mod tests {
                 rows(&y.real).iter().map(nearest).collect::<Vec<_>>()
             };
             let scale = cost_scale(&bench.set, WIDTH);
-            let mut value = |bench: &mut Bench| -> f64 {
+            let value = |bench: &mut Bench| -> f64 {
                 let y = &mut bench.learners[1];
                 y.real.forward(&y.now, &bench.real[1]).expect("rows");
                 let rows = y.real.embedded.chunks(WIDTH).zip(&partners);

@@ -17,7 +17,9 @@ pub enum Partners {
 /// What can be set of a [`Daspot`](super::Daspot).
 ///
 /// The source's objective alone is `target_weight: 0.0, pull: 0.0, confidence: 0.0, normalized: false, shares: 0.0, warm_steps: 0,
-/// delay: 0.0, ramp: 0.0, made_weight: 1.0`; everything else in here is an addition, and says why.
+/// delay: 0.0, ramp: 0.0, made_weight: 1.0`; and of `spot` `first_eta` as `eta`, `decay: 0.0`
+/// and `averaging: 0.0`; everything else in here is an addition, and says why. Without steps on the source first D_Y starts as it
+/// was given.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DaspotSettings {
     /// Of the plan: η, steps, batch, and so on. `batch` is that of source and target points, too; `averaging` is that of the
@@ -128,8 +130,8 @@ impl DaspotSettings {
             rules::part("shares", self.shares),
             rules::part("delay", self.delay),
             ("ramp", self.ramp, later, "must be from `delay` to 1"),
-            rules::positive("rate", self.rate),
-            rules::positive("warm_rate", self.warm_rate),
+            rules::rate("rate", self.rate),
+            rules::rate("warm_rate", self.warm_rate),
             rules::less_than_all("beta1", self.betas.0),
             rules::less_than_all("beta2", self.betas.1),
         ])

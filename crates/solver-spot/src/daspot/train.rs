@@ -274,7 +274,7 @@ impl<T: Number> Daspot<T> {
     /// goes on where it ended. The marginal errors in the answer are the critics' W₁ distances, in units of the points.
     ///
     /// # Errors
-    /// [`Error::Diverged`]: no parameter has become a number that is none.
+    /// [`Error::Diverged`]: the running means, which answers are of, are those of the step before.
     pub fn fit(
         &mut self,
         context: &Context,

@@ -4,9 +4,10 @@ use ot_nn::Number;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
 
 /// How the latent variables of a batch are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Latent {
     /// Independently, as the source has it.

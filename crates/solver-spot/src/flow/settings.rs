@@ -1,10 +1,12 @@
 //! What can be set of a training of a flow.
 
 use super::Latent;
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, rules};
 
 /// What can be set of a [`FlowSpot`](super::FlowSpot).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FlowSettings {
     /// ε, the weight of E ln p; 0 leaves the entropy out. Default: 0.5.
     pub reg: f64,
@@ -40,7 +42,7 @@ pub struct FlowSettings {
     /// The weight of E ∫‖ψ‖² dt, which keeps the ways straight, so that few steps follow them. It moves the law by little: it is
     /// to be small beside ε and the cost. Default: 1e-2.
     pub kinetic: f64,
-    /// Length of Adam's steps at first. Default: 3e-3.
+    /// Length of Adam's steps at first; critics keep to it throughout. Default: 3e-3.
     pub rate: f64,
     /// The part of the steps that are taken at this rate. Default: 0.25: it falls while η grows, for steps that the cost alone could
     /// take would throw the marginals about at a large η, and the plan with them.
@@ -86,22 +88,21 @@ impl FlowSettings {
     /// # Errors
     /// A setting outside of its range.
     pub fn check(&self) -> Result<(), Error> {
-        let two = |name, value: usize| (name, value as f64, value >= 2, "must be at least 2");
         let entropic = (1..=self.batch).contains(&self.entropy_batch);
         rules::all([
             rules::not_negative("reg", self.reg),
             rules::not_negative("kinetic", self.kinetic),
             rules::positive("eta", self.eta),
             rules::positive("first_eta", self.first_eta),
-            rules::positive("rate", self.rate),
-            rules::positive("last_rate", self.last_rate),
+            rules::rate("rate", self.rate),
+            rules::rate("last_rate", self.last_rate),
             rules::less_than_all("averaging", self.averaging),
             rules::less_than_all("beta1", self.betas.0),
             rules::less_than_all("beta2", self.betas.1),
             rules::part("ramp", self.ramp),
             rules::part("hold", self.hold),
-            two("batch", self.batch),
-            two("pool", self.pool),
+            rules::room("batch", self.batch, 2),
+            rules::room("pool", self.pool, 2),
             (
                 "entropy_batch",
                 self.entropy_batch as f64,
@@ -109,7 +110,7 @@ impl FlowSettings {
                 "must be from 1 to `batch`",
             ),
             rules::some("steps", self.steps),
-            rules::some("real", self.real as u64),
+            rules::room("real", self.real, 1),
             rules::some("critic_steps", self.critic_steps as u64),
             rules::some("flow_steps", self.flow_steps as u64),
         ])

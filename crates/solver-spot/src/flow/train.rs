@@ -367,6 +367,8 @@ impl<T: Number> FlowSpot<T> {
         into.put_optimizer("flow.adam", &self.optimizer)?;
         into.put("flow.rng", &self.rng)?;
         into.put("flow.steps", &self.steps)?;
+        into.put("flow.settings", &self.settings)?;
+        into.put("flow.has_critics", &self.has_critics())?;
         if let Marginals::Critics(critics) = &self.marginals {
             for (k, critic) in critics.iter().enumerate() {
                 into.put_network(&format!("flow.critic{k}"), &critic.network)?;
@@ -376,12 +378,35 @@ impl<T: Number> FlowSpot<T> {
         Ok(())
     }
 
-    /// Goes on from what [`save`](Self::save) has written, to the same bits. Parts, cost and settings are those of
-    /// [`new`](Self::new), and must be the same.
+    fn has_critics(&self) -> bool {
+        matches!(self.marginals, Marginals::Critics(_))
+    }
+
+    /// Goes on from what [`save`](Self::save) has written, to the same bits. Samplers and cost are those of [`new`](Self::new),
+    /// and must be the same.
     ///
     /// # Errors
-    /// What is missing, or of another shape; the training is then of no use.
+    /// Other settings or another penalty, which leave it as it is; what is missing, or of another shape: the training is then of
+    /// no use.
     pub fn restore(&mut self, from: &Checkpoint) -> Result<(), Error> {
+        let settings: FlowSettings = from.get("flow.settings")?;
+        let has_critics: bool = from.get("flow.has_critics")?;
+        if (settings, has_critics) != (self.settings, self.has_critics()) {
+            let penalty = |critics| {
+                if critics {
+                    "critics"
+                } else {
+                    "the energy distance"
+                }
+            };
+            let found = format!("a training by {} of {settings:?}", penalty(has_critics));
+            let expected = format!(
+                "this one is by {} of {:?}",
+                penalty(self.has_critics()),
+                self.settings
+            );
+            return Err(Error::shape("checkpoint", found, expected));
+        }
         from.restore_network("flow", self.flow.network_mut())?;
         from.restore_network("flow.mean", self.mean.network_mut())?;
         from.restore_optimizer("flow.adam", &mut self.optimizer)?;

@@ -81,8 +81,8 @@ impl RotSettings {
         rules::all([
             rules::positive("eps", self.eps),
             rules::some("steps", self.steps),
-            rules::some("batch", self.batch as u64),
-            rules::positive("rate", self.rate),
+            rules::room("batch", self.batch, 1),
+            rules::rate("rate", self.rate),
             rules::less_than_all("beta1", self.betas.0),
             rules::less_than_all("beta2", self.betas.1),
             rules::some("check_every", self.check_every),

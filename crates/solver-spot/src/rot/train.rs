@@ -200,7 +200,7 @@ impl<T: Number> Rot<T> {
     /// One step of both potentials.
     ///
     /// # Errors
-    /// [`Error::Diverged`]: no parameter has become a number that is none.
+    /// [`Error::Diverged`]: the running means, which answers are of, are those of the step before.
     pub fn step(&mut self) -> Result<RotStep, Error> {
         let step = self.steps + 1;
         let batch = self.settings.batch;
