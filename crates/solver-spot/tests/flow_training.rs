@@ -336,14 +336,14 @@ fn settings_and_parts_that_do_not_fit() {
         ),
     ];
     insta::assert_snapshot!(all.join("\n"), @r"
-    `reg` = -1: must be 0 or positive, and finite
+    `reg` = -1: must be finite and not negative
     `eta` = 0: must be positive and finite
     `ramp` = 1.5: must be from 0 to 1
-    `batch` = 1: must be at least 2
+    `batch` = 1: must be from 2 to 2^24
     `entropy_batch` = 129: must be from 1 to `batch`
     `flow_steps` = 0: must be at least 1
     `averaging` = 1: must be from 0 to below 1
-    `kinetic` = NaN: must be 0 or positive, and finite
+    `kinetic` = NaN: must be finite and not negative
     `samplers`: dimensions [1], but the flow's marginals have [1, 1]
     `cost`: marginals of dimensions [2, 1], but it takes two of the same dimension
     `critics`: one of 2 outputs, but each has one
