@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use solver_api::{
-    Capabilities, Capability, Context, Error, Outcome, Problem, Solution, Solver, Termination,
-    check_feasible,
+    Capabilities, Capability, Context, Error, Outcome, Problem, Solution, Solver, check_feasible,
 };
 
 use crate::NAME;
