@@ -128,7 +128,11 @@ impl SpotSolver {
                     spot.end_after(pace.plan(spot.steps(), begun.elapsed(), set));
                 }
             }
-            let error = best.gap() / best.upper().max(least / set.tol);
+            // A gap of 0 is one of 0, whatever the cost.
+            let error = match best.gap() {
+                0.0 => 0.0,
+                gap => gap / best.upper().max(least / set.tol),
+            };
             let elapsed = started.elapsed();
             if context.keep_history {
                 history.push(Check {

@@ -29,6 +29,7 @@ fn points_that_are_all_alike_cost_nothing() {
         .unwrap();
     assert_eq!(solution.transport_cost, 0.0);
     assert!(solution.convergence.converged());
+    assert_eq!(solution.convergence.iterations, Some(100));
 }
 
 /// A point far away without weight changes neither the answer nor what counts as near to it.
