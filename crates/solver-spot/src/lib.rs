@@ -14,6 +14,7 @@
 //! | file | |
 //! |---|---|
 //! | `train.rs`, `saved.rs`, `settings.rs` | algorithm 3, its state on disk, its settings |
+//! | `answers.rs` | samples, estimates and potentials of its running means |
 //! | `drive.rs` | the loop that all trainings but the flow's have in common |
 //! | `generator.rs`, `critic.rs` | networks with the room that a step needs |
 //! | `sampler.rs`, `samples.rs`, `cost.rs` | what comes in, what comes out, what it costs |
@@ -52,6 +53,7 @@
 //! Source: 002, chapter 3.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod best;
 mod cloud;
 mod continuous;

@@ -147,3 +147,30 @@ impl SpotSettings {
         1.0 - 1.0 / over.min(step as f64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eta_and_rate_follow_their_schedules() {
+        let set = SpotSettings {
+            eta: 100.0,
+            first_eta: 1.0,
+            growth: 0.5,
+            decay: 0.25,
+            steps: 100,
+            averaging: 0.1,
+            ..SpotSettings::default()
+        };
+        assert_eq!(set.eta_at(0), 1.0);
+        assert!((set.eta_at(25) - 10.0).abs() < 1e-12);
+        assert!((set.eta_at(50) - 100.0).abs() < 1e-12);
+        assert_eq!(set.eta_at(50), set.eta_at(99));
+        assert_eq!(set.rate_at(75), set.rate);
+        assert!((set.rate_at(99) - 0.04 * set.rate).abs() < 1e-15);
+        assert_eq!(set.keep_at(1), 0.0);
+        assert_eq!(set.keep_at(2), 0.5);
+        assert!((set.keep_at(90) - 0.9).abs() < 1e-12);
+    }
+}

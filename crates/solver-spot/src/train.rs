@@ -9,27 +9,20 @@
 
 use std::sync::Arc;
 
-use ot_nn::{Adam, Network, Number, Optimizer, Tape};
+use ot_nn::{Adam, Network, Number, Optimizer, all_finite};
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
-use solver_api::{Context, Convergence};
 
 use crate::critic::{Critic, critic};
-use crate::drive::{Limits, Seen, Training, drive};
+use crate::drive::{Limits, Seen, Training};
 use crate::generator::{Generator, Passes, perceptron};
 use crate::sampler::draw;
-use crate::{
-    ContinuousSolver, Error, Estimate, JointCost, Look, Sampler, Samples, SpotSettings, rules,
-};
+use crate::{ContinuousSolver, Error, JointCost, Look, Sampler, Samples, SpotSettings, rules};
 
 /// Samples of a look at the estimate.
 pub(crate) const LOOKED_AT: usize = 1000;
-/// Samples that pass through the networks at once where they are not trained.
-const BLOCK: usize = 1000;
-/// More than that are drawn in parts, by seeds of their own.
-const MOST_SAMPLES: usize = 1 << 31;
 /// Leaky rectifiers below 0.
 const SLOPE: f64 = 0.2;
 /// Seeds of looks are others than those of the training.
@@ -52,8 +45,8 @@ pub struct Step {
 /// A training: generator, critics, and what they draw from.
 ///
 /// A step costs 2 flops for each weight of the generator and 6 for each of the critics, each sample and critic step, and as
-/// much again for the generator's own; nothing is allocated in it, but for `clip` and costs beyond 64 dimensions. Everything is on one thread, unless
-/// [`side_by_side`](Self::side_by_side) asks for more: the same seed gives the same bits.
+/// much again for the generator's own; nothing is allocated in it, but for `clip` and costs beyond 64 dimensions. Everything is
+/// on one thread, unless [`side_by_side`](Self::side_by_side) asks for more: the same seed gives the same bits.
 pub struct Spot<T: Number = f32> {
     pub(crate) generator: Generator<T>,
     pub(crate) optimizers: Vec<Adam<T>>,
@@ -62,8 +55,8 @@ pub struct Spot<T: Number = f32> {
     pub(crate) critics: Vec<Critic<T>>,
     /// The running mean of each critic.
     pub(crate) critic_means: Vec<Network<T>>,
-    samplers: Vec<Arc<dyn Sampler>>,
-    cost: Arc<dyn JointCost<T>>,
+    pub(crate) samplers: Vec<Arc<dyn Sampler>>,
+    pub(crate) cost: Arc<dyn JointCost<T>>,
     pub(crate) settings: SpotSettings,
     pub(crate) rng: Pcg64,
     pub(crate) steps: u64,
@@ -260,7 +253,13 @@ impl<T: Number> Spot<T> {
             self.passes.forward(&self.generator, &self.z)?;
             for (k, (sampler, real)) in self.samplers.iter().zip(&mut self.real).enumerate() {
                 draw(sampler.as_ref(), &mut self.rng, batch, &mut self.wide, real);
-                drawn(k, real)?;
+                if !all_finite(real) {
+                    return Err(Error::shape(
+                        "samplers",
+                        format!("number {k} draws what is not finite, or becomes so"),
+                        "all must be within the range of the networks' numbers",
+                    ));
+                }
             }
             self.critics_step()?;
             apart = self.said.iter().sum();
@@ -328,15 +327,6 @@ impl<T: Number> Spot<T> {
         all.try_for_each(|((critic, said), (made, real))| ascend(critic, said, made, real))
     }
 
-    /// Samples of the running mean, of latent rows from `rng`; all of them pass at once.
-    pub(crate) fn made(&self, count: usize, rng: &mut Pcg64) -> Result<Samples<T>, Error> {
-        let mut z = vec![T::ZERO; count * self.mean.latent()];
-        latent(rng, &mut z);
-        let mut passes = Passes::new(&self.mean, count);
-        passes.forward(&self.mean, &z)?;
-        Ok(passes.out)
-    }
-
     fn look(&mut self) -> Result<Look, Error> {
         let seed = self.settings.seed ^ LOOKS;
         let estimate = self.estimate(LOOKED_AT, seed)?;
@@ -394,136 +384,11 @@ impl<T: Number> Training for Spot<T> {
     }
 }
 
-impl<T: Number> ContinuousSolver for Spot<T> {
-    fn name(&self) -> &str {
-        Self::NAME
-    }
-
-    fn dims(&self) -> &[usize] {
-        self.generator.dims()
-    }
-
-    fn train(
-        &mut self,
-        context: &Context,
-        watch: &mut dyn FnMut(&Look),
-    ) -> Result<Convergence, Error> {
-        drive(self, context, watch)
-    }
-
-    fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error> {
-        countable(count)?;
-        let mut rng = Pcg64::seed_from_u64(seed);
-        let mut all = Samples::<f64>::room(self.mean.dims(), 0);
-        for start in (0..count).step_by(BLOCK) {
-            let made = self.made(BLOCK.min(count - start), &mut rng)?.wide();
-            for (all, made) in all.of.iter_mut().zip(made.of) {
-                all.extend(made);
-            }
-        }
-        Ok(all)
-    }
-
-    fn estimate(&self, count: usize, seed: u64) -> Result<Estimate, Error> {
-        countable(count)?;
-        let mut rng = Pcg64::seed_from_u64(seed);
-        let mut apart = vec![0.0; self.critics.len()];
-        let mut critics = self.critics.clone();
-        // Means of at least ten parts say how sure the whole is.
-        let block = BLOCK.min(count.div_ceil(10));
-        let (mut sum, mut squares, mut done, mut parts) = (0.0, 0.0, 0, 0.0);
-        let (mut wide, mut real) = (Vec::new(), Vec::new());
-        while done < count {
-            let now = block.min(count - done);
-            let made = self.made(now, &mut rng)?;
-            let mut by: Vec<_> = made.of.clone();
-            let cost = self.cost.mean(&made, &mut by);
-            let weight = now as f64 / count as f64;
-            for (k, critic) in critics.iter_mut().enumerate() {
-                real.resize(now * self.samplers[k].dim(), T::ZERO);
-                draw(
-                    self.samplers[k].as_ref(),
-                    &mut rng,
-                    now,
-                    &mut wide,
-                    &mut real,
-                );
-                apart[k] += weight * critic.apart(made.marginal(k), &real)?;
-            }
-            sum += weight * cost;
-            squares += weight * cost * cost;
-            parts += 1.0;
-            done += now;
-        }
-        let variance = (squares - sum * sum).max(0.0);
-        let std_error = if parts > 1.0 {
-            (variance / (parts - 1.0)).sqrt()
-        } else {
-            f64::INFINITY
-        };
-        Ok(Estimate {
-            cost: sum,
-            std_error,
-            apart,
-        })
-    }
-
-    fn potential(&self, k: usize, rows: &[f64]) -> Result<Vec<f64>, Error> {
-        let Some(network) = self.critic_means.get(k) else {
-            let expected = format!("there are {} marginals", self.critics.len());
-            return Err(Error::shape("k", k, expected));
-        };
-        potential(network, rows, -self.settings.eta_at(self.steps))
-    }
-}
-
-/// What a sampler drew, in T.
-fn drawn<T: Number>(sampler: usize, real: &[T]) -> Result<(), Error> {
-    // One sum tells of all of them: it is finite where each is, but for sums beyond the range, which are looked at.
-    if real.iter().copied().sum::<T>().wide().is_finite() {
-        return Ok(());
-    }
-    match real.iter().position(|v| !v.wide().is_finite()) {
-        None => Ok(()),
-        Some(place) => Err(Error::shape(
-            "samplers",
-            format!("number {sampler} draws {}", real[place].wide()),
-            "all must be within the range of the networks' numbers",
-        )),
-    }
-}
-
-fn latent<T: Number>(rng: &mut Pcg64, z: &mut [T]) {
+/// Latent rows: independent normal numbers.
+pub(crate) fn latent<T: Number>(rng: &mut Pcg64, z: &mut [T]) {
     for z in z {
         *z = T::from_f64(rng.sample::<f64, _>(StandardNormal));
     }
-}
-
-/// `scale` times what the network says, block by block.
-pub(crate) fn potential<T: Number>(
-    network: &Network<T>,
-    rows: &[f64],
-    scale: f64,
-) -> Result<Vec<f64>, Error> {
-    let rows: Vec<T> = rows.iter().map(|v| T::from_f64(*v)).collect();
-    let mut tape = Tape::default();
-    let mut potential = Vec::with_capacity(rows.len() / network.inputs());
-    for part in rows.chunks(BLOCK * network.inputs()) {
-        let said = network.forward(part, &mut tape)?;
-        potential.extend(said.iter().map(|v| scale * v.wide()));
-    }
-    Ok(potential)
-}
-
-pub(crate) fn countable(count: usize) -> Result<(), Error> {
-    if count == 0 || count > MOST_SAMPLES {
-        return Err(Error::Setting {
-            name: "count",
-            value: count as f64,
-            rule: "must be from 1 to 2^31",
-        });
-    }
-    Ok(())
 }
 
 /// mean ← keep·mean + (1 − keep)·now.
@@ -665,27 +530,5 @@ mod tests {
             let most = moved.fold(0.0, f64::max);
             assert!((most / far - 1.0).abs() < 0.01, "{most}");
         }
-    }
-
-    #[test]
-    fn eta_and_rate_follow_their_schedules() {
-        let set = SpotSettings {
-            eta: 100.0,
-            first_eta: 1.0,
-            growth: 0.5,
-            decay: 0.25,
-            steps: 100,
-            averaging: 0.1,
-            ..SpotSettings::default()
-        };
-        assert_eq!(set.eta_at(0), 1.0);
-        assert!((set.eta_at(25) - 10.0).abs() < 1e-12);
-        assert!((set.eta_at(50) - 100.0).abs() < 1e-12);
-        assert_eq!(set.eta_at(50), set.eta_at(99));
-        assert_eq!(set.rate_at(75), set.rate);
-        assert!((set.rate_at(99) - 0.04 * set.rate).abs() < 1e-15);
-        assert_eq!(set.keep_at(1), 0.0);
-        assert_eq!(set.keep_at(2), 0.5);
-        assert!((set.keep_at(90) - 0.9).abs() < 1e-12);
     }
 }

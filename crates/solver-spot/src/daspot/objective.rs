@@ -116,8 +116,8 @@ impl<T: Number> Room<T> {
     /// (3.13). Of pairs, `y` is the other side, and the cost is half of it and half of the squared distance in D_e,Y to G_Y(z).
     /// Target points weigh the same, and so do all partners of a class, which together weigh what `shares` says;
     /// [`DaspotSettings::balance`] relaxes the latter. All of it is constant to the gradients. [`DaspotSettings::pull`] times the
-    /// mean of (3.13) between target points and partners, by that plan, adds its gradient by the target's embeddings. Time: 6·width + 4·[`SCALINGS`]
-    /// flops a partner and target point.
+    /// mean of (3.13) between target points and partners, by that plan, adds its gradient by the target's embeddings. Time:
+    /// 8·width + 4·[`SCALINGS`] flops a partner and target point.
     pub(crate) fn real_target(
         &mut self,
         set: &DaspotSettings,

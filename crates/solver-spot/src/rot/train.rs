@@ -200,7 +200,7 @@ impl<T: Number> Rot<T> {
     /// One step of both potentials.
     ///
     /// # Errors
-    /// [`Error::Diverged`]: the running means, which answers are of, are those of the step before.
+    /// [`Error::Diverged`]: no parameter has become a number that is none.
     pub fn step(&mut self) -> Result<RotStep, Error> {
         let step = self.steps + 1;
         let batch = self.settings.batch;
@@ -288,7 +288,7 @@ impl<T: Number> ContinuousSolver for Rot<T> {
 
     /// Each x is drawn, and its y among as many candidates as a block has, by h: exact as their number grows.
     fn sample(&self, count: usize, seed: u64) -> Result<Samples, Error> {
-        crate::train::countable(count)?;
+        crate::answers::countable(count)?;
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut sides = self.aside();
         let mut made = Samples::room(&self.dims, 0);
@@ -329,7 +329,7 @@ impl<T: Number> ContinuousSolver for Rot<T> {
 
     /// The cost ⟨c, h⟩ / ⟨1, h⟩ of the plan over pairs of blocks; `apart` is the L1 distance of each marginal of h from 1.
     fn estimate(&self, count: usize, seed: u64) -> Result<Estimate, Error> {
-        crate::train::countable(count)?;
+        crate::answers::countable(count)?;
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut sides = self.aside();
         let block = BLOCK.min(count.div_ceil(2));
@@ -372,7 +372,7 @@ impl<T: Number> ContinuousSolver for Rot<T> {
         let Some(side) = self.sides.get(k) else {
             return Err(Error::shape("k", k, "there are 2 marginals"));
         };
-        crate::train::potential(&side.network, rows, 1.0)
+        crate::answers::potential(&side.network, rows, 1.0)
     }
 }
 
