@@ -356,15 +356,9 @@ fn gaussians(dim: usize) -> Result<Task, Error> {
             }
             factor[i * dim + i] = rng.random_range(0.6..1.6);
         }
-        let mut covariance = vec![0.0; dim * dim];
-        for i in 0..dim {
-            for j in 0..dim {
-                let products = (0..=i.min(j)).map(|k| factor[i * dim + k] * factor[j * dim + k]);
-                covariance[i * dim + j] = products.sum();
-            }
-        }
-        let exact = gaussian::Gaussian::new(&mean, &covariance)?;
-        Ok((exact, Arc::new(Gaussian::with_factor(mean, factor)?)))
+        let sampler = Gaussian::with_factor(mean, factor)?;
+        let exact = gaussian::Gaussian::new(sampler.mean(), &sampler.covariance())?;
+        Ok((exact, Arc::new(sampler)))
     };
     let ((x, of_x), (y, of_y)) = (side(0.0)?, side(APART)?);
     let exact = x.distance_squared(&y)?;

@@ -90,16 +90,10 @@ fn side(dim: usize, far: f64, seed: u64) -> Outcome<Side> {
         }
         factor[i * dim + i] = rng.random_range(0.6..1.6);
     }
-    let mut covariance = vec![0.0; dim * dim];
-    for i in 0..dim {
-        for j in 0..dim {
-            let rows = (0..=i.min(j)).map(|k| factor[i * dim + k] * factor[j * dim + k]);
-            covariance[i * dim + j] = rows.sum();
-        }
-    }
+    let sampler = Gaussian::with_factor(mean, factor)?;
     Ok(Side {
-        exact: gaussian::Gaussian::new(&mean, &covariance)?,
-        sampler: Arc::new(Gaussian::with_factor(mean, factor)?),
+        exact: gaussian::Gaussian::new(sampler.mean(), &sampler.covariance())?,
+        sampler: Arc::new(sampler),
     })
 }
 

@@ -162,6 +162,26 @@ impl Gaussian {
             ..plain
         })
     }
+
+    /// d numbers.
+    #[must_use]
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// L Lᵀ, row by row, in O(d³).
+    #[must_use]
+    pub fn covariance(&self) -> Vec<f64> {
+        let dim = self.mean.len();
+        let entry = |i: usize, j: usize| match &self.factor {
+            None => f64::from(u8::from(i == j)),
+            Some(l) => (0..=i.min(j))
+                .map(|k| l[i * dim + k] * l[j * dim + k])
+                .sum(),
+        };
+        let places = (0..dim).flat_map(|i| (0..dim).map(move |j| (i, j)));
+        places.map(|(i, j)| entry(i, j)).collect()
+    }
 }
 
 impl Sampler for Gaussian {

@@ -253,6 +253,11 @@ fn samplers_draw_what_they_say() {
     let mut rng = Pcg64::seed_from_u64(5);
     let factor = vec![2.0, 0.0, 1.0, 0.5];
     let gaussian = Gaussian::with_factor(vec![1.0, -1.0], factor).unwrap();
+    assert_eq!(gaussian.covariance(), [4.0, 2.0, 2.0, 1.25]);
+    assert_eq!(
+        Gaussian::new(vec![0.0; 2]).unwrap().covariance(),
+        [1.0, 0.0, 0.0, 1.0]
+    );
     let mut rows = vec![0.0; 80_000];
     gaussian.draw(&mut rng, &mut rows);
     let mean = |f: &dyn Fn(&[f64]) -> f64| rows.chunks(2).map(f).sum::<f64>() / 40_000.0;
