@@ -23,7 +23,7 @@ use std::time::Instant;
 use boxes::Boxes;
 use chart::{Line, Panel};
 use options::{Args, Outcome};
-use ot_nn::Network;
+use ot_nn::{Network, Number};
 use plotters::prelude::*;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -44,6 +44,9 @@ const SLOPE: f64 = 0.2;
 const LOOKS: u64 = 25;
 /// Up to this width the learning rate is the one that is said; from there on it falls as one over the width.
 const NARROW: usize = 32;
+/// Below this rate in double precision: weights of about 1 in single precision are 1e-7 apart, steps a tenth of the rate and
+/// shorter as it falls, and what is lost of them adds up. (At 1e-5 variances end at a third and a fiftieth of what they should be.)
+const SINGLE: f64 = 3e-5;
 /// The source does not say its ε.
 const EPS: [f64; 4] = [0.01, 0.1, 0.5, 2.0];
 
@@ -215,7 +218,7 @@ fn line(name: String, curve: Vec<(f64, f64, f64)>) -> Line {
 /// A line of the table.
 fn report(run: Run, seeds: usize) -> Outcome<Errors> {
     let started = Instant::now();
-    let trained: Vec<Result<_, Error>> = (0..seeds as u64)
+    let trained: Vec<Result<Course, Error>> = (0..seeds as u64)
         .into_par_iter()
         .map(|seed| trained(run, seed))
         .collect();
@@ -252,8 +255,27 @@ fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (mean, (squares / (count - 1.0).max(1.0)).sqrt())
 }
 
-/// The relative error of one training, %, and its curve.
-fn trained(run: Run, seed: u64) -> Result<(f64, Vec<(f64, f64)>), Error> {
+/// A relative error at the end, %, and the errors on the way there as (steps, error).
+type Course = (f64, Vec<(f64, f64)>);
+
+/// One training, in the precision that its rate needs.
+fn trained(run: Run, seed: u64) -> Result<Course, Error> {
+    let started = Instant::now();
+    let rate = match run.method {
+        Method::Spot(settings) => settings.rate,
+        Method::Rot(settings) => settings.rate,
+    };
+    let course = if rate < SINGLE {
+        trained_in::<f64>(run, seed)
+    } else {
+        trained_in::<f32>(run, seed)
+    }?;
+    let seconds = started.elapsed().as_secs_f64();
+    eprintln!("  seed {seed}: {:+.3} after {seconds:.0} s", course.0);
+    Ok(course)
+}
+
+fn trained_in<T: Number>(run: Run, seed: u64) -> Result<Course, Error> {
     let seeds = |k: u64| 8 * seed + k;
     let drawn = |mean: f64, k: u64| -> Result<Arc<dyn Sampler>, Error> {
         let mut rows = vec![0.0; 2 * SAMPLES];
@@ -266,7 +288,7 @@ fn trained(run: Run, seed: u64) -> Result<(f64, Vec<(f64, f64)>), Error> {
         Method::Spot(settings) => {
             let settings = SpotSettings { seed, ..settings };
             let (cost, shape) = (Arc::new(Euclidean), (run.hidden, 1));
-            Box::new(Spot::<f32>::with_perceptrons(
+            Box::new(Spot::<T>::with_perceptrons(
                 vec![x, y],
                 cost,
                 shape,
@@ -276,7 +298,7 @@ fn trained(run: Run, seed: u64) -> Result<(f64, Vec<(f64, f64)>), Error> {
         Method::Rot(settings) => {
             let chain = perceptron(2, run.hidden, 1, 1, SLOPE);
             let potentials = [
-                Network::<f32>::new(&chain, seeds(2))?,
+                Network::<T>::new(&chain, seeds(2))?,
                 Network::new(&chain, seeds(3))?,
             ];
             let settings = RotSettings { seed, ..settings };
