@@ -31,9 +31,11 @@
 //! | [`linear`] | sum of products of a row; a multiple of it added to another | 16; 24 | 2 |
 //! | | pull of weighted differences, for a point and against it | 32 | 4 |
 //! | [`min_plus`] | least C_ij − g_j of each row, C_ij − f_i of each column, for a batch of B vectors | 8/B of C, cached | 2 B |
+//! | [`near`] | reduced costs between two runs of points, at the leaves of a search | nothing: all in the first-level cache | 3 d |
 //! | [`neural`] | passes between the products of a network: bias and rectifier, their gradients, Adam's step | 16 to 56, in cache | 1 to 11 |
 //! | | tanh | 8 read, 8 written | 50 |
 //! | [`order`] | the order of numbers, by radix | 60, in four passes | 0 |
+//! | | points in kd-order | 8 d, log n times | 0 |
 //! | [`pairwise`] | distances in d dimensions: entry, row, block | 8 d of packed points in cache, 8 written | 3 d |
 //! | [`pricing`] | reduced costs of a row: least, violated; column minima | 8 (cost in f32: 4), potentials in cache | 2 to 8 |
 //! | | entropic half-step over a list of columns | 12 (cost in f32: 8), two indexed accesses | 25 |
@@ -59,6 +61,7 @@ pub mod lazy;
 pub mod linear;
 pub mod ln;
 pub mod min_plus;
+pub mod near;
 pub mod neural;
 pub mod order;
 pub mod pairwise;

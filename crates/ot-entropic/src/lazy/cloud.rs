@@ -1,9 +1,7 @@
 //! Weighted points in an order in which neighbours stand together, cut into tiles.
 
 use ot_kernels::lazy::SIDE;
-
-/// Points of at most so many are not split further.
-const LEAF: usize = 4;
+use ot_kernels::order;
 
 /// Weighted points in kd-order: every aligned run of 2ᵏ points is a cell of a kd-tree.
 #[derive(Debug, Clone)]
@@ -35,9 +33,7 @@ impl Cloud {
             dim > 0 && !weights.is_empty() && points.len() == weights.len() * dim,
             "Cloud: lengths differ"
         );
-        let mut order: Vec<u32> = (0..weights.len() as u32).collect();
-        sort(&mut order, points, dim);
-        Self::in_order(order, points, dim, weights)
+        Self::in_order(order::kd(points, dim), points, dim, weights)
     }
 
     fn in_order(order: Vec<u32>, points: &[f64], dim: usize, weights: &[f64]) -> Self {
@@ -190,33 +186,6 @@ impl Cloud {
         }
         sum
     }
-}
-
-/// Splits across the widest side until few are left, so that the left part is a whole tree.
-fn sort(order: &mut [u32], points: &[f64], dim: usize) {
-    let n = order.len();
-    if n <= LEAF {
-        return;
-    }
-    let at = |i: u32, k: usize| points[i as usize * dim + k];
-    let (mut widest, mut axis) = (f64::NEG_INFINITY, 0);
-    for k in 0..dim {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for &i in order.iter() {
-            (low, high) = (low.min(at(i, k)), high.max(at(i, k)));
-        }
-        if high - low > widest {
-            (widest, axis) = (high - low, k);
-        }
-    }
-    let whole = n.next_power_of_two();
-    let split = if whole == n { n / 2 } else { whole / 2 };
-    order.select_nth_unstable_by(split, |&i, &j| {
-        at(i, axis).total_cmp(&at(j, axis)).then(i.cmp(&j))
-    });
-    let (left, right) = order.split_at_mut(split);
-    sort(left, points, dim);
-    sort(right, points, dim);
 }
 
 #[cfg(test)]

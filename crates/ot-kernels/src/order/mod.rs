@@ -1,8 +1,10 @@
-//! The order of numbers, by their places in their range.
+//! The order of numbers, by their places in their range; and of points.
 
 mod carried;
+mod kd;
 
 pub use carried::{Entry, carried};
+pub use kd::kd;
 
 /// Bits of a number's place between the least and the largest that a pass sorts by: three passes for 32.
 const DIGITS: [(u32, u32); 3] = [(0, 11), (11, 11), (22, 10)];
