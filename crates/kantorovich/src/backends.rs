@@ -9,6 +9,8 @@ pub(crate) fn compiled_in() -> Vec<Arc<dyn Factory>> {
     vec![
         #[cfg(feature = "network-simplex")]
         Arc::new(solver_exact::NetworkSimplexFactory),
+        #[cfg(feature = "exact-points")]
+        Arc::new(solver_exact::ExactPointsFactory),
         #[cfg(feature = "line")]
         Arc::new(solver_exact::closed::LineFactory),
         #[cfg(feature = "circle")]

@@ -89,3 +89,28 @@ fn what_is_compiled_in_divides_the_work() {
     let solution = ipot.solve(&small()).unwrap().require_converged().unwrap();
     assert!((solution.transport_cost - 0.25).abs() < 1e-9);
 }
+
+#[cfg(feature = "exact-points")]
+#[test]
+fn many_points_in_few_dimensions_are_solved_without_a_matrix() {
+    use kantorovich::Ground;
+
+    let registry = Registry::new();
+    let auto = registry.auto(&Options::default()).unwrap();
+    for (n, dim, ground, name) in [
+        (100, 2, Ground::SqEuclidean, "network-simplex"),
+        (1500, 2, Ground::SqEuclidean, "exact-points"),
+        (1500, 8, Ground::SqEuclidean, "network-simplex"),
+        (1500, 2, Ground::Euclidean, "network-simplex"),
+        (1500, 1, Ground::SqEuclidean, "line"),
+        (20_000, 8, Ground::SqEuclidean, "exact-points"),
+    ] {
+        let points =
+            |seed: f64| -> Vec<f64> { (0..n * dim).map(|k| (k as f64 * seed).sin()).collect() };
+        let weights = vec![1.0 / n as f64; n];
+        let (x, y) = (points(1.3), points(1.7));
+        let problem = Problem::from_points(&weights, &weights, &x, &y, dim, ground).unwrap();
+        let picked = auto.pick(&problem, &Context::new()).unwrap().0;
+        assert_eq!(picked, name, "{n} points of dimension {dim}");
+    }
+}

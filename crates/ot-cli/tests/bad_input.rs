@@ -102,7 +102,7 @@ fn costs_times_masses_beyond_the_range_are_named_with_both() {
     let line = "solve --a @heavy.npy --b @heavy-b.npy --cost @";
     for registry in [common::registry(), kantorovich::Registry::new()] {
         // Some take certain costs only, and refuse a matrix.
-        let closed = ["line", "circle", "tree", "gaussian", "spot"];
+        let closed = ["exact-points", "line", "circle", "tree", "gaussian", "spot"];
         let names = registry.names().into_iter();
         for name in names.filter(|name| !closed.contains(name)) {
             let solve = |cost: &str, more: &str| {

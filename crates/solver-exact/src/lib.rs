@@ -36,5 +36,10 @@ pub mod network_simplex;
 ))]
 mod offset;
 
+#[cfg(feature = "exact-points")]
+pub mod points;
+
 #[cfg(feature = "network-simplex")]
 pub use network_simplex::{NetworkSimplex, NetworkSimplexFactory};
+#[cfg(feature = "exact-points")]
+pub use points::{ExactPoints, ExactPointsFactory};

@@ -21,6 +21,32 @@ fn network_simplex_conforms() {
     );
 }
 
+#[cfg(feature = "exact-points")]
+#[test]
+fn exact_points_conforms() {
+    use solver_api::conformance::{Expect, run};
+    use solver_api::{Capability, Factory, Ground, Problem};
+    use solver_exact::ExactPointsFactory;
+
+    for dim in [1, 2, 5] {
+        let expect = Expect::new()
+            .capabilities(&[
+                Capability::Balanced,
+                Capability::Exact,
+                Capability::LazyCost,
+                Capability::Interruptible,
+                Capability::Deterministic,
+            ])
+            .domain(format!("points in {dim} dimensions"), move |draw| {
+                let (n, m) = draw.shape();
+                let (a, b) = (draw.weights(n), draw.weights(m));
+                let (x, y) = (draw.numbers(n * dim), draw.numbers(m * dim));
+                Problem::from_points(&a, &b, &x, &y, dim, Ground::SqEuclidean)
+            });
+        run(|options| ExactPointsFactory.build(options), &expect);
+    }
+}
+
 /// Closed forms, each on the problems that it is for.
 mod closed {
     use solver_api::Capability::{self, Balanced, Deterministic, Exact, Interruptible, LazyCost};

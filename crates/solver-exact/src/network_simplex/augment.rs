@@ -17,7 +17,7 @@ use super::tree::NONE;
 
 /// Scratch and result of the augmentations.
 #[derive(Debug, Default)]
-pub(super) struct Augment {
+pub(crate) struct Augment {
     /// Units on each list entry.
     flow: Vec<i64>,
     /// The next entry that carries flow into the same column.
@@ -42,7 +42,7 @@ pub(super) struct Augment {
 impl Augment {
     /// Moves as much mass as possible within `budget` list entries, as long as nobody stops it. `sources` and `sinks` are signed
     /// potentials, feasible on the lists, and stay so; pairs that carry flow are tight.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         lists: &Lists,
         supply: &[i64],

@@ -4,7 +4,7 @@ use ot_kernels::anneal::Annealing;
 use ot_kernels::pricing;
 
 /// A cost that is computed a row at a time.
-pub(super) trait Rows: Sync {
+pub(crate) trait Rows: Sync {
     /// Writes row `i` over all columns.
     fn row(&self, i: usize, out: &mut [f64]);
     /// One pair.
@@ -13,7 +13,7 @@ pub(super) trait Rows: Sync {
 
 /// Where the entries of a cost come from.
 #[derive(Clone, Copy)]
-pub(super) enum Entries<'a> {
+pub(crate) enum Entries<'a> {
     /// Row-major, read in place.
     F64(&'a [f64]),
     /// Row-major, read in place and widened in registers.
@@ -24,31 +24,31 @@ pub(super) enum Entries<'a> {
 
 /// A cost of `sources × columns`; `+∞` forbids a pair.
 #[derive(Clone, Copy)]
-pub(super) struct CostView<'a> {
-    pub(super) entries: Entries<'a>,
+pub(crate) struct CostView<'a> {
+    pub(crate) entries: Entries<'a>,
     /// Columns in storage.
-    pub(super) columns: usize,
+    pub(crate) columns: usize,
     /// The stored row of each source; `None` where they are the same.
-    pub(super) rows: Option<&'a [u32]>,
+    pub(crate) rows: Option<&'a [u32]>,
 }
 
 /// One row, as stored.
 #[derive(Clone, Copy)]
-pub(super) enum Row<'a> {
+pub(crate) enum Row<'a> {
     F64(&'a [f64]),
     F32(&'a [f32]),
 }
 
 /// A whole cost, as stored.
 #[derive(Clone, Copy)]
-pub(super) enum InPlace<'a> {
+pub(crate) enum InPlace<'a> {
     F64(&'a [f64]),
     F32(&'a [f32]),
 }
 
 impl InPlace<'_> {
     /// The first source from `from` on that has a violated pair, and its entering column.
-    pub(super) fn entering(
+    pub(crate) fn entering(
         self,
         sinks: &[f64],
         sources: &[f64],
@@ -68,7 +68,7 @@ impl<'a> CostView<'a> {
     }
 
     /// Row `i`; `buffer` has one place per column and is used where rows are computed.
-    pub(super) fn row<'b>(&self, i: usize, buffer: &'b mut [f64]) -> Row<'b>
+    pub(crate) fn row<'b>(&self, i: usize, buffer: &'b mut [f64]) -> Row<'b>
     where
         'a: 'b,
     {
@@ -82,7 +82,7 @@ impl<'a> CostView<'a> {
     }
 
     /// Row `i` where it stands, or who computes it as which row.
-    pub(super) fn stored_row(&self, i: usize) -> Result<Row<'a>, (&'a dyn Rows, usize)> {
+    pub(crate) fn stored_row(&self, i: usize) -> Result<Row<'a>, (&'a dyn Rows, usize)> {
         let at = self.stored(i) * self.columns;
         match self.entries {
             Entries::F64(c) => Ok(Row::F64(&c[at..at + self.columns])),
@@ -92,7 +92,7 @@ impl<'a> CostView<'a> {
     }
 
     /// The entries, where they can be read in place one source after another.
-    pub(super) fn in_place(&self, sources: usize) -> Option<InPlace<'a>> {
+    pub(crate) fn in_place(&self, sources: usize) -> Option<InPlace<'a>> {
         let entries = sources * self.columns;
         match self.entries {
             Entries::F64(c) if self.rows.is_none() => Some(InPlace::F64(&c[..entries])),
@@ -101,7 +101,7 @@ impl<'a> CostView<'a> {
         }
     }
 
-    pub(super) fn entry(&self, i: usize, j: usize) -> f64 {
+    pub(crate) fn entry(&self, i: usize, j: usize) -> f64 {
         let at = self.stored(i) * self.columns + j;
         match self.entries {
             Entries::F64(c) => c[at],
@@ -112,28 +112,28 @@ impl<'a> CostView<'a> {
 }
 
 impl Row<'_> {
-    pub(super) fn at(&self, j: usize) -> f64 {
+    pub(crate) fn at(&self, j: usize) -> f64 {
         match self {
             Row::F64(c) => c[j],
             Row::F32(c) => f64::from(c[j]),
         }
     }
 
-    pub(super) fn min(&self, p: &[f64]) -> f64 {
+    pub(crate) fn min(&self, p: &[f64]) -> f64 {
         match self {
             Row::F64(c) => pricing::row_min(c, p),
             Row::F32(c) => pricing::row_min(c, p),
         }
     }
 
-    pub(super) fn price(&self, p: &[f64], shift: f64, tol: f64) -> f64 {
+    pub(crate) fn price(&self, p: &[f64], shift: f64, tol: f64) -> f64 {
         match self {
             Row::F64(c) => pricing::row_price(c, p, shift, tol),
             Row::F32(c) => pricing::row_price(c, p, shift, tol),
         }
     }
 
-    pub(super) fn entering(&self, p: &[f64], shift: f64, tol: f64) -> Option<usize> {
+    pub(crate) fn entering(&self, p: &[f64], shift: f64, tol: f64) -> Option<usize> {
         let j = match self {
             Row::F64(c) => pricing::row_entering(c, p, shift, tol),
             Row::F32(c) => pricing::row_entering(c, p, shift, tol),
@@ -141,7 +141,7 @@ impl Row<'_> {
         j.map(|j| j as usize)
     }
 
-    pub(super) fn collect(
+    pub(crate) fn collect(
         &self,
         p: &[f64],
         shift: f64,
@@ -155,7 +155,7 @@ impl Row<'_> {
         };
     }
 
-    pub(super) fn column_min(&self, shift: f64, out: &mut [f64]) {
+    pub(crate) fn column_min(&self, shift: f64, out: &mut [f64]) {
         match self {
             Row::F64(c) => pricing::column_min(c, shift, out),
             Row::F32(c) => pricing::column_min(c, shift, out),
@@ -165,7 +165,7 @@ impl Row<'_> {
 
 impl Row<'_> {
     /// As row `i` of an entropic problem.
-    pub(super) fn anneal(&self, annealing: &mut Annealing, i: usize, low: f64, inv_eps: f64) {
+    pub(crate) fn anneal(&self, annealing: &mut Annealing, i: usize, low: f64, inv_eps: f64) {
         match self {
             Row::F64(c) => annealing.row(i, c, low, inv_eps),
             Row::F32(c) => annealing.row(i, c, low, inv_eps),
@@ -174,7 +174,7 @@ impl Row<'_> {
 }
 
 /// The cost of phase one: 0 for allowed pairs, 1 for forbidden ones.
-pub(super) struct Forbidden<'a>(pub(super) CostView<'a>);
+pub(crate) struct Forbidden<'a>(pub(super) CostView<'a>);
 
 fn penalty(c: f64) -> f64 {
     if c == f64::INFINITY { 1.0 } else { 0.0 }

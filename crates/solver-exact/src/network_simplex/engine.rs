@@ -4,7 +4,7 @@ mod duals;
 mod forbidden;
 mod watch;
 
-pub(super) use self::watch::Watch;
+pub(crate) use self::watch::Watch;
 
 use super::augment::Augment;
 use super::coarse::Coarse;
@@ -20,7 +20,7 @@ use super::warm::Smoothing;
 
 /// Entries of a cost up to which a problem starts from entropic duals over all of it: 4 MB, and half as much again
 /// in single precision, which the caches hold. Measured: beyond, the grouped start takes less time and memory.
-pub(super) const IN_CACHE: usize = 1 << 19;
+pub(crate) const IN_CACHE: usize = 1 << 19;
 
 /// Entries of a source's candidate list in the simplex.
 const ROOM: usize = 16;
@@ -28,21 +28,21 @@ const ROOM: usize = 16;
 /// What the engine solves: positive supplies, demands that are 0 on columns that take no part, and a
 /// cost of `supply.len() × demand.len()`.
 #[derive(Clone, Copy)]
-pub(super) struct Instance<'a> {
-    pub(super) supply: &'a [f64],
-    pub(super) demand: &'a [f64],
-    pub(super) cost: CostView<'a>,
+pub(crate) struct Instance<'a> {
+    pub(crate) supply: &'a [f64],
+    pub(crate) demand: &'a [f64],
+    pub(crate) cost: CostView<'a>,
     /// Of a partial problem.
-    pub(super) moved: Option<Moved>,
+    pub(crate) moved: Option<Moved>,
     /// The least and the largest finite entry (a guess will do).
-    pub(super) range: (f64, f64),
+    pub(crate) range: (f64, f64),
     /// Targets' potentials g to start from.
-    pub(super) warm: Option<&'a [f64]>,
-    pub(super) max_pivots: u64,
+    pub(crate) warm: Option<&'a [f64]>,
+    pub(crate) max_pivots: u64,
     /// Entries up to which a cost counts as held by the caches: [`IN_CACHE`], except in tests.
-    pub(super) in_cache: usize,
+    pub(crate) in_cache: usize,
     /// Whether each check is to tell a bracket: a pass over the cost every time.
-    pub(super) bracket: bool,
+    pub(crate) bracket: bool,
 }
 
 /// How a phase of the simplex goes about its pivots; the names are those of [`Run`].
@@ -57,15 +57,15 @@ struct Pivots<'a> {
 
 /// How it went.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome {
-    pub(super) status: Status,
-    pub(super) pivots: u64,
+pub(crate) struct Outcome {
+    pub(crate) status: Status,
+    pub(crate) pivots: u64,
 }
 
 /// The memory of the engine, kept from one problem to the next: O(n + m), and a thirty-second of the
 /// cost's bytes for the grouped problem.
 #[derive(Debug, Default)]
-pub(super) struct Workspace {
+pub(crate) struct Workspace {
     units: Units,
     tree: Tree,
     lists: Lists,
@@ -89,7 +89,7 @@ pub(super) struct Workspace {
 
 impl Workspace {
     /// Solves one problem; plan and potentials are then read from the workspace.
-    pub(super) fn solve(&mut self, instance: &Instance<'_>, check: &mut Check<'_>) -> Outcome {
+    pub(crate) fn solve(&mut self, instance: &Instance<'_>, check: &mut Check<'_>) -> Outcome {
         let (n, m) = (instance.supply.len(), instance.demand.len());
         let by_rows = n * m <= instance.in_cache;
         self.units
@@ -209,7 +209,7 @@ impl Workspace {
 
     /// Visits the allowed pairs that carry mass. (A run that was stopped in phase one still has mass on
     /// forbidden ones; that mass is nobody's.)
-    pub(super) fn flows(&self, cost: &CostView<'_>, mut visit: impl FnMut(usize, usize, f64)) {
+    pub(crate) fn flows(&self, cost: &CostView<'_>, mut visit: impl FnMut(usize, usize, f64)) {
         self.basis(|i, j, units| {
             if units > 0 && !(self.stranded && cost.entry(i, j) == f64::INFINITY) {
                 visit(i, j, units as f64 * self.units.unit);
@@ -218,14 +218,14 @@ impl Workspace {
     }
 
     /// A lower bound on the optimum from the columns' potentials, in one pass over the cost.
-    pub(super) fn lower(&mut self, instance: &Instance<'_>) -> f64 {
+    pub(crate) fn lower(&mut self, instance: &Instance<'_>) -> f64 {
         let sinks = &self.tree.potential[instance.supply.len()..];
         let (a, b) = (instance.supply, instance.demand);
         lower_bound(&instance.cost, a, b, sinks, &mut self.buffer)
     }
 
     /// An upper bound: what the plan costs, and what it may miss of the marginals at the full spread of the costs.
-    pub(super) fn upper(&self, instance: &Instance<'_>) -> f64 {
+    pub(crate) fn upper(&self, instance: &Instance<'_>) -> f64 {
         let mut sent = instance.supply.to_vec();
         let mut got = instance.demand.to_vec();
         let mut paid = 0.0;
@@ -239,12 +239,12 @@ impl Workspace {
     }
 
     /// f of a source.
-    pub(super) fn f(&self, i: usize) -> f64 {
+    pub(crate) fn f(&self, i: usize) -> f64 {
         self.tree.potential[i]
     }
 
     /// g of a column; `−∞` where it takes no part, or has lost its mass for want of an allowed pair.
-    pub(super) fn g(&self, j: usize) -> f64 {
+    pub(crate) fn g(&self, j: usize) -> f64 {
         -self.tree.potential[self.tree.sources() + j]
     }
 }

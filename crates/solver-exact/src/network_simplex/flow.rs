@@ -3,21 +3,21 @@
 
 /// Weights in units; both sides have the same positive sum, below 2^62.
 #[derive(Debug, Default)]
-pub(super) struct Units {
-    pub(super) supply: Vec<i64>,
-    pub(super) demand: Vec<i64>,
+pub(crate) struct Units {
+    pub(crate) supply: Vec<i64>,
+    pub(crate) demand: Vec<i64>,
     /// The mass of one unit.
-    pub(super) unit: f64,
+    pub(crate) unit: f64,
     /// Whether all supplies are equal, and all demands.
-    pub(super) equal: bool,
+    pub(crate) equal: bool,
 }
 
 /// Of a partial problem: sources and columns before its dummies, and the mass between them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moved {
-    pub(super) n: usize,
-    pub(super) m: usize,
-    pub(super) mass: f64,
+pub(crate) struct Moved {
+    pub(crate) n: usize,
+    pub(crate) m: usize,
+    pub(crate) mass: f64,
 }
 
 /// The number of units that general weights are spread over: rounding errs by 2^-61 of the mass.
@@ -27,7 +27,7 @@ impl Units {
     /// Expresses the positive weights `a` and the weights `b` (0 on columns that take no part) in
     /// units. Exactly, where all weights are equal on each side or are multiples of one power of two
     /// with equal sums; otherwise to 2^-61 of the mass, after scaling `b` to the sum of `a`.
-    pub(super) fn assign(&mut self, a: &[f64], b: &[f64], moved: Option<Moved>) {
+    pub(crate) fn assign(&mut self, a: &[f64], b: &[f64], moved: Option<Moved>) {
         self.supply.clear();
         self.demand.clear();
         self.equal = self.equal_weights(a, b);
@@ -62,7 +62,7 @@ impl Units {
     }
 
     /// All units of one side.
-    pub(super) fn total(&self) -> i64 {
+    pub(crate) fn total(&self) -> i64 {
         self.supply.iter().sum()
     }
 

@@ -13,7 +13,7 @@ const LEAST: f32 = 1e-5;
 
 /// Scratch of the forest.
 #[derive(Debug, Default)]
-pub(super) struct Forest {
+pub(crate) struct Forest {
     /// (entry of the plan, source, column).
     entries: Vec<(f32, u32, u32)>,
     /// Union-find over sources and columns.
@@ -30,7 +30,7 @@ impl Forest {
     /// Places mass from the leaves on: each sends what it has left, or takes what it has room for. `sources` become
     /// the c-transforms of the columns' signed potentials `sinks` over the lists; `eps` is the temperature these
     /// were smoothed at.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         lists: &Lists,
         supply: &[f64],

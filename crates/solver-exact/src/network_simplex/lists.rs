@@ -5,7 +5,7 @@ use super::tree::Tree;
 
 /// Fixed room per source, costs copied beside the columns so that pricing never touches the matrix.
 #[derive(Debug, Default)]
-pub(super) struct Lists {
+pub(crate) struct Lists {
     room: usize,
     length: Vec<u32>,
     columns: Vec<u32>,
@@ -14,21 +14,21 @@ pub(super) struct Lists {
 
 /// A pair that violates dual feasibility.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate {
-    pub(super) key: f64,
-    pub(super) cost: f64,
-    pub(super) source: u32,
-    pub(super) column: u32,
+pub(crate) struct Candidate {
+    pub(crate) key: f64,
+    pub(crate) cost: f64,
+    pub(crate) source: u32,
+    pub(crate) column: u32,
 }
 
 /// The reduced cost relaxed by `tol` of the magnitudes it is made of, as in the pricing kernels.
 #[inline(always)]
-pub(super) fn relaxed(c: f64, p: f64, shift: f64, tol: f64) -> f64 {
+pub(crate) fn relaxed(c: f64, p: f64, shift: f64, tol: f64) -> f64 {
     (c + p - shift) + tol * (c.abs() + p.abs() + shift.abs())
 }
 
 impl Lists {
-    pub(super) fn reset(&mut self, sources: usize, room: usize) {
+    pub(crate) fn reset(&mut self, sources: usize, room: usize) {
         self.room = room;
         self.length.clear();
         self.length.resize(sources, 0);
@@ -39,7 +39,7 @@ impl Lists {
     }
 
     /// Keeps the `room` entries of lowest reduced cost of each list.
-    pub(super) fn narrow(&mut self, room: usize, sinks: &[f64], scratch: &mut Vec<(f64, u32)>) {
+    pub(crate) fn narrow(&mut self, room: usize, sinks: &[f64], scratch: &mut Vec<(f64, u32)>) {
         if room >= self.room {
             return;
         }
@@ -66,17 +66,17 @@ impl Lists {
         self.room = room;
     }
 
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.room
     }
 
     /// The column of an entry, counted through all sources' rooms.
-    pub(super) fn column(&self, entry: usize) -> usize {
+    pub(crate) fn column(&self, entry: usize) -> usize {
         self.columns[entry] as usize
     }
 
     /// Replaces a source's list.
-    pub(super) fn set(&mut self, i: usize, found: &[(f64, u32)], cost: impl Fn(usize) -> f64) {
+    pub(crate) fn set(&mut self, i: usize, found: &[(f64, u32)], cost: impl Fn(usize) -> f64) {
         let at = i * self.room;
         let len = found.len().min(self.room);
         for (k, &(_, j)) in found[..len].iter().enumerate() {
@@ -86,7 +86,7 @@ impl Lists {
         self.length[i] = len as u32;
     }
 
-    pub(super) fn row(&self, i: usize) -> (&[u32], &[f64]) {
+    pub(crate) fn row(&self, i: usize) -> (&[u32], &[f64]) {
         let at = i * self.room;
         let end = at + self.length[i] as usize;
         (&self.columns[at..end], &self.costs[at..end])
@@ -94,7 +94,7 @@ impl Lists {
 
     /// Adds `(column, cost)` to a source's list; when it is full, the entry of the highest reduced cost
     /// makes room.
-    pub(super) fn insert(&mut self, i: usize, column: u32, cost: f64, potential: &[f64]) {
+    pub(crate) fn insert(&mut self, i: usize, column: u32, cost: f64, potential: &[f64]) {
         let at = i * self.room;
         let len = self.length[i] as usize;
         let columns = &mut self.columns[at..at + self.room];
@@ -123,7 +123,7 @@ impl Lists {
 
     /// The most violated entry of a source's list, if any is violated.
     #[inline]
-    pub(super) fn best(&self, i: usize, tree: &Tree, tol: f64) -> Option<Candidate> {
+    pub(crate) fn best(&self, i: usize, tree: &Tree, tol: f64) -> Option<Candidate> {
         let (columns, costs) = self.row(i);
         let sinks = &tree.potential[tree.sources()..];
         let shift = tree.potential[i];

@@ -20,22 +20,22 @@
 //! Only the tree, the units and the last sweep decide about correctness; everything before is there to
 //! leave them little to do.
 
-mod augment;
+pub(crate) mod augment;
 mod coarse;
 mod compact;
-mod cost;
-mod engine;
+pub(crate) mod cost;
+pub(crate) mod engine;
 mod entropic;
 mod factory;
-mod flow;
-mod forest;
-mod lists;
+pub(crate) mod flow;
+pub(crate) mod forest;
+pub(crate) mod lists;
 mod partial;
-mod pricing;
+pub(crate) mod pricing;
 pub mod settings;
 mod solve;
-mod start;
-mod tree;
+pub(crate) mod start;
+pub(crate) mod tree;
 mod warm;
 
 pub use factory::NetworkSimplexFactory;
@@ -44,3 +44,29 @@ pub use solve::NetworkSimplex;
 
 /// The backend's name.
 pub const NAME: &str = "network-simplex";
+
+/// Optimal potentials of positive masses with a finite cost, row-major.
+pub(crate) fn dense(cost: &[f64], a: &[f64], b: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let high = cost.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let low = cost.iter().copied().fold(f64::INFINITY, f64::min);
+    let instance = engine::Instance {
+        supply: a,
+        demand: b,
+        cost: cost::CostView {
+            entries: cost::Entries::F64(cost),
+            columns: b.len(),
+            rows: None,
+        },
+        moved: None,
+        range: (low, high),
+        warm: None,
+        max_pivots: u64::MAX,
+        in_cache: engine::IN_CACHE,
+        bracket: false,
+    };
+    let mut workspace = engine::Workspace::default();
+    workspace.solve(&instance, &mut |_| true);
+    let f = (0..a.len()).map(|i| workspace.f(i)).collect();
+    let g = (0..b.len()).map(|j| workspace.g(j)).collect();
+    (f, g)
+}

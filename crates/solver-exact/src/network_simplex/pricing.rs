@@ -6,7 +6,7 @@ use super::tree::Tree;
 
 /// How a run of pivots ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Status {
+pub(crate) enum Status {
     /// No pair violates dual feasibility.
     Optimal,
     /// The pivots allowed are spent.
@@ -19,18 +19,18 @@ pub(super) enum Status {
 
 /// What a caller's check sees.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Progress {
-    pub(super) pivots: u64,
+pub(crate) struct Progress {
+    pub(crate) pivots: u64,
     /// ⟨P, C⟩ of the current basis at mass 1 (in phase one the share of the mass on forbidden pairs);
     /// `None` while starting duals are computed.
-    pub(super) value: Option<f64>,
+    pub(crate) value: Option<f64>,
     /// Lower and upper bound of the optimum in the caller's units, where they were asked for.
-    pub(super) bracket: Option<(f64, f64)>,
+    pub(crate) bracket: Option<(f64, f64)>,
 }
 
 impl Progress {
     /// While starting duals are computed.
-    pub(super) const STARTING: Self = Self {
+    pub(crate) const STARTING: Self = Self {
         pivots: 0,
         value: None,
         bracket: None,
@@ -38,7 +38,7 @@ impl Progress {
 }
 
 /// Called every [`CHECK_EVERY`] pivots and once a sweep; `false` stops the run.
-pub(super) type Check<'a> = dyn FnMut(&Progress) -> bool + 'a;
+pub(crate) type Check<'a> = dyn FnMut(&Progress) -> bool + 'a;
 
 const CHECK_EVERY: u64 = 512;
 
@@ -61,7 +61,7 @@ const PATIENCE: u32 = 8;
 
 /// Scratch of [`Run::optimise`].
 #[derive(Debug, Default)]
-pub(super) struct Pricing {
+pub(crate) struct Pricing {
     candidates: Vec<Candidate>,
     found: Vec<(f64, u32)>,
 }
@@ -149,31 +149,31 @@ enum Row {
 }
 
 /// The state that all pivots share.
-pub(super) struct Run<'a, 'c> {
-    pub(super) cost: CostView<'a>,
-    pub(super) tree: &'a mut Tree,
-    pub(super) lists: &'a mut Lists,
-    pub(super) buffer: &'a mut [f64],
-    pub(super) pivots: u64,
-    pub(super) max_pivots: u64,
+pub(crate) struct Run<'a, 'c> {
+    pub(crate) cost: CostView<'a>,
+    pub(crate) tree: &'a mut Tree,
+    pub(crate) lists: &'a mut Lists,
+    pub(crate) buffer: &'a mut [f64],
+    pub(crate) pivots: u64,
+    pub(crate) max_pivots: u64,
     /// ⟨P, C⟩ at mass 1, kept up to date by the pivots.
-    pub(super) value: f64,
+    pub(crate) value: f64,
     /// The share of the mass that one unit is.
-    pub(super) unit: f64,
+    pub(crate) unit: f64,
     /// Stop as soon as the value is not positive (phase one).
-    pub(super) stop_at_zero: bool,
+    pub(crate) stop_at_zero: bool,
     /// Whether rows are priced one by one, without lists.
-    pub(super) by_rows: bool,
+    pub(crate) by_rows: bool,
     /// Whether the duals may be far off.
-    pub(super) cold: bool,
-    pub(super) check: &'a mut Check<'c>,
+    pub(crate) cold: bool,
+    pub(crate) check: &'a mut Check<'c>,
     /// Weights of sources and columns, where each check is to tell a bracket.
-    pub(super) bracket: Option<(&'a [f64], &'a [f64])>,
+    pub(crate) bracket: Option<(&'a [f64], &'a [f64])>,
 }
 
 /// A lower bound on the optimum from the columns' signed potentials, in one pass over the cost: with the sources'
 /// c-transform of them no pair is violated, whatever the tree's own potentials do.
-pub(super) fn lower_bound(
+pub(crate) fn lower_bound(
     cost: &CostView<'_>,
     a: &[f64],
     b: &[f64],
@@ -232,7 +232,7 @@ impl Run<'_, '_> {
     /// From a cold start, large violations go first: a round over all rows takes only pairs violated by more than
     /// a part of the largest violation, and the part falls from round to round. Smaller violations mostly
     /// vanish on their own.
-    pub(super) fn optimise(&mut self, scratch: &mut Pricing) -> Status {
+    pub(crate) fn optimise(&mut self, scratch: &mut Pricing) -> Status {
         let n = self.tree.sources();
         if self.by_rows {
             return self.optimise_by_rows();
@@ -353,7 +353,12 @@ impl Run<'_, '_> {
 
     /// Pivots on the lists alone until they hold no pair violated by more than the depth; `Some` when
     /// the run must end.
-    fn list_phase(&mut self, scratch: &mut Pricing, tol: f64, depth: f64) -> Option<Status> {
+    pub(crate) fn list_phase(
+        &mut self,
+        scratch: &mut Pricing,
+        tol: f64,
+        depth: f64,
+    ) -> Option<Status> {
         let n = self.tree.sources();
         let block = (n / 16).max(MINOR).min(n);
         let mut cursor = 0;

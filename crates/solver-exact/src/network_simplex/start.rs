@@ -11,23 +11,23 @@ use super::tree::{NONE, Tree};
 
 /// Mass that is placed before the greedy start.
 #[derive(Debug, Default)]
-pub(super) struct Placement {
+pub(crate) struct Placement {
     /// (source, column, units).
-    pub(super) arcs: Vec<(u32, u32, i64)>,
+    pub(crate) arcs: Vec<(u32, u32, i64)>,
     /// Of arcs that were placed from the leaves of a tree on: whether the leaf was the source.
-    pub(super) upwards: Vec<bool>,
+    pub(crate) upwards: Vec<bool>,
     /// Units left at sources, room left in columns.
-    pub(super) left: Vec<i64>,
-    pub(super) room: Vec<i64>,
+    pub(crate) left: Vec<i64>,
+    pub(crate) room: Vec<i64>,
     /// Whether the arcs may close cycles. They do not where each was sent along as much as one of its ends had left,
     /// and nothing after that from this end: then every tree of the forest has one node at most that is not served,
     /// and an arc between two such nodes joins two trees.
-    pub(super) has_cycles: bool,
+    pub(crate) has_cycles: bool,
 }
 
 impl Placement {
     /// Nothing is placed.
-    pub(super) fn begin(&mut self, supply: &[i64], demand: &[i64]) {
+    pub(crate) fn begin(&mut self, supply: &[i64], demand: &[i64]) {
         self.has_cycles = false;
         self.arcs.clear();
         self.upwards.clear();
@@ -39,7 +39,7 @@ impl Placement {
 
     /// Sends from source `i` to column `j` what the one has left and the other has room for; says whether that is
     /// anything.
-    pub(super) fn send(&mut self, i: u32, j: u32) -> bool {
+    pub(crate) fn send(&mut self, i: u32, j: u32) -> bool {
         let (left, room) = (&mut self.left[i as usize], &mut self.room[j as usize]);
         let units = (*left).min(*room);
         if units > 0 {
@@ -53,7 +53,7 @@ impl Placement {
 
 /// Scratch of the greedy start.
 #[derive(Debug, Default)]
-pub(super) struct Start {
+pub(crate) struct Start {
     /// Arcs of the forest.
     arcs: Vec<(u32, u32, i64)>,
     /// Room left in each column.
@@ -79,7 +79,7 @@ pub(super) struct Start {
 impl Start {
     /// Builds the tree's basis. Sinks' potentials are read from the tree, as is each top's; whether all
     /// of the flow stays on allowed pairs is returned.
-    pub(super) fn greedy(
+    pub(crate) fn greedy(
         &mut self,
         cost: &CostView<'_>,
         lists: &Lists,

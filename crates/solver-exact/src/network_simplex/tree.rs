@@ -16,7 +16,7 @@
 use super::compact::{self, Compact};
 
 /// "No node": beyond every index.
-pub(super) const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// One node, in half a cache line.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ struct Node {
 
 /// A strongly feasible spanning tree with its flows and signed potentials.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     nodes: Vec<Node>,
     /// The next node of each in preorder (cyclic through the root), and the one before: apart from the records,
     /// because potential updates run along them and nothing else.
@@ -41,7 +41,7 @@ pub(super) struct Tree {
     back: Vec<u32>,
     /// Signed potentials: `p_i = f_i` on sources, `p_j = −g_j` on sinks; `c_ij + p_j − p_i = 0` on
     /// basic arcs.
-    pub(super) potential: Vec<f64>,
+    pub(crate) potential: Vec<f64>,
     sources: u32,
     sinks: u32,
     /// Where `is_compact`, all but the potentials is in there.
@@ -54,14 +54,14 @@ pub(super) struct Tree {
 impl Tree {
     /// For `n` sources and `m` sinks; potentials are 0. The tree itself is built next: [`Tree::detach_all`] or
     /// [`Tree::compact`].
-    pub(super) fn reset(&mut self, n: usize, m: usize) {
+    pub(crate) fn reset(&mut self, n: usize, m: usize) {
         (self.sources, self.sinks) = (n as u32, m as u32);
         self.potential.clear();
         self.potential.resize(n + m + 1, 0.0);
     }
 
     /// Empties the tree, to be built by [`Tree::append`].
-    pub(super) fn detach_all(&mut self) {
+    pub(crate) fn detach_all(&mut self) {
         let root = self.root();
         let detached = Node {
             flow: 0,
@@ -92,15 +92,15 @@ impl Tree {
     }
 
     /// Σ flow × cost, in units, where the tree knows its costs.
-    pub(super) fn value(&self) -> Option<f64> {
+    pub(crate) fn value(&self) -> Option<f64> {
         self.is_compact.then(|| self.compact.value())
     }
 
-    pub(super) fn root(&self) -> u32 {
+    pub(crate) fn root(&self) -> u32 {
         self.sources + self.sinks
     }
 
-    pub(super) fn sources(&self) -> usize {
+    pub(crate) fn sources(&self) -> usize {
         self.sources as usize
     }
 
@@ -109,21 +109,21 @@ impl Tree {
     }
 
     /// [`NONE`], or the root where the tree is compact, of nodes that take no part.
-    pub(super) fn parent(&self, node: u32) -> u32 {
+    pub(crate) fn parent(&self, node: u32) -> u32 {
         if self.is_compact {
             return self.compact.parent(node);
         }
         self.nodes[node as usize].parent
     }
 
-    pub(super) fn flow(&self, node: u32) -> i64 {
+    pub(crate) fn flow(&self, node: u32) -> i64 {
         if self.is_compact {
             return self.compact.flow(node);
         }
         self.nodes[node as usize].flow
     }
 
-    pub(super) fn next(&self, node: u32) -> u32 {
+    pub(crate) fn next(&self, node: u32) -> u32 {
         self.thread[node as usize]
     }
 
@@ -134,7 +134,7 @@ impl Tree {
 
     /// Makes `node` the last child of `parent`, which must be on the path to the newest node: building a tree in
     /// preorder, node by node, until [`Tree::close`].
-    pub(super) fn append(&mut self, node: u32, parent: u32, flow: i64) {
+    pub(crate) fn append(&mut self, node: u32, parent: u32, flow: i64) {
         let x = &mut self.nodes[node as usize];
         x.parent = parent;
         x.flow = flow;
@@ -142,7 +142,7 @@ impl Tree {
     }
 
     /// Threads the nodes after the last [`Tree::append`].
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         let root = self.root();
         let mut tail = root;
         for &node in &self.order {
@@ -166,7 +166,7 @@ impl Tree {
 
     /// Brings the arc `source → sink` with the given cost and reduced cost into the basis; returns the units moved
     /// around its cycle, 0 for a degenerate pivot.
-    pub(super) fn pivot(&mut self, source: u32, sink: u32, cost: f64, reduced_cost: f64) -> i64 {
+    pub(crate) fn pivot(&mut self, source: u32, sink: u32, cost: f64, reduced_cost: f64) -> i64 {
         if self.is_compact {
             return self
                 .compact
@@ -344,8 +344,28 @@ impl Tree {
         }
     }
 
+    /// Visits the children of a node.
+    pub(crate) fn children(&self, node: u32, mut visit: impl FnMut(u32)) {
+        let last = self.nodes[node as usize].last;
+        let mut child = node;
+        while child != last {
+            child = if child == node {
+                self.next(node)
+            } else {
+                self.next(self.nodes[child as usize].last)
+            };
+            if self.parent(child) != node {
+                return;
+            }
+            visit(child);
+            if self.nodes[child as usize].last == last {
+                return;
+            }
+        }
+    }
+
     /// Adds `shift` to the subtree at `top`, or takes it off everywhere else: only differences count.
-    fn shift(&mut self, top: u32, shift: f64) {
+    pub(crate) fn shift(&mut self, top: u32, shift: f64) {
         let (size, last) = {
             let x = &self.nodes[top as usize];
             (x.size as usize, x.last)
@@ -371,7 +391,7 @@ impl Tree {
 
     /// Recomputes all potentials below the tops of the components, which keep theirs: rounding errors
     /// of the pivots vanish. `cost(i, j)` is the cost of a pair.
-    pub(super) fn recompute_potentials(&mut self, mut cost: impl FnMut(usize, usize) -> f64) {
+    pub(crate) fn recompute_potentials(&mut self, mut cost: impl FnMut(usize, usize) -> f64) {
         if self.is_compact {
             return self.compact.recompute_potentials(&mut self.potential);
         }
@@ -394,7 +414,7 @@ impl Tree {
 
     /// Cuts the arc above `node` with whatever flow it carries, and hangs its subtree from the root by
     /// a source: by the node itself, or by a child that supplies it. `false` where there is none.
-    pub(super) fn detach(&mut self, node: u32) -> bool {
+    pub(crate) fn detach(&mut self, node: u32) -> bool {
         let root = self.root();
         let mut top = node;
         if !self.is_source(node) {
@@ -423,7 +443,7 @@ impl Tree {
     }
 
     /// Hangs the children of a sink, which all have arcs without flow and so are sources, from the root.
-    pub(super) fn detach_children(&mut self, sink: u32) {
+    pub(crate) fn detach_children(&mut self, sink: u32) {
         let root = self.root();
         loop {
             let child = self.next(sink);
@@ -435,12 +455,12 @@ impl Tree {
     }
 
     /// Moves a leaf below `parent`, by an arc that carries `units`.
-    pub(super) fn rehang(&mut self, leaf: u32, parent: u32, units: i64) {
+    pub(crate) fn rehang(&mut self, leaf: u32, parent: u32, units: i64) {
         self.hang(leaf, parent, leaf, self.root(), units);
     }
 
     /// Takes a leaf out of the tree.
-    pub(super) fn remove(&mut self, leaf: u32) {
+    pub(crate) fn remove(&mut self, leaf: u32) {
         let cut = self.nodes[leaf as usize];
         let after = self.thread[leaf as usize];
         let before = self.back[leaf as usize];
@@ -461,7 +481,7 @@ impl Tree {
 
     /// Threads a compact tree.
     #[cfg(test)]
-    pub(super) fn rethread(&mut self, demand: &[i64]) {
+    pub(crate) fn rethread(&mut self, demand: &[i64]) {
         if !self.is_compact {
             return;
         }
@@ -491,7 +511,7 @@ impl Tree {
 
     /// Verifies every invariant: preorder, sizes, last nodes, strong feasibility and conservation.
     #[cfg(test)]
-    pub(super) fn check(&self, supply: &[i64], demand: &[i64]) {
+    pub(crate) fn check(&self, supply: &[i64], demand: &[i64]) {
         let n = self.sources();
         let root = self.root();
         let mut seen = vec![false; self.nodes.len()];

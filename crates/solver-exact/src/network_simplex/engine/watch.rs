@@ -4,17 +4,17 @@ use super::super::pricing::{Check, Progress};
 
 /// Entries of the cost or of the lists that a start reads between two looks at the caller's check: ten microseconds
 /// where they are stored, a few milliseconds where each is a distance in hundreds of dimensions.
-pub(super) const SPELL: usize = 1 << 14;
+pub(crate) const SPELL: usize = 1 << 14;
 
 /// The caller's check while starting duals are computed: asked every [`SPELL`] entries, and not again once it said no.
-pub(in super::super) struct Watch<'a, 'c> {
+pub(crate) struct Watch<'a, 'c> {
     check: &'a mut Check<'c>,
     unseen: usize,
-    pub(super) stopped: bool,
+    pub(crate) stopped: bool,
 }
 
 impl<'a, 'c> Watch<'a, 'c> {
-    pub(super) fn new(check: &'a mut Check<'c>) -> Self {
+    pub(crate) fn new(check: &'a mut Check<'c>) -> Self {
         Self {
             check,
             unseen: 0,
@@ -23,12 +23,12 @@ impl<'a, 'c> Watch<'a, 'c> {
     }
 
     /// Whether to go on after reading this many more entries.
-    pub(in super::super) fn goes_on(&mut self, entries: usize) -> bool {
+    pub(crate) fn goes_on(&mut self, entries: usize) -> bool {
         self.unseen += entries;
         !self.stopped && (self.unseen < SPELL || self.ask())
     }
 
-    pub(super) fn ask(&mut self) -> bool {
+    pub(crate) fn ask(&mut self) -> bool {
         self.unseen = 0;
         self.stopped = self.stopped || !(self.check)(&Progress::STARTING);
         !self.stopped

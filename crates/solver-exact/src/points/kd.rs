@@ -1,0 +1,365 @@
+//! Points in a kd-tree without pointers, potentials on them with a linear bound in each cell, and the pairs of least
+//! reduced cost.
+//!
+//! A cell is an aligned run of points in kd-order; its children are the two halves. For ‖x − y‖² − v(y) a bound by the box
+//! and the largest v of a cell is weak, because potentials of optimal transport slope as steeply as the cost does. With
+//! v(y) ≤ α + ⟨β, y⟩ on the cell, β by regression, the least of ‖x − y‖² − ⟨β, y⟩ over the box is known coordinate by
+//! coordinate, and the search reads a few leaves.
+
+use ot_kernels::near::{RUN, reduced};
+
+/// Points of a leaf.
+pub(super) const LEAF: usize = RUN;
+
+/// A cloud in kd-order with the boxes of its cells.
+#[derive(Debug)]
+pub(super) struct Kd {
+    dim: usize,
+    len: usize,
+    /// Leaf by leaf, in each one coordinate after the other; the last point fills the last leaf.
+    panels: Vec<f64>,
+    /// The first cell of each level, leaves first; one more at the end.
+    levels: Vec<usize>,
+    low: Vec<f64>,
+    high: Vec<f64>,
+}
+
+impl Kd {
+    /// Of row-major `points`, already in kd-order ([`kd_order`](ot_kernels::order::kd)).
+    pub(super) fn new(points: &[f64], dim: usize) -> Self {
+        let len = points.len() / dim;
+        let leaves = len.div_ceil(LEAF);
+        let mut panels = vec![0.0; leaves * LEAF * dim];
+        for j in 0..leaves * LEAF {
+            let point = &points[j.min(len - 1) * dim..][..dim];
+            let (leaf, at) = (j / LEAF, j % LEAF);
+            for (k, &x) in point.iter().enumerate() {
+                panels[(leaf * dim + k) * LEAF + at] = x;
+            }
+        }
+        let mut levels = vec![0];
+        let mut cells = leaves;
+        let mut all = 0;
+        loop {
+            all += cells;
+            levels.push(all);
+            if cells == 1 {
+                break;
+            }
+            cells = cells.div_ceil(2);
+        }
+        let mut low = vec![f64::INFINITY; all * dim];
+        let mut high = vec![f64::NEG_INFINITY; all * dim];
+        for (corner, panel) in panels.chunks_exact(LEAF).enumerate() {
+            for &x in panel {
+                low[corner] = low[corner].min(x);
+                high[corner] = high[corner].max(x);
+            }
+        }
+        for level in 1..levels.len() - 1 {
+            let (below, first) = (levels[level - 1], levels[level]);
+            for child in below..first {
+                let cell = first + (child - below) / 2;
+                for k in 0..dim {
+                    low[cell * dim + k] = low[cell * dim + k].min(low[child * dim + k]);
+                    high[cell * dim + k] = high[cell * dim + k].max(high[child * dim + k]);
+                }
+            }
+        }
+        Self {
+            dim,
+            len,
+            panels,
+            levels,
+            low,
+            high,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn leaves(&self) -> usize {
+        self.levels[1]
+    }
+
+    fn panel(&self, leaf: usize) -> &[f64] {
+        &self.panels[leaf * LEAF * self.dim..][..LEAF * self.dim]
+    }
+
+    fn box_of(&self, cell: usize) -> (&[f64], &[f64]) {
+        let at = cell * self.dim;
+        (&self.low[at..at + self.dim], &self.high[at..at + self.dim])
+    }
+
+    fn coordinate(&self, j: usize, k: usize) -> f64 {
+        self.panels[(j / LEAF * self.dim + k) * LEAF + j % LEAF]
+    }
+
+    /// ‖x_i − y_j‖², with the sum in ascending order.
+    pub(super) fn cost(&self, i: usize, other: &Self, j: usize) -> f64 {
+        let mut sum = 0.0;
+        for k in 0..self.dim {
+            let d = self.coordinate(i, k) - other.coordinate(j, k);
+            sum += d * d;
+        }
+        sum
+    }
+}
+
+/// Potentials of the points of a [`Kd`], −∞ where a point takes no part, with their linear bounds.
+#[derive(Debug, Default)]
+pub(super) struct Field {
+    /// Padded to whole leaves with −∞.
+    values: Vec<f64>,
+    slope: Vec<f64>,
+    offset: Vec<f64>,
+}
+
+impl Field {
+    /// O(n·d) for each level of the tree.
+    pub(super) fn set(&mut self, kd: &Kd, values: &[f64]) {
+        let d = kd.dim;
+        let cells = kd.levels[kd.levels.len() - 1];
+        self.values.clear();
+        self.values.extend_from_slice(values);
+        self.values.resize(kd.leaves() * LEAF, f64::NEG_INFINITY);
+        self.slope.clear();
+        self.slope.resize(cells * d, 0.0);
+        self.offset.clear();
+        self.offset.resize(cells, f64::NEG_INFINITY);
+        for level in 0..kd.levels.len() - 1 {
+            let run = LEAF << level;
+            for (k, cell) in (kd.levels[level]..kd.levels[level + 1]).enumerate() {
+                let points = k * run..((k + 1) * run).min(kd.len);
+                self.bound(kd, cell, points);
+            }
+        }
+    }
+
+    /// β by regression on each coordinate for itself, then the least α.
+    fn bound(&mut self, kd: &Kd, cell: usize, points: std::ops::Range<usize>) {
+        let d = kd.dim;
+        let leaves = points.start / LEAF..points.end.div_ceil(LEAF);
+        let (mut count, mut mean) = (0.0, 0.0);
+        for &v in &self.values[points.clone()] {
+            if v > f64::NEG_INFINITY {
+                count += 1.0;
+                mean += v;
+            }
+        }
+        if count == 0.0 {
+            return;
+        }
+        mean /= count;
+        let slope = &mut self.slope[cell * d..][..d];
+        let (low, high) = kd.box_of(cell);
+        let mut size = mean.abs();
+        for k in 0..d {
+            let middle = 0.5 * low[k] + 0.5 * high[k];
+            let (mut y, mut yy, mut yv) = (0.0, 0.0, 0.0);
+            for leaf in leaves.clone() {
+                let panel = &kd.panels[(leaf * d + k) * LEAF..][..LEAF];
+                for (x, &v) in panel.iter().zip(&self.values[leaf * LEAF..][..LEAF]) {
+                    if v > f64::NEG_INFINITY {
+                        let x = x - middle;
+                        y += x;
+                        yy += x * x;
+                        yv += x * (v - mean);
+                    }
+                }
+            }
+            let spread = yy - y * y / count;
+            if spread > 0.0 && spread.is_finite() && (yv / spread).is_finite() {
+                slope[k] = yv / spread;
+            }
+            size += slope[k].abs() * low[k].abs().max(high[k].abs());
+        }
+        let mut offset = f64::NEG_INFINITY;
+        let mut left = [0.0; LEAF];
+        for leaf in leaves {
+            left.copy_from_slice(&self.values[leaf * LEAF..][..LEAF]);
+            for (panel, s) in kd.panel(leaf).chunks_exact(LEAF).zip(slope.iter()) {
+                for (left, x) in left.iter_mut().zip(panel) {
+                    *left -= s * x;
+                }
+            }
+            offset = left.iter().fold(offset, |most, &v| most.max(v));
+        }
+        // What rounding may have taken off it, here and where it is used.
+        let slack = 8.0 * f64::EPSILON * (d as f64 + 2.0) * (size + offset.abs());
+        self.offset[cell] = offset + slack;
+    }
+
+    /// No pair between a point of the box and one of the cell has a reduced cost ‖x − y‖² − v below this.
+    fn least(&self, kd: &Kd, cell: usize, (low, high): (&[f64], &[f64])) -> f64 {
+        let d = kd.dim;
+        let (from, to) = kd.box_of(cell);
+        let slope = &self.slope[cell * d..][..d];
+        let mut sum = -self.offset[cell];
+        for k in 0..d {
+            // dist(y, [low, high])² − βy over [from, to]: convex in y.
+            let half = 0.5 * slope[k];
+            let best = if half >= 0.0 {
+                high[k] + half
+            } else {
+                low[k] + half
+            };
+            let y = best.min(to[k]).max(from[k]);
+            let gap = (y - high[k]).max(low[k] - y).max(0.0);
+            sum += gap * gap - slope[k] * y;
+        }
+        sum
+    }
+}
+
+/// The level at which a search goes no further down, but reads all leaves: with many coordinates a bound costs as much as
+/// the pairs of two leaves, and excludes little.
+fn grain(dim: usize) -> usize {
+    match dim {
+        ..4 => 0,
+        4..7 => 2,
+        _ => 4,
+    }
+}
+
+/// The nearest targets of the rows of one leaf, by reduced cost.
+#[derive(Debug)]
+pub(super) struct Nearest {
+    most: usize,
+    /// Reduced costs and targets of each row in ascending order.
+    keys: Vec<f64>,
+    targets: Vec<u32>,
+    found: [usize; LEAF],
+    stack: Vec<(f64, u32)>,
+}
+
+impl Nearest {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            keys: vec![f64::INFINITY; most * LEAF],
+            targets: vec![0; most * LEAF],
+            found: [0; LEAF],
+            stack: Vec::new(),
+        }
+    }
+
+    /// The reduced costs ‖x − y‖² − v of row `r` of the leaf, ascending, with their targets.
+    pub(super) fn row(&self, r: usize) -> impl Iterator<Item = (f64, u32)> + '_ {
+        let at = r * self.most;
+        let end = at + self.found[r];
+        let keys = self.keys[at..end].iter().copied();
+        keys.zip(self.targets[at..end].iter().copied())
+    }
+
+    /// The largest key that still counts in some row.
+    fn limit(&self, below: &[f64; LEAF]) -> f64 {
+        let mut limit = f64::NEG_INFINITY;
+        for r in 0..LEAF {
+            let worst = self.keys[(r + 1) * self.most - 1];
+            limit = limit.max(worst.min(below[r]));
+        }
+        limit
+    }
+
+    /// Finds, for each row of a leaf of `x`, the targets of least reduced cost among those `below` its bound.
+    pub(super) fn find(&mut self, x: &Kd, leaf: usize, y: &Kd, field: &Field, below: &[f64; LEAF]) {
+        self.keys.fill(f64::INFINITY);
+        self.found = [0; LEAF];
+        let mut below = *below;
+        // Rows of the padding ask for nothing.
+        for r in (0..LEAF).skip(x.len.saturating_sub(leaf * LEAF)) {
+            below[r] = f64::NEG_INFINITY;
+        }
+        let rows = x.box_of(leaf);
+        let root = y.levels[y.levels.len() - 1] - 1;
+        let mut limit = self.limit(&below);
+        self.stack.clear();
+        self.stack.push((field.least(y, root, rows), root as u32));
+        let mut level_of = y.levels.len() - 2;
+        let grain = grain(x.dim);
+        while let Some((bound, cell)) = self.stack.pop() {
+            if bound >= limit {
+                continue;
+            }
+            let cell = cell as usize;
+            while y.levels[level_of] > cell {
+                level_of -= 1;
+            }
+            while y.levels[level_of + 1] <= cell {
+                level_of += 1;
+            }
+            if level_of <= grain {
+                let first = (cell - y.levels[level_of]) << level_of;
+                for other in first..y.leaves().min(first + (1 << level_of)) {
+                    if self.read(x, leaf, y, other, field, &below) {
+                        limit = self.limit(&below);
+                    }
+                }
+                continue;
+            }
+            let first = y.levels[level_of - 1] + 2 * (cell - y.levels[level_of]);
+            let mut children = [(f64::INFINITY, first as u32), (f64::INFINITY, 0)];
+            children[0].0 = field.least(y, first, rows);
+            if first + 1 < y.levels[level_of] {
+                children[1] = (field.least(y, first + 1, rows), first as u32 + 1);
+            }
+            if children[0].0 < children[1].0 {
+                children.swap(0, 1);
+            }
+            for child in children {
+                if child.0 < limit {
+                    self.stack.push(child);
+                }
+            }
+        }
+    }
+
+    /// All pairs of two leaves; whether anything was found.
+    fn read(
+        &mut self,
+        x: &Kd,
+        rows: usize,
+        y: &Kd,
+        leaf: usize,
+        field: &Field,
+        below: &[f64; LEAF],
+    ) -> bool {
+        let mut values = [0.0; LEAF];
+        values.copy_from_slice(&field.values[leaf * LEAF..][..LEAF]);
+        let mut keys = [[0.0; LEAF]; LEAF];
+        reduced(x.panel(rows), y.panel(leaf), &values, &mut keys);
+        let mut any = false;
+        for (r, keys) in keys.iter().enumerate() {
+            let limit = below[r].min(self.keys[(r + 1) * self.most - 1]);
+            if keys.iter().all(|&key| key >= limit) {
+                continue;
+            }
+            any = true;
+            for (l, &key) in keys.iter().enumerate() {
+                if key < below[r] {
+                    self.insert(r, key, (leaf * LEAF + l) as u32);
+                }
+            }
+        }
+        any
+    }
+
+    fn insert(&mut self, r: usize, key: f64, target: u32) {
+        let keys = &mut self.keys[r * self.most..][..self.most];
+        let targets = &mut self.targets[r * self.most..][..self.most];
+        if key >= keys[self.most - 1] {
+            return;
+        }
+        let mut at = self.most - 1;
+        while at > 0 && keys[at - 1] > key {
+            keys[at] = keys[at - 1];
+            targets[at] = targets[at - 1];
+            at -= 1;
+        }
+        (keys[at], targets[at]) = (key, target);
+        self.found[r] = (self.found[r] + 1).min(self.most);
+    }
+}

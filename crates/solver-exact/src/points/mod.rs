@@ -1,0 +1,39 @@
+//! Exact optimal transport between point clouds without a matrix.
+//!
+//! | step | file |
+//! |---|---|
+//! | points of positive weight about their means | `solve.rs` |
+//! | both clouds in kd-order; groups of four become points, until a few hundred are left | `hierarchy.rs` |
+//! | trees without pointers, linear bounds on potentials, the pairs of least reduced cost | `kd.rs` |
+//! | the pairs that count: nearest targets of each source, nearest sources of each target | `graph.rs` |
+//! | exact duals of the coarsest level, then level by level, temperature by temperature | `duals.rs` |
+//! | … Newton steps on the entropic semi-dual over the pairs, and their preconditioner | `semidual.rs`, `levels.rs` |
+//! | mass along the forest of the plan, or along augmenting paths; the rest at a price | `engine.rs`, `crossover.rs` |
+//! | the network simplex on lists, and sweeps over all pairs, until one finds nothing | `engine.rs`, `sweep.rs` |
+//! | the caller's check | `watch.rs` |
+//!
+//! Tree, units, lists, forest and paths are those of [`network_simplex`](crate::network_simplex). Only the tree and the last
+//! sweep decide about correctness; everything before is there to leave them little to do.
+
+mod crossover;
+mod duals;
+mod engine;
+mod factory;
+mod graph;
+mod hierarchy;
+mod kd;
+mod levels;
+mod semidual;
+pub mod settings;
+mod solve;
+mod sweep;
+#[cfg(test)]
+mod testing;
+mod watch;
+
+pub use factory::ExactPointsFactory;
+pub use settings::Settings;
+pub use solve::ExactPoints;
+
+/// The backend's name.
+pub const NAME: &str = "exact-points";

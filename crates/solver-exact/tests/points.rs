@@ -1,0 +1,190 @@
+//! Clouds without a matrix against the network simplex method with one.
+#![cfg(feature = "exact-points")]
+#![allow(clippy::unwrap_used)]
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use solver_api::{
+    CancelToken, Certificate, Context, Ground, Problem, Progress, Solution, Solver, Termination,
+    certify,
+};
+use solver_exact::{ExactPoints, NetworkSimplex};
+
+fn solved(problem: &Problem) -> Solution {
+    ExactPoints::default().solve(problem).unwrap()
+}
+
+/// The simplex's value to 1e-12, marginals, and a bracket that the brute certificate confirms.
+fn check(problem: &Problem) {
+    let (found, want) = (
+        solved(problem),
+        NetworkSimplex::default().solve(problem).unwrap(),
+    );
+    let largest = problem.cost().range().max_abs().max(1e-300);
+    let scale = problem.mass() * largest;
+    assert_eq!(found.convergence.termination, Termination::Optimal);
+    let off = (found.transport_cost - want.transport_cost).abs();
+    assert!(off <= 1e-12 * scale, "{off:e} {scale:e} {problem:?}");
+    let bracket = found.certificate.unwrap();
+    assert!(bracket.gap().abs() <= 1e-12 * scale, "{bracket:?}");
+    // By all pairs, without trees.
+    let brute = certify(problem, &found.plan, &found.potentials);
+    assert!(brute.gap().abs() <= 1e-12 * scale, "{brute:?} {bracket:?}");
+    assert!((brute.lower - bracket.lower).abs() <= 1e-12 * scale);
+    let (rows, cols) = found.plan.marginals();
+    for (have, asked) in [(rows, problem.a()), (cols, problem.b())] {
+        let off = have.iter().zip(asked.weights()).map(|(h, w)| (h - w).abs());
+        assert!(off.sum::<f64>() <= 1e-13 * problem.mass());
+    }
+}
+
+/// Points with ties and duplicates, weights with zeros and of very different sizes.
+fn sides() -> impl Strategy<Value = (usize, Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>)> {
+    let side = |most| proptest::collection::vec((0_u32..6, 0_u32..40, 0.0..1.0_f64), 1..most);
+    (1_usize..5, side(70), side(50), any::<bool>(), -3..4_i32).prop_map(
+        |(dim, x, y, fine, size)| {
+            let one = |side: Vec<(u32, u32, f64)>| {
+                let at = |k: usize, place: u32, jitter: f64, c: usize| {
+                    let cell = f64::from((place * (c as u32 * 7 + 1)) % 6);
+                    let jitter = if fine {
+                        jitter + (k * c) as f64 * 0.01
+                    } else {
+                        0.0
+                    };
+                    (cell + jitter) * 10_f64.powi(size)
+                };
+                let points: Vec<f64> = side
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(k, &(p, _, j))| (0..dim).map(move |c| at(k, p, j, c)))
+                    .collect();
+                let weight = |w: u32| if w < 8 { 0.0 } else { (-f64::from(w)).exp2() };
+                let mut weights: Vec<f64> = side.iter().map(|s| weight(s.1)).collect();
+                if weights.iter().all(|w| *w == 0.0) {
+                    weights[0] = 1.0;
+                }
+                let sum: f64 = weights.iter().sum();
+                weights.iter_mut().for_each(|w| *w /= sum);
+                (points, weights)
+            };
+            let ((x, a), (y, b)) = (one(x), one(y));
+            (dim, x, a, y, b)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn awkward_weights_and_ties_have_the_simplexs_optimum((dim, x, a, y, b) in sides()) {
+        check(&Problem::from_points(&a, &b, &x, &y, dim, Ground::SqEuclidean).unwrap());
+    }
+}
+
+fn waves(n: usize, dim: usize, seed: f64) -> Vec<f64> {
+    let at = |k: usize| ((k as f64 * 12.9898 + seed).sin() * 43_758.545).fract();
+    (0..n * dim).map(at).collect()
+}
+
+fn weights(n: usize, even: bool, seed: f64) -> Vec<f64> {
+    let w: Vec<f64> = waves(n, 1, seed)
+        .iter()
+        .map(|w| if even { 1.0 } else { w.abs() + 0.05 })
+        .collect();
+    let sum: f64 = w.iter().sum();
+    w.iter().map(|v| v / sum).collect()
+}
+
+#[test]
+fn a_thousand_points_with_several_levels() {
+    for (n, m, dim, even) in [
+        (1200, 1200, 2, true),
+        (1200, 1000, 2, false),
+        (1000, 900, 3, false),
+        (700, 800, 9, false),
+    ] {
+        let (a, b) = (weights(n, even, 1.0), weights(m, even, 2.0));
+        let (x, y) = (waves(n, dim, 3.0), waves(m, dim, 4.0));
+        check(&Problem::from_points(&a, &b, &x, &y, dim, Ground::SqEuclidean).unwrap());
+    }
+}
+
+/// Costs of 1e12 that differ by 1: the offset is none of the plan's business.
+#[test]
+fn clouds_far_apart_and_of_any_size() {
+    let (a, b) = (weights(500, false, 1.0), weights(450, false, 2.0));
+    let (x, y) = (waves(500, 2, 3.0), waves(450, 2, 4.0));
+    let near = Problem::from_points(&a, &b, &x, &y, 2, Ground::SqEuclidean).unwrap();
+    let plan = solved(&near).plan;
+    let far: Vec<f64> = y.iter().map(|v| v + 1e6).collect();
+    let far = Problem::from_points(&a, &b, &x, &far, 2, Ground::SqEuclidean).unwrap();
+    let found = solved(&far);
+    assert_eq!(found.convergence.termination, Termination::Optimal);
+    // What the far plan costs near by: the optimum, but for the digits that the shift itself took from the points.
+    let (cost, best) = (
+        found.plan.transport_cost(near.cost()),
+        plan.transport_cost(near.cost()),
+    );
+    assert!((cost - best).abs() < 1e-9 * best, "{cost} {best}");
+    for size in [1e-70, 1e70] {
+        let scaled = |p: &[f64]| -> Vec<f64> { p.iter().map(|v| v * size).collect() };
+        let problem =
+            Problem::from_points(&a, &b, &scaled(&x), &scaled(&y), 2, Ground::SqEuclidean).unwrap();
+        let found = solved(&problem);
+        assert_eq!(found.convergence.termination, Termination::Optimal);
+        let cost = found.transport_cost / size / size;
+        assert!((cost - best).abs() < 1e-11 * best, "{cost} {best}");
+    }
+}
+
+#[test]
+fn other_costs_and_conditions_are_refused() {
+    let (x, y) = ([0.0, 1.0], [0.5, 2.0]);
+    let problem = Problem::from_points(&[0.5; 2], &[0.5; 2], &x, &y, 1, Ground::Euclidean).unwrap();
+    let said = ExactPoints::default().solve(&problem).unwrap_err();
+    assert_eq!(
+        said.to_string(),
+        "`exact-points` can't solve this problem: it lacks `costs that are not squared Euclidean distances between points`"
+    );
+}
+
+#[test]
+fn a_deadline_and_a_cancel_leave_a_bracket() {
+    let (a, b) = (weights(3000, false, 1.0), weights(3000, false, 2.0));
+    let (x, y) = (waves(3000, 2, 3.0), waves(3000, 2, 4.0));
+    let problem = Problem::from_points(&a, &b, &x, &y, 2, Ground::SqEuclidean).unwrap();
+    let best = solved(&problem).transport_cost;
+    let mut context = Context::new().time_limit(Duration::ZERO);
+    let found = ExactPoints::default()
+        .solve_with(&problem, &mut context)
+        .unwrap();
+    assert_eq!(found.convergence.termination, Termination::TimeLimit);
+    assert!(found.certificate.unwrap().contains(best, 1e-12));
+    let cancel = CancelToken::new();
+    let (stop, seen) = (
+        cancel.clone(),
+        Arc::new(Mutex::new(Vec::<Certificate>::new())),
+    );
+    let noted = Arc::clone(&seen);
+    let observer = move |p: &Progress| {
+        noted.lock().unwrap().extend(p.certificate);
+        if p.iteration > 40 {
+            stop.cancel();
+        }
+        ControlFlow::Continue(())
+    };
+    let mut context = Context::new().cancelled_by(&cancel).observed(observer);
+    let found = ExactPoints::default()
+        .solve_with(&problem, &mut context)
+        .unwrap();
+    assert_eq!(found.convergence.termination, Termination::Cancelled);
+    assert!(found.certificate.unwrap().contains(best, 1e-12));
+    let brackets = seen.lock().unwrap();
+    for pair in brackets.windows(2) {
+        assert!(pair[1].lower >= pair[0].lower && pair[1].upper <= pair[0].upper);
+    }
+    assert!(brackets.iter().all(|c| c.contains(best, 1e-12)));
+}
