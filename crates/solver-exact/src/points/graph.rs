@@ -1,6 +1,6 @@
 //! Which pairs count: the nearest targets of each source and the nearest sources of each target, by reduced cost.
 
-use super::kd::{Field, Kd, LEAF, Nearest};
+use super::kd::{Field, Kd, search};
 
 /// Nearest targets of a source, and nearest sources of a target. Measured in the plane: fewer leave targets that nobody
 /// lists, more cost time in every pass.
@@ -17,6 +17,9 @@ pub(super) struct Graph {
     pub(super) width: Vec<f64>,
 }
 
+/// Pairs of a task, and the least and the largest reduced cost of each source's list.
+type Listed = (Vec<(u32, u32)>, Vec<(f64, f64)>);
+
 /// Potentials of both sides, in kd-order, with their bounds.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
@@ -25,8 +28,6 @@ pub(super) struct Fields {
     /// What was found, before it is sorted.
     pairs: Vec<(u32, u32)>,
 }
-
-const NO_BOUND: [f64; LEAF] = [f64::INFINITY; LEAF];
 
 impl Graph {
     /// The pairs of some sources in a row.
@@ -40,32 +41,51 @@ impl Graph {
 
     /// For these potentials of the targets; `f` becomes their c-transform. O((n + m) log(n + m)) where the tree prunes.
     pub(super) fn build(&mut self, x: &Kd, y: &Kd, f: &mut [f64], g: &[f64], fields: &mut Fields) {
-        let (n, m) = (x.len(), y.len());
         fields.g.set(y, g);
-        let mut nearest = Nearest::new(OF_SOURCE.min(m));
-        let pairs = &mut fields.pairs;
-        pairs.clear();
-        self.width.clear();
-        for leaf in 0..x.leaves() {
-            nearest.find(x, leaf, y, &fields.g, &NO_BOUND);
-            for (r, i) in (leaf * LEAF..n.min((leaf + 1) * LEAF)).enumerate() {
-                let (mut first, mut last) = (f64::INFINITY, f64::NEG_INFINITY);
-                for (key, j) in nearest.row(r) {
-                    first = first.min(key);
-                    last = key;
-                    pairs.push((i as u32, j));
+        let unbounded = |_| f64::INFINITY;
+        let parts = search(
+            x,
+            y,
+            &fields.g,
+            OF_SOURCE,
+            unbounded,
+            |(pairs, ends): &mut Listed, nearest, points| {
+                for (r, i) in points.enumerate() {
+                    let (mut first, mut last) = (f64::INFINITY, f64::NEG_INFINITY);
+                    for (key, j) in nearest.row(r) {
+                        first = first.min(key);
+                        last = key;
+                        pairs.push((i as u32, j));
+                    }
+                    ends.push((first, last));
                 }
-                f[i] = first;
+            },
+        );
+        fields.pairs.clear();
+        self.width.clear();
+        let mut sources = f.iter_mut();
+        for (pairs, ends) in parts {
+            fields.pairs.extend(pairs);
+            for ((first, last), f) in ends.into_iter().zip(&mut sources) {
+                *f = first;
                 self.width.push((last - first).max(0.0));
             }
         }
         fields.f.set(x, f);
-        let mut nearest = Nearest::new(OF_TARGET.min(n));
-        for leaf in 0..y.leaves() {
-            nearest.find(y, leaf, x, &fields.f, &NO_BOUND);
-            for (r, j) in (leaf * LEAF..m.min((leaf + 1) * LEAF)).enumerate() {
-                pairs.extend(nearest.row(r).map(|(_, i)| (i, j as u32)));
-            }
+        let parts = search(
+            y,
+            x,
+            &fields.f,
+            OF_TARGET,
+            unbounded,
+            |pairs: &mut Vec<(u32, u32)>, nearest, points| {
+                for (r, j) in points.enumerate() {
+                    pairs.extend(nearest.row(r).map(|(_, i)| (i, j as u32)));
+                }
+            },
+        );
+        for pairs in parts {
+            fields.pairs.extend(pairs);
         }
         self.gather(x, y, &fields.pairs);
     }

@@ -6,7 +6,10 @@
 //! v(y) ≤ α + ⟨β, y⟩ on the cell, β by regression, the least of ‖x − y‖² − ⟨β, y⟩ over the box is known coordinate by
 //! coordinate, and the search reads a few leaves.
 
+use std::ops::Range;
+
 use ot_kernels::near::{RUN, reduced};
+use rayon::prelude::*;
 
 /// Points of a leaf.
 pub(super) const LEAF: usize = RUN;
@@ -139,7 +142,7 @@ impl Field {
     }
 
     /// β by regression on each coordinate for itself, then the least α.
-    fn bound(&mut self, kd: &Kd, cell: usize, points: std::ops::Range<usize>) {
+    fn bound(&mut self, kd: &Kd, cell: usize, points: Range<usize>) {
         let d = kd.dim;
         let leaves = points.start / LEAF..points.end.div_ceil(LEAF);
         let (mut count, mut mean) = (0.0, 0.0);
@@ -224,6 +227,37 @@ fn grain(dim: usize) -> usize {
     }
 }
 
+/// Leaves of one task.
+const TASK: usize = 64;
+
+/// Looks for the `most` targets of least reduced cost of every point of `x`, below its bound where there is one: `tell` gets
+/// the searcher and the points of each leaf, and fills what its task brings. Tasks run side by side and come in order.
+pub(super) fn search<R: Default + Send>(
+    x: &Kd,
+    y: &Kd,
+    field: &Field,
+    most: usize,
+    below: impl Fn(usize) -> f64 + Sync,
+    tell: impl Fn(&mut R, &Nearest, Range<usize>) + Sync,
+) -> Vec<R> {
+    let tasks = x.leaves().div_ceil(TASK);
+    let run = |nearest: &mut Nearest, task: usize| {
+        let mut found = R::default();
+        for leaf in task * TASK..x.leaves().min((task + 1) * TASK) {
+            let points = leaf * LEAF..x.len().min((leaf + 1) * LEAF);
+            let mut bounds = [f64::NEG_INFINITY; LEAF];
+            for (bound, i) in bounds.iter_mut().zip(points.clone()) {
+                *bound = below(i);
+            }
+            nearest.find(x, leaf, y, field, &bounds);
+            tell(&mut found, nearest, points);
+        }
+        found
+    };
+    let new = || Nearest::new(most.min(y.len()));
+    (0..tasks).into_par_iter().map_init(new, run).collect()
+}
+
 /// The nearest targets of the rows of one leaf, by reduced cost.
 #[derive(Debug)]
 pub(super) struct Nearest {
@@ -236,7 +270,7 @@ pub(super) struct Nearest {
 }
 
 impl Nearest {
-    pub(super) fn new(most: usize) -> Self {
+    fn new(most: usize) -> Self {
         Self {
             most,
             keys: vec![f64::INFINITY; most * LEAF],
@@ -265,17 +299,12 @@ impl Nearest {
     }
 
     /// Finds, for each row of a leaf of `x`, the targets of least reduced cost among those `below` its bound.
-    pub(super) fn find(&mut self, x: &Kd, leaf: usize, y: &Kd, field: &Field, below: &[f64; LEAF]) {
+    fn find(&mut self, x: &Kd, leaf: usize, y: &Kd, field: &Field, below: &[f64; LEAF]) {
         self.keys.fill(f64::INFINITY);
         self.found = [0; LEAF];
-        let mut below = *below;
-        // Rows of the padding ask for nothing.
-        for r in (0..LEAF).skip(x.len.saturating_sub(leaf * LEAF)) {
-            below[r] = f64::NEG_INFINITY;
-        }
         let rows = x.box_of(leaf);
         let root = y.levels[y.levels.len() - 1] - 1;
-        let mut limit = self.limit(&below);
+        let mut limit = self.limit(below);
         self.stack.clear();
         self.stack.push((field.least(y, root, rows), root as u32));
         let mut level_of = y.levels.len() - 2;
@@ -294,8 +323,8 @@ impl Nearest {
             if level_of <= grain {
                 let first = (cell - y.levels[level_of]) << level_of;
                 for other in first..y.leaves().min(first + (1 << level_of)) {
-                    if self.read(x, leaf, y, other, field, &below) {
-                        limit = self.limit(&below);
+                    if self.read(x, leaf, y, other, field, below) {
+                        limit = self.limit(below);
                     }
                 }
                 continue;

@@ -207,7 +207,7 @@ impl Solver for ExactPoints {
             });
             stopped.is_none()
         };
-        let answer = solve(&instance, &mut check);
+        let answer = context.install(|| solve(&instance, &mut check));
         let mut potentials = Potentials::new(vec![0.0; n], vec![0.0; m]);
         let all = |side: &Side, found: &[f64], sign: f64, out: &mut [f64]| {
             let points = side.points.chunks_exact(dim).zip(found);

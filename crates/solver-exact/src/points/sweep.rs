@@ -1,7 +1,7 @@
 //! All pairs against the potentials, with the trees: which of them violate dual feasibility, and the bound that follows.
 
 use super::graph::Fields;
-use super::kd::{Field, Kd, LEAF, Nearest};
+use super::kd::{Field, Kd, search};
 use crate::network_simplex::lists::{Lists, relaxed};
 use crate::network_simplex::tree::Tree;
 
@@ -20,30 +20,32 @@ pub(super) fn sweep(
     g: &mut Vec<f64>,
 ) -> usize {
     let (n, m) = (x.len(), y.len());
-    let (sources, sinks) = tree.potential.split_at(n);
     g.clear();
-    g.extend(sinks[..m].iter().map(|p| -p));
+    g.extend(tree.potential[n..n + m].iter().map(|p| -p));
     fields.g.set(y, g);
-    let mut nearest = Nearest::new(PER_SOURCE.min(m));
-    let mut violated = 0;
-    for leaf in 0..x.leaves() {
-        let rows = leaf * LEAF..n.min((leaf + 1) * LEAF);
-        let mut below = [f64::NEG_INFINITY; LEAF];
-        for (below, p) in below.iter_mut().zip(&sources[rows.clone()]) {
-            *below = p - 4.0 * tol * p.abs();
-        }
-        nearest.find(x, leaf, y, &fields.g, &below);
-        for (r, i) in rows.enumerate() {
-            let mut any = false;
-            for (_, j) in nearest.row(r) {
-                let c = x.cost(i, y, j as usize);
-                if relaxed(c, sinks[j as usize], sources[i], 4.0 * tol) < 0.0 {
-                    any = true;
-                    lists.insert(i, j, c, sinks);
+    let (sources, sinks) = (&tree.potential[..n], &tree.potential[n..n + m]);
+    let parts = search(
+        x,
+        y,
+        &fields.g,
+        PER_SOURCE,
+        |i| sources[i] - 4.0 * tol * sources[i].abs(),
+        |pairs: &mut Vec<(u32, u32, f64)>, nearest, points| {
+            for (r, i) in points.enumerate() {
+                for (_, j) in nearest.row(r) {
+                    let c = x.cost(i, y, j as usize);
+                    if relaxed(c, sinks[j as usize], sources[i], 4.0 * tol) < 0.0 {
+                        pairs.push((i as u32, j, c));
+                    }
                 }
             }
-            violated += usize::from(any);
-        }
+        },
+    );
+    let (mut violated, mut last) = (0, None);
+    for (i, j, c) in parts.into_iter().flatten() {
+        lists.insert(i as usize, j, c, sinks);
+        violated += usize::from(last != Some(i));
+        last = Some(i);
     }
     violated
 }
@@ -51,11 +53,17 @@ pub(super) fn sweep(
 /// The least cost less u over the points of `x`, for each point of `y`: u's c-transform.
 pub(super) fn transform(x: &Kd, u: &[f64], y: &Kd, field: &mut Field, out: &mut Vec<f64>) {
     field.set(x, u);
-    let mut nearest = Nearest::new(1);
+    let parts = search(
+        y,
+        x,
+        field,
+        1,
+        |_| f64::INFINITY,
+        |found: &mut Vec<f64>, nearest, points| {
+            let least = |r| nearest.row(r).next().map_or(0.0, |(key, _)| key);
+            found.extend((0..points.len()).map(least));
+        },
+    );
     out.clear();
-    for leaf in 0..y.leaves() {
-        nearest.find(y, leaf, x, field, &[f64::INFINITY; LEAF]);
-        let rows = y.len().min((leaf + 1) * LEAF) - leaf * LEAF;
-        out.extend((0..rows).map(|r| nearest.row(r).next().map_or(0.0, |(key, _)| key)));
-    }
+    out.extend(parts.into_iter().flatten());
 }

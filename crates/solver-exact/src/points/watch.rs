@@ -10,7 +10,7 @@ pub(super) struct Stage {
 }
 
 /// Called after each step; `false` stops the solve.
-pub(super) type Check<'a> = dyn FnMut(&Stage) -> bool + 'a;
+pub(super) type Check<'a> = dyn FnMut(&Stage) -> bool + Send + 'a;
 
 /// The check and what it has been told.
 pub(super) struct Watch<'a, 'c> {
