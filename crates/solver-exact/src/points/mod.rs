@@ -2,7 +2,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | points of positive weight about their means | `solve.rs` |
+//! | points of positive weight, each place once, about their means | `side.rs` |
 //! | both clouds in kd-order; groups of four become points, until a few hundred are left | `hierarchy.rs` |
 //! | trees without pointers, linear bounds on potentials, the pairs of least reduced cost | `kd.rs` |
 //! | the pairs that count: nearest targets of each source, nearest sources of each target | `graph.rs` |
@@ -25,6 +25,7 @@ mod kd;
 mod levels;
 mod semidual;
 pub mod settings;
+mod side;
 mod solve;
 mod sweep;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use solver_api::{
 };
 
 use super::engine::{COARSEST, Instance, solve};
+use super::side::{Side, between_points};
 use super::watch::Stage;
 use super::{NAME, Settings};
 use crate::network_simplex::pricing::Status;
@@ -51,55 +52,6 @@ fn points_of(problem: &Problem) -> Result<&PointCost, Error> {
     match problem.cost().kind() {
         CostKind::Points(points) if matches!(points.ground(), Ground::SqEuclidean) => Ok(points),
         _ => Err(Error::unsupported(NAME, NEEDS)),
-    }
-}
-
-/// One side: the points of positive weight about their mean, in units of the spread of both sides.
-struct Side {
-    /// Where each point stands in the caller's order.
-    kept: Vec<u32>,
-    weights: Vec<f64>,
-    points: Vec<f64>,
-    mean: Vec<f64>,
-}
-
-impl Side {
-    /// About the mean: a plan that is optimal between clouds is so between shifted ones, as ‖x − y − δ‖² differs from
-    /// ‖x − y‖² by a function of x and one of y. So clouds that are far apart lose no digits, and lists are as short as if
-    /// they were not.
-    fn of(points: &[f64], dim: usize, weights: &[f64]) -> Self {
-        let kept: Vec<u32> = (0..weights.len() as u32)
-            .filter(|&k| weights[k as usize] > 0.0)
-            .collect();
-        let row = |k: u32| &points[k as usize * dim..][..dim];
-        let heavy: Vec<f64> = kept.iter().map(|&k| weights[k as usize]).collect();
-        let mass: f64 = heavy.iter().sum();
-        let first = kept.first().map_or(&points[..dim], |&k| row(k));
-        let mut mean = vec![0.0; dim];
-        for (&k, w) in kept.iter().zip(&heavy) {
-            for ((m, x), o) in mean.iter_mut().zip(row(k)).zip(first) {
-                *m += (w / mass) * (x - o);
-            }
-        }
-        for (m, o) in mean.iter_mut().zip(first) {
-            *m += o;
-        }
-        let about = |&k: &u32| row(k).iter().zip(&mean).map(|(x, m)| x - m);
-        let points = kept.iter().flat_map(about).collect();
-        Self {
-            kept,
-            weights: heavy,
-            points,
-            mean,
-        }
-    }
-
-    fn extent(&self) -> f64 {
-        self.points.iter().fold(0.0, |most, x| x.abs().max(most))
-    }
-
-    fn scale(&mut self, by: f64) {
-        self.points.iter_mut().for_each(|x| *x *= by);
     }
 }
 
@@ -211,17 +163,16 @@ impl Solver for ExactPoints {
         let mut potentials = Potentials::new(vec![0.0; n], vec![0.0; m]);
         let all = |side: &Side, found: &[f64], sign: f64, out: &mut [f64]| {
             let points = side.points.chunks_exact(dim).zip(found);
-            for (&k, (point, &value)) in side.kept.iter().zip(points) {
-                out[k as usize] = back.potential(value, point, sign);
+            for (place, (point, &value)) in points.enumerate() {
+                for &k in side.members(place) {
+                    out[k as usize] = back.potential(value, point, sign);
+                }
             }
         };
         all(&x, &answer.f, 1.0, &mut potentials.f);
         all(&y, &answer.g, -1.0, &mut potentials.g);
-        let triples = answer.plan.iter().map(|&(i, j, mass)| {
-            let (i, j) = (x.kept[i as usize], y.kept[j as usize]);
-            (i, j, mass)
-        });
-        let plan = Plan::Sparse(SparsePlan::from_triples(n, m, triples.collect())?);
+        let triples = between_points(&answer.plan, &x, &y);
+        let plan = Plan::Sparse(SparsePlan::from_triples(n, m, triples)?);
         let bracket = Certificate {
             lower: whole(answer.lower),
             upper: whole(answer.upper),
