@@ -1,7 +1,7 @@
 //! Exact transport between clouds of n points in d dimensions: time, memory, pivots and the certificate.
 //!
 //! ```text
-//! cargo run --release -p solver-exact --example points -- N D [uniform|random] [squares|blobs|gaussians]
+//! cargo run --release -p solver-exact --example points -- N D [uniform|random] [squares|blobs|gaussians|crossed]
 //! ```
 use std::time::Instant;
 
@@ -32,7 +32,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let y = (0..n * dim).map(|_| 3.0 + normal(&mut rng)).collect();
             (x, y)
         }
-        other => return Err(format!("{other}: squares, blobs or gaussians").into()),
+        "crossed" => {
+            let thin = |k: usize, rng: &mut Pcg64, flat: usize| {
+                normal(rng) * if k % dim == flat { 0.01 } else { 1.0 }
+            };
+            let x = (0..n * dim).map(|k| thin(k, &mut rng, 1)).collect();
+            let y = (0..n * dim).map(|k| thin(k, &mut rng, 0)).collect();
+            (x, y)
+        }
+        other => return Err(format!("{other}: squares, blobs, gaussians or crossed").into()),
     };
     let mut mass = || -> Result<Vec<f64>, String> {
         let w: Vec<f64> = match weights.as_str() {

@@ -140,6 +140,26 @@ fn clouds_far_apart_and_of_any_size() {
     }
 }
 
+/// Thin clouds at right angles, one that is ten times as large, flat ones: axes are stretched.
+#[test]
+fn clouds_of_other_shapes() {
+    let (a, b) = (weights(900, false, 1.0), weights(1000, false, 2.0));
+    let (x, y) = (waves(900, 3, 3.0), waves(1000, 3, 4.0));
+    let shapes = [
+        ([1.0, 1e-2, 1.0], [1e-2, 1.0, 1.0]),
+        ([1.0; 3], [10.0; 3]),
+        ([1.0, 0.0, 0.0], [0.0, 1.0, 1.0]),
+    ];
+    for (of_x, of_y) in shapes {
+        let shaped = |points: &[f64], by: [f64; 3]| -> Vec<f64> {
+            let all = points.iter().zip(by.iter().cycle());
+            all.map(|(p, by)| p * by).collect()
+        };
+        let (x, y) = (shaped(&x, of_x), shaped(&y, of_y));
+        check(&Problem::from_points(&a, &b, &x, &y, 3, Ground::SqEuclidean).unwrap());
+    }
+}
+
 #[test]
 fn other_costs_and_conditions_are_refused() {
     let (x, y) = ([0.0, 1.0], [0.5, 2.0]);

@@ -75,8 +75,25 @@ impl Side {
         self.points.iter().fold(0.0, |most, x| x.abs().max(most))
     }
 
-    pub(super) fn scale(&mut self, by: f64) {
-        self.points.iter_mut().for_each(|x| *x *= by);
+    /// Each axis by a factor of its own.
+    pub(super) fn stretch(&mut self, by: &[f64]) {
+        for point in self.points.chunks_exact_mut(by.len()) {
+            point.iter_mut().zip(by).for_each(|(x, by)| *x *= by);
+        }
+    }
+
+    /// The mean square of each axis, in units of the largest coordinate.
+    pub(super) fn spread(&self) -> Vec<f64> {
+        let dim = self.mean.len();
+        let unit = 1.0 / self.extent();
+        let mass: f64 = self.weights.iter().sum();
+        let mut spread = vec![0.0; dim];
+        for (point, w) in self.points.chunks_exact(dim).zip(&self.weights) {
+            for (s, x) in spread.iter_mut().zip(point) {
+                *s += w / mass * (x * unit) * (x * unit);
+            }
+        }
+        spread
     }
 
     fn place(&self, k: usize) -> Range<usize> {
