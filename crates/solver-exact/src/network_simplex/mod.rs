@@ -46,6 +46,7 @@ pub use solve::NetworkSimplex;
 pub const NAME: &str = "network-simplex";
 
 /// Optimal potentials of positive masses with a finite cost, row-major.
+#[cfg(feature = "exact-points")]
 pub(crate) fn dense(cost: &[f64], a: &[f64], b: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let high = cost.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let low = cost.iter().copied().fold(f64::INFINITY, f64::min);

@@ -345,6 +345,7 @@ impl Tree {
     }
 
     /// Visits the children of a node.
+    #[cfg(feature = "exact-points")]
     pub(crate) fn children(&self, node: u32, mut visit: impl FnMut(u32)) {
         let last = self.nodes[node as usize].last;
         let mut child = node;
