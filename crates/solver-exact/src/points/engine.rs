@@ -28,8 +28,10 @@ const WORK: u64 = 600;
 /// The first price of mass that is not served, in widths of lists, and what it is raised by from round to round.
 const FIRST_PRICE: f64 = 0.05;
 const RAISE: f64 = 2.0;
-/// Rounds of prices and of sweeps. Neither was ever seen beyond 20; a solve that needs more ends with its bracket.
-const ROUNDS: usize = 200;
+/// The highest price, in largest costs: every pair of a node that pays and one that could take it is violated then.
+const HIGHEST_PRICE: f64 = 4.0;
+/// Rounds of prices and of sweeps in which no fewer nodes pay and no pivot is made; a solve that has more ends with its bracket.
+const ROUNDS: usize = 50;
 /// The pricing tolerance relative to the terms of a reduced cost: that of the network simplex.
 const TOLERANCE: f64 = 64.0 * f64::EPSILON;
 /// Sweeps that bring nothing before ties are read more generously.
@@ -118,7 +120,19 @@ pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
     let upper = cost_of(&placed, x, y, units.unit);
     let Duals { f, g, fields, .. } = &mut duals;
     transform(&y.kd, g, &x.kd, &mut fields.g, f);
-    let lower = dot(&x.weights, f) + dot(&y.weights, g);
+    let mut lower = dot(&x.weights, f) + dot(&y.weights, g);
+    if status != Status::Optimal {
+        // Potentials that were left on the way may prove less than none.
+        let (mut nothing, mut least) = (vec![0.0; y.len()], Vec::new());
+        transform(&y.kd, &nothing, &x.kd, &mut fields.g, &mut least);
+        let bound = dot(&x.weights, &least);
+        if bound > lower || lower.is_nan() {
+            lower = bound;
+            f.clone_from(&least);
+            g.clear();
+            g.append(&mut nothing);
+        }
+    }
     let restored = |order: &[u32], values: &[f64]| {
         let mut out = vec![0.0; values.len()];
         for (&k, v) in order.iter().zip(values) {
@@ -291,8 +305,10 @@ impl Finish<'_> {
         };
         let (mut pricing, mut tops) = (Pricing::default(), Vec::new());
         let (mut tol, mut stalled) = (TOLERANCE, 0);
+        let highest = HIGHEST_PRICE * x.farthest(y).max(price);
         let mut status = Status::IterationLimit;
-        for _ in 0..ROUNDS {
+        let (mut fewest, mut idle) = (usize::MAX, 0);
+        while idle < ROUNDS {
             run.tree.recompute_potentials(|i, j| rows.entry(i, j));
             let before = run.pivots;
             let paying = raise(run.tree, price, &mut tops);
@@ -315,6 +331,11 @@ impl Finish<'_> {
                 status = ended;
                 break;
             }
+            if paying < fewest || paying == 0 && run.pivots > before {
+                (fewest, idle) = (paying, 0);
+            } else {
+                idle += 1;
+            }
             if run.pivots > before {
                 stalled = 0;
             } else if paying > 0 {
@@ -328,7 +349,7 @@ impl Finish<'_> {
                 }
             }
             if paying > 0 {
-                price *= RAISE;
+                price = (RAISE * price).min(highest);
             }
         }
         self.pivots = run.pivots;

@@ -100,6 +100,16 @@ impl Kd {
         self.panels[(j / LEAF * self.dim + k) * LEAF + j % LEAF]
     }
 
+    /// No pair of the two clouds costs more.
+    pub(super) fn farthest(&self, other: &Self) -> f64 {
+        let root = |kd: &Self| kd.levels[kd.levels.len() - 1] - 1;
+        let (low, high) = self.box_of(root(self));
+        let (from, to) = other.box_of(root(other));
+        let axes = low.iter().zip(high).zip(from.iter().zip(to));
+        axes.map(|((l, h), (f, t))| (t - l).max(h - f).powi(2))
+            .sum()
+    }
+
     /// ‖x_i − y_j‖², with the sum in ascending order.
     pub(super) fn cost(&self, i: usize, other: &Self, j: usize) -> f64 {
         let mut sum = 0.0;
