@@ -1,6 +1,6 @@
 //! The settings of [`NetworkSimplex`](super::NetworkSimplex), each default with its reason.
 
-use solver_api::Error;
+use solver_api::{Error, OptionReader, Options, SettingSpec};
 
 use super::NAME;
 
@@ -34,6 +34,11 @@ impl Default for Settings {
 impl Settings {
     /// The settings themselves, or an error that names the first that is out of its range.
     pub fn checked(self) -> Result<Self, Error> {
+        self.checked_for(NAME)
+    }
+
+    /// The same for a backend that shares them.
+    pub(crate) fn checked_for(self, solver: &str) -> Result<Self, Error> {
         if self.max_iter == Some(0) {
             return Err(Error::setting("max_iter", 0, "must be at least 1"));
         }
@@ -46,12 +51,41 @@ impl Settings {
         }
         if self.tol < SMALLEST_TOL {
             return Err(Error::UnreachableTolerance {
-                solver: NAME.to_owned(),
+                solver: solver.to_owned(),
                 tol: self.tol,
                 reachable: SMALLEST_TOL,
             });
         }
         Ok(self)
+    }
+}
+
+impl Settings {
+    /// From options, for a backend of this name.
+    pub(crate) fn read(solver: &str, options: &Options) -> Result<Self, Error> {
+        let mut reader = OptionReader::new(solver, options);
+        let mut settings = Self::default();
+        if let Some(tol) = reader.tol()? {
+            settings.tol = tol;
+        }
+        settings.max_iter = reader.max_iter()?;
+        reader.finish()?;
+        Ok(settings)
+    }
+
+    pub(crate) fn specs() -> Vec<SettingSpec> {
+        vec![
+            SettingSpec {
+                name: "tol",
+                default: format!("{:e}", Self::default().tol),
+                doc: "relative gap promised; the method is exact, so this only refuses what cannot be reached",
+            },
+            SettingSpec {
+                name: "max_iter",
+                default: "none".to_owned(),
+                doc: "pivots",
+            },
+        ]
     }
 }
 

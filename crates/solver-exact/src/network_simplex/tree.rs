@@ -344,9 +344,8 @@ impl Tree {
         }
     }
 
-    /// Visits the children of a node.
-    #[cfg(feature = "exact-points")]
-    pub(crate) fn children(&self, node: u32, mut visit: impl FnMut(u32)) {
+    /// The first child of a node of which `holds` is true.
+    pub(crate) fn find_child(&self, node: u32, mut holds: impl FnMut(u32) -> bool) -> Option<u32> {
         let last = self.nodes[node as usize].last;
         let mut child = node;
         while child != last {
@@ -356,13 +355,13 @@ impl Tree {
                 self.next(self.nodes[child as usize].last)
             };
             if self.parent(child) != node {
-                return;
+                break;
             }
-            visit(child);
-            if self.nodes[child as usize].last == last {
-                return;
+            if holds(child) {
+                return Some(child);
             }
         }
+        None
     }
 
     /// Adds `shift` to the subtree at `top`, or takes it off everywhere else: only differences count.
@@ -419,24 +418,9 @@ impl Tree {
         let root = self.root();
         let mut top = node;
         if !self.is_source(node) {
-            let last = self.nodes[node as usize].last;
-            let mut child = node;
-            while child != last {
-                child = if child == node {
-                    self.next(node)
-                } else {
-                    self.next(self.nodes[child as usize].last)
-                };
-                if self.parent(child) != node {
-                    break;
-                }
-                if self.flow(child) > 0 {
-                    top = child;
-                    break;
-                }
-            }
-            if top == node {
-                return false;
+            match self.find_child(node, |child| self.flow(child) > 0) {
+                Some(child) => top = child,
+                None => return false,
             }
         }
         self.hang(top, root, node, root, 0);

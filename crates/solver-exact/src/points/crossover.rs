@@ -84,8 +84,12 @@ impl Crossover {
 pub(super) fn raise(tree: &mut Tree, by: f64, tops: &mut Vec<u32>) -> usize {
     let root = tree.root();
     tops.clear();
-    tree.children(root, |top| tops.push(top));
-    tops.retain(|&top| tree.flow(top) > 0);
+    tree.find_child(root, |top| {
+        if tree.flow(top) > 0 {
+            tops.push(top);
+        }
+        false
+    });
     for &top in tops.iter() {
         let is_source = (top as usize) < tree.sources();
         tree.shift(top, if is_source { by } else { -by });

@@ -1,6 +1,6 @@
 //! The solver by name.
 
-use solver_api::{Capabilities, Error, Factory, OptionReader, Options, SettingSpec, Solver};
+use solver_api::{Capabilities, Error, Factory, Options, SettingSpec, Solver};
 
 use super::{ExactPoints, NAME, Settings};
 
@@ -22,29 +22,11 @@ impl Factory for ExactPointsFactory {
     }
 
     fn settings(&self) -> Vec<SettingSpec> {
-        let defaults = Settings::default();
-        vec![
-            SettingSpec {
-                name: "tol",
-                default: format!("{:e}", defaults.tol),
-                doc: "relative gap promised; the method is exact, so this only refuses what cannot be reached",
-            },
-            SettingSpec {
-                name: "max_iter",
-                default: "none".to_owned(),
-                doc: "pivots",
-            },
-        ]
+        Settings::specs()
     }
 
     fn build(&self, options: &Options) -> Result<Box<dyn Solver>, Error> {
-        let mut reader = OptionReader::new(NAME, options);
-        let mut settings = Settings::default();
-        if let Some(tol) = reader.tol()? {
-            settings.tol = tol;
-        }
-        settings.max_iter = reader.max_iter()?;
-        reader.finish()?;
+        let settings = Settings::read(NAME, options)?;
         Ok(Box::new(ExactPoints::new(settings)?))
     }
 }

@@ -24,7 +24,6 @@ mod hierarchy;
 mod kd;
 mod levels;
 mod semidual;
-pub mod settings;
 mod side;
 mod solve;
 mod sweep;
@@ -32,8 +31,8 @@ mod sweep;
 mod testing;
 mod watch;
 
+pub use crate::network_simplex::Settings;
 pub use factory::ExactPointsFactory;
-pub use settings::Settings;
 pub use solve::ExactPoints;
 
 /// The backend's name.

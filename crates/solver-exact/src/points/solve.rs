@@ -37,7 +37,7 @@ impl ExactPoints {
     /// A solver with these settings, checked.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self {
-            settings: settings.checked()?,
+            settings: settings.checked_for(NAME)?,
         })
     }
 
