@@ -2,12 +2,12 @@
 //! samples of each says of it.
 //!
 //! ```text
-//! cargo run --release -p solver-spot --example dimensions [-- --full] [--seeds N]
+//! cargo run --release -p solver-spot --example dimensions [-- --full] [--seeds N] [--power N] [--hidden N]
 //! ```
 //!
 //! Means 5 apart, covariances L Lᵀ of random triangles. `marginals` is what is left of the covariances: the relative distance of
 //! those of the generated samples from those asked for, the larger of the two, in the Frobenius norm. Quick: up to 8
-//! dimensions, 6000 steps, 2 seeds; `--full`: up to 64, 40 000 steps, 3 seeds.
+//! dimensions, 6000 steps, 2 seeds; `--full`: up to 64, 40 000 steps, 3 seeds. `--power` does 2^N dimensions alone.
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;
 
@@ -24,7 +24,6 @@ use solver_exact::NetworkSimplex;
 use solver_exact::closed::gaussian;
 use solver_spot::{ContinuousSolver, Gaussian, Sampler, Spot, SpotSettings, SqEuclidean};
 
-const HIDDEN: usize = 64;
 /// Samples of each distribution for the exact plan.
 const POINTS: usize = 2000;
 /// Samples that covariances are taken of.
@@ -46,21 +45,29 @@ struct Found {
 }
 
 fn main() -> Outcome {
-    let args = Args::read(&["seeds"])?;
+    let args = Args::read(&["seeds", "power", "hidden"])?;
     let seeds = args.count("seeds", 2, 3);
+    let hidden = args.count("hidden", 64, 64);
+    let powers = match args.count("power", 0, 0) {
+        0 => 1..=if args.full { 6 } else { 3 },
+        only if only <= 6 => only..=only,
+        _ => return Err("--power: 1 to 6".into()),
+    };
     let steps = if args.full { 40_000 } else { 6000 };
     println!(
-        "W₂² of Gaussians, {HIDDEN} hidden units, {steps} steps, {seeds} seeds; relative errors in %\n"
+        "W₂² of Gaussians, {hidden} hidden units, {steps} steps, {seeds} seeds; relative errors in %\n"
     );
     println!("dimensions     exact      SPOT    spread  marginals   {POINTS} points   s a run");
-    for power in 1..=if args.full { 6 } else { 3 } {
+    for power in powers {
         let dim = 1 << power;
         let started = Instant::now();
         let sides = [side(dim, 0.0, 1)?, side(dim, APART, 2)?];
         let exact = sides[0].exact.distance_squared(&sides[1].exact)?;
         let found: Vec<Result<Found, String>> = (0..seeds as u64)
             .into_par_iter()
-            .map(|seed| trained(&sides, exact, steps, seed).map_err(|error| error.to_string()))
+            .map(|seed| {
+                trained(&sides, exact, hidden, steps, seed).map_err(|error| error.to_string())
+            })
             .collect();
         let found: Vec<Found> = found.into_iter().collect::<Result<_, _>>()?;
         let n = found.len() as f64;
@@ -97,7 +104,7 @@ fn side(dim: usize, far: f64, seed: u64) -> Outcome<Side> {
     })
 }
 
-fn trained(sides: &[Side; 2], exact: f64, steps: u64, seed: u64) -> Outcome<Found> {
+fn trained(sides: &[Side; 2], exact: f64, hidden: usize, steps: u64, seed: u64) -> Outcome<Found> {
     let dim = sides[0].exact.dim();
     let samplers = sides.each_ref().map(|s| Arc::clone(&s.sampler)).to_vec();
     // The slope of ‖x − y‖² where the plan is.
@@ -112,7 +119,7 @@ fn trained(sides: &[Side; 2], exact: f64, steps: u64, seed: u64) -> Outcome<Foun
         ..SpotSettings::default()
     };
     let cost = Arc::new(SqEuclidean);
-    let mut spot = Spot::<f32>::with_perceptrons(samplers, cost, (HIDDEN, 2), settings)?;
+    let mut spot = Spot::<f32>::with_perceptrons(samplers, cost, (hidden, 2), settings)?;
     spot.train(&Context::default(), &mut |_| ())?;
     let samples = spot.sample(COUNTED, seed)?;
     let mut marginals = 0.0_f64;

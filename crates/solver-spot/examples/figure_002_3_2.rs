@@ -3,12 +3,13 @@
 //! error, and how long a run takes.
 //!
 //! ```text
-//! cargo run --release -p solver-spot --example figure_002_3_2 [-- --full] [--seeds N] [--part 1…4] [--hidden N] [--power N]
+//! cargo run --release -p solver-spot --example figure_002_3_2 [-- --full] [--seeds N] [--first N] [--part 1…4] [--hidden N] [--power N]
 //! ```
 //!
 //! Quick: learning rate 1e-3 and up to 32 hidden units, 4 seeds. `--full`: 1e-4 and 1e-5 too, and up to 1024 units; 20 seeds, and
 //! 3 from 256 units on. Parts: 1 learning rates, 2 hidden units, 3 the same with the source's constant η, 4 ROT; `--hidden` runs
-//! one width of parts 2 and 3 alone, `--power` one learning rate 10^-N of parts 1 and 4. Pictures go to `target/figures`.
+//! one width of parts 2 and 3 alone, `--power` one learning rate 10^-N of parts 1 and 4, and `--first` begins with that seed: a run of
+//! hours in parts. Pictures go to `target/figures`.
 #[path = "shared/boxes.rs"]
 mod boxes;
 #[path = "../../ot-apps/examples/shared/chart.rs"]
@@ -16,6 +17,7 @@ mod chart;
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,9 +72,13 @@ struct Errors {
     curve: Vec<(f64, f64, f64)>,
 }
 
+/// A learning rate, its steps, and the seeds.
+type Rate = (f64, u64, Range<usize>);
+
 fn main() -> Outcome {
-    let args = Args::read(&["seeds", "part", "hidden", "power"])?;
-    let seeds = args.count("seeds", 4, 20);
+    let args = Args::read(&["seeds", "first", "part", "hidden", "power"])?;
+    let first = args.count("first", 0, 0);
+    let seeds = first..first + args.count("seeds", 4, 20);
     let part = args.count("part", 0, 0);
     if part > 4 {
         return Err("--part: 1 to 4".into());
@@ -86,14 +92,15 @@ fn main() -> Outcome {
     println!(
         "method        rate  hidden     η or ε    steps  seeds      mean    spread   largest   s a run"
     );
-    let mut rates = vec![(1e-3, 20_000, seeds)];
+    let mut rates = vec![(1e-3, 20_000, seeds.clone())];
     if args.full {
-        rates.extend([(1e-4, 100_000, seeds), (1e-5, 1_000_000, seeds)]);
+        rates.extend([
+            (1e-4, 100_000, seeds.clone()),
+            (1e-5, 1_000_000, seeds.clone()),
+        ]);
     }
     let power = args.count("power", 0, 0);
-    rates.retain(|(rate, ..): &(f64, u64, usize)| {
-        power == 0 || -rate.log10().round() == power as f64
-    });
+    rates.retain(|(rate, ..): &Rate| power == 0 || -rate.log10().round() == power as f64);
     if rates.is_empty() {
         return Err("--power: there are 3, and with --full 4 and 5".into());
     }
@@ -105,7 +112,7 @@ fn main() -> Outcome {
                 method: Method::Spot(ours(*rate, *steps)),
                 hidden: 8,
             };
-            let errors = report(run, *seeds)?;
+            let errors = report(run, seeds.clone())?;
             curves[k].push(line("SPOT".to_owned(), errors.curve));
             draw(&drawn, &rates, &curves)?;
         }
@@ -128,8 +135,10 @@ fn main() -> Outcome {
                 method: Method::Spot(ours(rate, 20_000)),
                 hidden,
             };
-            let seeds = if hidden > 128 { seeds.min(3) } else { seeds };
-            boxes.push(hidden.to_string(), report(run, seeds)?.last);
+            boxes.push(
+                hidden.to_string(),
+                report(run, of_width(&seeds, hidden))?.last,
+            );
             // Now and not at the end: the widest take hours.
             boxes.draw(&drawn, "hidden units", "relative error of W₁, %")?;
         }
@@ -141,7 +150,7 @@ fn main() -> Outcome {
                 method: Method::Spot(theirs(hidden)),
                 hidden,
             };
-            report(run, if hidden > 128 { seeds.min(3) } else { seeds })?;
+            report(run, of_width(&seeds, hidden))?;
         }
         println!();
     }
@@ -160,7 +169,7 @@ fn main() -> Outcome {
                     method: Method::Rot(settings),
                     hidden: 8,
                 };
-                let errors = report(run, (*seeds).min(5))?;
+                let errors = report(run, seeds.clone())?;
                 curves[k].push(line(format!("ROT, ε = {eps}"), errors.curve));
             }
             draw(&drawn, &rates, &curves)?;
@@ -170,6 +179,12 @@ fn main() -> Outcome {
         println!("{}", drawn.display());
     }
     Ok(())
+}
+
+/// The seeds of a width: three from 256 hidden units on.
+fn of_width(seeds: &Range<usize>, hidden: usize) -> Range<usize> {
+    let most = if hidden > 128 { 3 } else { seeds.len() };
+    seeds.start..seeds.end.min(seeds.start + most)
 }
 
 /// η from 0.5 to 20 over half the steps, then a rate that falls.
@@ -216,12 +231,14 @@ fn line(name: String, curve: Vec<(f64, f64, f64)>) -> Line {
 }
 
 /// A line of the table.
-fn report(run: Run, seeds: usize) -> Outcome<Errors> {
+fn report(run: Run, seeds: Range<usize>) -> Outcome<Errors> {
     let started = Instant::now();
-    let trained: Vec<Result<Course, Error>> = (0..seeds as u64)
+    let trained: Vec<Result<Course, Error>> = seeds
+        .clone()
         .into_par_iter()
-        .map(|seed| trained(run, seed))
+        .map(|seed| trained(run, seed as u64))
         .collect();
+    let seeds = seeds.len();
     let trained: Vec<_> = trained.into_iter().collect::<Result<_, _>>()?;
     let seconds = started.elapsed().as_secs_f64() * rayon::current_num_threads() as f64
         / seeds.max(rayon::current_num_threads()) as f64;
@@ -314,7 +331,7 @@ fn trained_in<T: Number>(run: Run, seed: u64) -> Result<Course, Error> {
 }
 
 /// A panel for each learning rate.
-fn draw(file: &Path, rates: &[(f64, u64, usize)], curves: &[Vec<Line>]) -> Outcome {
+fn draw(file: &Path, rates: &[Rate], curves: &[Vec<Line>]) -> Outcome {
     let all = rates.iter().zip(curves);
     let shown: Vec<_> = all.filter(|(_, lines)| !lines.is_empty()).collect();
     let size = (520 * shown.len() as u32, 420);

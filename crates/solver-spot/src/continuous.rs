@@ -53,7 +53,7 @@ pub trait ContinuousSolver: Send {
 pub struct Estimate {
     /// Mean cost of the samples.
     pub cost: f64,
-    /// Its standard error.
+    /// Its standard error; +∞ where `cost` says nothing: of a single block of samples, and where there is no plan yet.
     pub std_error: f64,
     /// Mean λ_k(made) − mean λ_k(real) of each marginal on samples that were not trained on: what its critic still sees of
     /// W₁. Around 0 it sees nothing; a better critic may.

@@ -102,6 +102,36 @@ fn small_eps_stay_numbers_and_say_what_they_miss() {
 }
 
 #[test]
+fn an_interrupted_training_resumes_to_the_same_bits() {
+    let settings = RotSettings {
+        steps: 60,
+        check_every: 20,
+        batch: 20,
+        ..RotSettings::default()
+    };
+    let begun = |steps| {
+        let settings = RotSettings { steps, ..settings };
+        rot([0.0, 1.0], [1.0, 1.0], settings).unwrap()
+    };
+    let potential = |rot: &mut Rot<f32>| {
+        rot.train(&Context::default(), &mut |_| ()).unwrap();
+        rot.potential(1, &[-1.0, 0.0, 0.5]).unwrap()
+    };
+    let whole = potential(&mut begun(60));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rot.safetensors");
+    let mut half = begun(25);
+    potential(&mut half);
+    half.save(&path).unwrap();
+    let mut resumed = begun(60);
+    resumed.resume(&path).unwrap();
+    assert_eq!(potential(&mut resumed), whole);
+    let mut other = rot([0.0; 2], [1.0; 2], RotSettings::default()).unwrap();
+    let refused = other.resume(&path).unwrap_err().to_string();
+    assert!(refused.starts_with("`checkpoint`: a training of"), "{refused}");
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let settings = RotSettings {
         rate: f64::NAN,

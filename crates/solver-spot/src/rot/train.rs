@@ -1,8 +1,9 @@
 //! The ascent.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use ot_nn::{Adam, Network, Number, Optimizer, Tape};
+use ot_nn::{Adam, Checkpoint, Network, Number, Optimizer, Tape};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use solver_api::{Context, Convergence, Ground};
@@ -223,6 +224,48 @@ impl<T: Number> Rot<T> {
             step,
             dual: weighed.dual,
         })
+    }
+
+    /// Writes all that the rest of the training depends on, samplers and cost excepted, as safetensors.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let mut saved = Checkpoint::new();
+        saved.put("settings", &self.settings)?;
+        saved.put("rng", &self.rng)?;
+        saved.put("steps", &self.steps)?;
+        for (k, side) in self.sides.iter().enumerate() {
+            saved.put_network(&format!("potential.{k}"), &side.network)?;
+            saved.put_optimizer(&format!("potential.{k}.adam"), &side.optimizer)?;
+        }
+        Ok(saved.save(path)?)
+    }
+
+    /// Goes on from a file of a training that was set up in the same way, to the same bits as if it had not been interrupted.
+    /// [`RotSettings::steps`] may be others. An error leaves it unchanged or partly restored: set it up again.
+    ///
+    /// # Errors
+    /// A file that is none, and one of other networks or settings.
+    pub fn resume(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let saved = Checkpoint::load(path)?;
+        let settings: RotSettings = saved.get("settings")?;
+        let as_long = RotSettings {
+            steps: self.settings.steps,
+            ..settings
+        };
+        if as_long != self.settings {
+            let found = format!("a training of {settings:?}");
+            let expected = format!("this one has {:?}", self.settings);
+            return Err(Error::shape("checkpoint", found, expected));
+        }
+        for (k, side) in self.sides.iter_mut().enumerate() {
+            saved.restore_network(&format!("potential.{k}"), &mut side.network)?;
+            saved.restore_optimizer(&format!("potential.{k}.adam"), &mut side.optimizer)?;
+        }
+        self.rng = saved.get("rng")?;
+        self.steps = saved.get("steps")?;
+        Ok(())
     }
 
     /// Sides of their own for what changes nothing.

@@ -1,4 +1,4 @@
-//! Times of the accelerated schedule beside the network simplex: `timing N DIMENSION [uniform|random]`.
+//! Times of the accelerated schedule beside the network simplex: `beside_simplex N DIMENSION [uniform|random]`.
 
 use std::sync::Arc;
 
