@@ -1,7 +1,7 @@
 //! Exact transport between clouds of n points in d dimensions: time, memory, pivots and the certificate.
 //!
 //! ```text
-//! cargo run --release -p solver-exact --example points -- N D [uniform|random] [squares|blobs|gaussians|crossed]
+//! cargo run --release -p solver-exact --example points -- N D [uniform|random|skewed] [squares|blobs|gaussians|crossed|curves|cauchy]
 //! ```
 use std::time::Instant;
 
@@ -40,13 +40,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let y = (0..n * dim).map(|k| thin(k, &mut rng, 0)).collect();
             (x, y)
         }
-        other => return Err(format!("{other}: squares, blobs, gaussians or crossed").into()),
+        "curves" => {
+            let curve = |turns: f64, rng: &mut Pcg64| -> Vec<f64> {
+                let at = (0..n).map(|_| rng.random::<f64>() * turns);
+                let mut points: Vec<f64> = at
+                    .flat_map(|t| (0..dim).map(move |k| t * (t - k as f64 * 1.5).sin()))
+                    .collect();
+                for x in &mut points {
+                    *x += 0.01 * normal(rng);
+                }
+                points
+            };
+            (curve(6.0, &mut rng), curve(9.0, &mut rng))
+        }
+        "cauchy" => {
+            let mut cloud = || -> Vec<f64> {
+                let one = |_| normal(&mut rng) / normal(&mut rng);
+                (0..n * dim).map(one).collect()
+            };
+            (cloud(), cloud())
+        }
+        other => return Err(format!("{other}: no such clouds").into()),
     };
     let mut mass = || -> Result<Vec<f64>, String> {
         let w: Vec<f64> = match weights.as_str() {
             "uniform" => vec![1.0; n],
             "random" => (0..n).map(|_| 0.1 + rng.random::<f64>()).collect(),
-            other => return Err(format!("{other}: uniform or random")),
+            "skewed" => (0..n).map(|_| (4.0 * normal(&mut rng)).exp()).collect(),
+            other => return Err(format!("{other}: uniform, random or skewed")),
         };
         let sum: f64 = w.iter().sum();
         Ok(w.iter().map(|w| w / sum).collect())

@@ -191,7 +191,7 @@ fn a_deadline_and_a_cancel_leave_a_bracket() {
     let noted = Arc::clone(&seen);
     let observer = move |p: &Progress| {
         noted.lock().unwrap().extend(p.certificate);
-        if p.iteration > 40 {
+        if p.iteration > 20 {
             stop.cancel();
         }
         ControlFlow::Continue(())

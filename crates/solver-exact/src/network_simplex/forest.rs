@@ -4,7 +4,6 @@
 //! search finds that tree as cheaply as the smoothed duals do, whose plan is largest on its arcs. (Equal weights
 //! are degenerate, and short augmenting paths serve them better.)
 
-use super::lists::Lists;
 use super::start::Placement;
 use super::tree::NONE;
 
@@ -28,21 +27,20 @@ pub(crate) struct Forest {
 
 impl Forest {
     /// Places mass from the leaves on: each sends what it has left, or takes what it has room for. `sources` become
-    /// the c-transforms of the columns' signed potentials `sinks` over the lists; `eps` is the temperature these
-    /// were smoothed at.
-    pub(crate) fn run(
+    /// the c-transforms of the columns' signed potentials `sinks` over their pairs, the columns and costs of `row`; `eps` is the
+    /// temperature that a source's were smoothed at.
+    pub(crate) fn run<'r>(
         &mut self,
-        lists: &Lists,
+        row: impl Fn(usize) -> (&'r [u32], &'r [f64]),
         supply: &[f64],
         sources: &mut [f64],
         sinks: &[f64],
-        eps: f64,
+        eps: impl Fn(usize) -> f64,
         placed: &mut Placement,
     ) {
         self.entries.clear();
-        let inv_eps = 1.0 / eps;
         for (i, source) in sources.iter_mut().enumerate() {
-            let (columns, costs) = lists.row(i);
+            let (columns, costs) = row(i);
             let pairs = || columns.iter().zip(costs);
             let least = pairs().fold(f64::INFINITY, |least, (&j, c)| {
                 least.min(c + sinks[j as usize])
@@ -51,6 +49,7 @@ impl Forest {
                 continue;
             }
             *source = least;
+            let inv_eps = 1.0 / eps(i);
             let begun = self.entries.len();
             let mut total = 0.0;
             for (&j, c) in pairs() {

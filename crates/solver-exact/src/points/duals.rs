@@ -22,12 +22,18 @@ const RELISTED: f64 = 0.1;
 /// (Measured, 100 000 points in the plane: 0.02, 0.005, 0.001 leave 32 000, 21 000, 10 000 pivots to other weights.)
 const LAST_ABOVE: f64 = 0.03;
 const LAST_EQUAL: f64 = 0.03;
-const LAST: f64 = 0.001;
+pub(super) const LAST: f64 = 0.001;
 /// Marginal error, as a part of the mass, at which a temperature is done, and steps it may take.
 const DONE: f64 = 1e-2;
 const STEPS: usize = 6;
 /// An error beyond this after all steps says that the lists do not hold a plan.
 const LOST: f64 = 0.2;
+/// An error, as a part of the mass, after which steps go on at the next temperature without new lists, and how often there are
+/// lists for one temperature.
+const HELD: f64 = 0.02;
+const ATTEMPTS: usize = 4;
+/// How even the plan is made in the Hessian once that was needed: see [`Semidual::mix`].
+const MIXED: f64 = 0.1;
 /// How far potentials go on the way they went from one temperature to the next: they are nearly linear in ε.
 const ONWARD: f64 = COOLING;
 
@@ -38,8 +44,8 @@ pub(super) struct Duals {
     pub(super) g: Vec<f64>,
     pub(super) graph: Graph,
     pub(super) fields: Fields,
-    /// The mean of the last temperatures, 0 where there were none.
-    pub(super) temperature: f64,
+    /// The last temperature, in widths of each source's list; 0 where there was none.
+    pub(super) part: f64,
     semidual: Semidual,
     before: Vec<f64>,
     earlier: Vec<f64>,
@@ -62,7 +68,8 @@ impl Duals {
             .flat_map(|i| (0..y.len()).map(move |j| x.kd.cost(i, &y.kd, j)))
             .collect();
         (self.f, self.g) = dense(&cost, &x.weights, &y.weights);
-        self.temperature = 0.0;
+        self.part = 0.0;
+        self.semidual.mix = 0.0;
         if let [(x, y)] = levels {
             self.relist(x, y);
         }
@@ -86,9 +93,8 @@ impl Duals {
         }
     }
 
-    /// Down the temperatures of one level.
+    /// Down the temperatures of one level, as far as the lists hold the plan.
     fn cool(&mut self, x: &Cloud, y: &Cloud, last: f64, finest: bool, watch: &mut Watch<'_, '_>) {
-        let mass: f64 = x.weights.iter().sum();
         self.relist(x, y);
         self.before.clear();
         self.earlier.clear();
@@ -96,33 +102,12 @@ impl Duals {
         while part >= last {
             self.trusted.clear();
             self.trusted.extend_from_slice(&self.g);
-            if !self.earlier.is_empty() {
-                let went = self.before.iter().zip(&self.earlier);
-                for (g, (b, e)) in self.g.iter_mut().zip(went) {
-                    *g += ONWARD * (b - e);
-                }
-            }
-            let posed = Posed {
-                a: &x.weights,
-                b: &y.weights,
-                graph: &self.graph,
-            };
-            self.semidual.cool(posed, &self.g, part);
-            for _ in 0..STEPS {
-                if self.semidual.error() <= DONE * mass
-                    || !watch.goes_on()
-                    || !self.semidual.ascend(posed, &mut self.g)
-                {
-                    break;
-                }
-            }
-            self.temperature = self.semidual.temperature();
-            let error = self.semidual.error();
-            if error > LOST * mass || error.is_nan() {
-                self.g.clear();
-                self.g.extend_from_slice(&self.trusted);
-                self.relist(x, y);
-                return;
+            self.go_onward(x, y, part);
+            // Of potentials that hold no plan the forest is the better the warmer.
+            self.part = part;
+            if !self.settle(x, y, part, watch) {
+                self.g.copy_from_slice(&self.trusted);
+                break;
             }
             if watch.stopped {
                 break;
@@ -141,6 +126,59 @@ impl Duals {
         self.relist(x, y);
     }
 
+    /// Goes on as from the last temperature but one to the last, if the semi-dual says that it is better.
+    fn go_onward(&mut self, x: &Cloud, y: &Cloud, part: f64) {
+        if self.earlier.is_empty() {
+            return;
+        }
+        let posed = Posed {
+            a: &x.weights,
+            b: &y.weights,
+            graph: &self.graph,
+        };
+        self.semidual.cool(posed, &self.g, part);
+        let value = self.semidual.value();
+        let went = self.before.iter().zip(&self.earlier);
+        for (g, (b, e)) in self.g.iter_mut().zip(went) {
+            *g += ONWARD * (b - e);
+        }
+        self.semidual.cool(posed, &self.g, part);
+        if self.semidual.value() < value {
+            self.g.copy_from_slice(&self.trusted);
+        }
+    }
+
+    /// Newton steps at one temperature, on new lists where they do not get there; whether the lists hold a plan.
+    fn settle(&mut self, x: &Cloud, y: &Cloud, part: f64, watch: &mut Watch<'_, '_>) -> bool {
+        let mass: f64 = x.weights.iter().sum();
+        let mut error = 0.0;
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                self.semidual.mix = MIXED;
+                self.relist(x, y);
+            }
+            let posed = Posed {
+                a: &x.weights,
+                b: &y.weights,
+                graph: &self.graph,
+            };
+            self.semidual.cool(posed, &self.g, part);
+            for _ in 0..STEPS {
+                if self.semidual.error() <= DONE * mass
+                    || !watch.goes_on()
+                    || !self.semidual.ascend(posed, &mut self.g)
+                {
+                    break;
+                }
+            }
+            error = self.semidual.error() / mass;
+            if error <= HELD || error > LOST || watch.stopped {
+                break;
+            }
+        }
+        error <= LOST
+    }
+
     /// A bound of the optimum, where f is the c-transform of g.
     pub(super) fn lower(&self, x: &Cloud, y: &Cloud) -> f64 {
         dot(&x.weights, &self.f) + dot(&y.weights, &self.g)
@@ -154,6 +192,6 @@ impl Duals {
             fields,
             ..
         } = self;
-        graph.build(&x.kd, &y.kd, f, g, fields);
+        graph.build(x, y, f, g, fields);
     }
 }

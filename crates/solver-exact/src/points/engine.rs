@@ -3,7 +3,7 @@
 use ot_kernels::reduce::dot;
 
 use super::crossover::{Crossover, raise};
-use super::duals::Duals;
+use super::duals::{Duals, LAST};
 use super::hierarchy::Cloud;
 use super::sweep::{sweep, transform};
 use super::watch::{Check, Watch};
@@ -32,6 +32,8 @@ const RAISE: f64 = 2.0;
 const HIGHEST_PRICE: f64 = 4.0;
 /// Rounds of prices and of sweeps in which no fewer nodes pay and no pivot is made; a solve that has more ends with its bracket.
 const ROUNDS: usize = 50;
+/// Rounds of prices in which no fewer nodes pay before lists are filled anew though they still have pairs to pivot on.
+const ASKED: usize = 6;
 /// The pricing tolerance relative to the terms of a reduced cost: that of the network simplex.
 const TOLERANCE: f64 = 64.0 * f64::EPSILON;
 /// Sweeps that bring nothing before ties are read more generously.
@@ -254,14 +256,17 @@ impl Finish<'_> {
                 &mut Spells::new(&mut go_on),
             );
         } else {
-            let width = self.duals.graph.width.iter().sum::<f64>() / n as f64;
-            let temperature = Some(FOREST_AT * self.duals.temperature).filter(|t| *t > 0.0);
+            let graph = &self.duals.graph;
+            let part = match self.duals.part {
+                0.0 => LAST,
+                part => FOREST_AT * part,
+            };
             Forest::default().run(
-                &self.lists,
+                |i| (&graph.target[graph.row(i)], &graph.cost[graph.row(i)]),
                 &self.x.weights,
                 sources,
                 sinks,
-                temperature.unwrap_or(1e-3 * width).max(f64::MIN_POSITIVE),
+                |i| part * graph.width[i],
                 &mut self.placed,
             );
         }
@@ -331,18 +336,22 @@ impl Finish<'_> {
                 status = ended;
                 break;
             }
-            if paying < fewest || paying == 0 && run.pivots > before {
+            let pivoted = run.pivots > before;
+            if paying < fewest || paying == 0 && pivoted {
                 (fewest, idle) = (paying, 0);
+            } else if paying > 0 {
+                idle += 1;
+                if !pivoted || idle > ASKED {
+                    // Those on the lists do not take it: all pairs are asked.
+                    let fields = &mut self.duals.fields;
+                    sweep(x, y, run.tree, run.lists, tol, fields, &mut self.duals.g);
+                }
             } else {
                 idle += 1;
             }
-            if run.pivots > before {
+            if pivoted {
                 stalled = 0;
-            } else if paying > 0 {
-                // Nobody on the lists takes it: all pairs are asked.
-                let fields = &mut self.duals.fields;
-                sweep(x, y, run.tree, run.lists, tol, fields, &mut self.duals.g);
-            } else {
+            } else if paying == 0 {
                 stalled += 1;
                 if stalled >= PATIENCE {
                     (tol, stalled) = (4.0 * tol, 0);

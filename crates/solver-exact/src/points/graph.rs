@@ -1,11 +1,23 @@
 //! Which pairs count: the nearest targets of each source and the nearest sources of each target, by reduced cost.
 
+use super::hierarchy::Cloud;
 use super::kd::{Field, Kd, search};
 
-/// Nearest targets of a source, and nearest sources of a target. Measured in the plane: fewer leave targets that nobody
-/// lists, more cost time in every pass.
+/// Nearest targets of a source, and nearest sources of a target, at least. Measured in the plane: fewer leave targets that
+/// nobody lists, more cost time in every pass.
 pub(super) const OF_SOURCE: usize = 12;
 pub(super) const OF_TARGET: usize = 8;
+
+/// A point's partners have this multiple of its mass: lists of a few do not hold a plan where a point has the mass of a
+/// thousand others. (With masses of any size, n points list n log n partners.)
+const MASS: f64 = 2.0;
+/// Partners of a point at most, and how much longer lists that lack mass get from one search to the next.
+const MOST: usize = 4096;
+const LONGER: usize = 4;
+/// No lists get longer once there are so many pairs for each point.
+const BUDGET: usize = 64;
+/// The least width, as a part of the mean.
+const NARROWEST: f64 = 1e-3;
 
 /// Pairs by source, targets ascending.
 #[derive(Debug, Default)]
@@ -13,12 +25,17 @@ pub(super) struct Graph {
     pub(super) start: Vec<u32>,
     pub(super) target: Vec<u32>,
     pub(super) cost: Vec<f64>,
-    /// How far the last of a source's nearest targets is above the first, in reduced cost.
+    /// How far the last of a source's nearest targets is above the first, in reduced cost; where all are alike, a little.
     pub(super) width: Vec<f64>,
 }
 
-/// Pairs of a task, and the least and the largest reduced cost of each source's list.
-type Listed = (Vec<(u32, u32)>, Vec<(f64, f64)>);
+/// What a task found: points with their partners, each point's nearest and last reduced cost, and whose lists lack mass.
+#[derive(Default)]
+struct Listed {
+    pairs: Vec<(u32, u32)>,
+    ends: Vec<(u32, f64, f64)>,
+    lacking: Vec<u32>,
+}
 
 /// Potentials of both sides, in kd-order, with their bounds.
 #[derive(Debug, Default)]
@@ -39,55 +56,42 @@ impl Graph {
         self.rows(i..i + 1)
     }
 
-    /// For these potentials of the targets; `f` becomes their c-transform. O((n + m) log(n + m)) where the tree prunes.
-    pub(super) fn build(&mut self, x: &Kd, y: &Kd, f: &mut [f64], g: &[f64], fields: &mut Fields) {
-        fields.g.set(y, g);
-        let unbounded = |_| f64::INFINITY;
-        let parts = search(
-            x,
-            y,
-            &fields.g,
-            OF_SOURCE,
-            unbounded,
-            |(pairs, ends): &mut Listed, nearest, points| {
-                for (r, i) in points.enumerate() {
-                    let (mut first, mut last) = (f64::INFINITY, f64::NEG_INFINITY);
-                    for (key, j) in nearest.row(r) {
-                        first = first.min(key);
-                        last = key;
-                        pairs.push((i as u32, j));
-                    }
-                    ends.push((first, last));
-                }
-            },
-        );
-        fields.pairs.clear();
+    /// For these potentials of the targets; `f` becomes their c-transform. O((n + m) log(n + m)) where the tree prunes and
+    /// masses are alike.
+    pub(super) fn build(
+        &mut self,
+        x: &Cloud,
+        y: &Cloud,
+        f: &mut [f64],
+        g: &[f64],
+        fields: &mut Fields,
+    ) {
+        let Fields {
+            f: of_x,
+            g: of_y,
+            pairs,
+        } = fields;
+        pairs.clear();
+        of_y.set(&y.kd, g);
         self.width.clear();
-        let mut sources = f.iter_mut();
-        for (pairs, ends) in parts {
-            fields.pairs.extend(pairs);
-            for ((first, last), f) in ends.into_iter().zip(&mut sources) {
-                *f = first;
-                self.width.push((last - first).max(0.0));
+        self.width.resize(x.len(), 0.0);
+        list(x, y, of_y, OF_SOURCE, |listed| {
+            pairs.extend_from_slice(&listed.pairs);
+            for &(i, first, last) in &listed.ends {
+                f[i as usize] = first;
+                self.width[i as usize] = (last - first).max(0.0);
             }
+        });
+        let mean = self.width.iter().sum::<f64>() / self.width.len() as f64;
+        let narrowest = NARROWEST * mean + f64::MIN_POSITIVE.sqrt();
+        for width in &mut self.width {
+            *width = width.max(narrowest);
         }
-        fields.f.set(x, f);
-        let parts = search(
-            y,
-            x,
-            &fields.f,
-            OF_TARGET,
-            unbounded,
-            |pairs: &mut Vec<(u32, u32)>, nearest, points| {
-                for (r, j) in points.enumerate() {
-                    pairs.extend(nearest.row(r).map(|(_, i)| (i, j as u32)));
-                }
-            },
-        );
-        for pairs in parts {
-            fields.pairs.extend(pairs);
-        }
-        self.gather(x, y, &fields.pairs);
+        of_x.set(&x.kd, f);
+        list(y, x, of_x, OF_TARGET, |listed| {
+            pairs.extend(listed.pairs.iter().map(|&(j, i)| (i, j)));
+        });
+        self.gather(&x.kd, &y.kd, pairs);
     }
 
     /// Counts, spreads and sorts: each pair once.
@@ -124,5 +128,67 @@ impl Graph {
             }
             self.start.push(self.target.len() as u32);
         }
+    }
+}
+
+/// The partners of least reduced cost of every point of `x`, `least` of them at least and so many that they have its mass;
+/// a point is told when its list is whole.
+fn list(x: &Cloud, y: &Cloud, field: &Field, least: usize, mut tell: impl FnMut(&Listed)) {
+    let mut lacking: Option<Vec<bool>> = None;
+    let mut most = least;
+    let mut room = BUDGET * (x.len() + y.len());
+    loop {
+        let open = |i: usize| lacking.as_ref().is_none_or(|lacking| lacking[i]);
+        let is_last = most >= y.len() || most >= MOST || room == 0;
+        let parts = search(
+            &x.kd,
+            &y.kd,
+            field,
+            most,
+            |i| {
+                if open(i) {
+                    f64::INFINITY
+                } else {
+                    f64::NEG_INFINITY
+                }
+            },
+            |found: &mut Listed, nearest, points| {
+                for (r, i) in points.enumerate().filter(|&(_, i)| open(i)) {
+                    let wanted = MASS * x.weights[i];
+                    let (mut mass, mut count, begun) = (0.0, 0, found.pairs.len());
+                    let (mut first, mut last) = (f64::INFINITY, f64::NEG_INFINITY);
+                    for (key, j) in nearest.row(r) {
+                        if count >= least && mass >= wanted {
+                            break;
+                        }
+                        count += 1;
+                        mass += y.weights[j as usize];
+                        first = first.min(key);
+                        last = key;
+                        found.pairs.push((i as u32, j));
+                    }
+                    if mass < wanted && !is_last {
+                        found.pairs.truncate(begun);
+                        found.lacking.push(i as u32);
+                    } else {
+                        found.ends.push((i as u32, first, last));
+                    }
+                }
+            },
+        );
+        let mut next = vec![false; x.len()];
+        let mut any = false;
+        for part in &parts {
+            tell(part);
+            room = room.saturating_sub(part.pairs.len());
+            for &i in &part.lacking {
+                (next[i as usize], any) = (true, true);
+            }
+        }
+        if !any {
+            return;
+        }
+        lacking = Some(next);
+        most = (LONGER * most).min(MOST);
     }
 }

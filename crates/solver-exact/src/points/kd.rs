@@ -310,8 +310,11 @@ impl Nearest {
 
     /// Finds, for each row of a leaf of `x`, the targets of least reduced cost among those `below` its bound.
     fn find(&mut self, x: &Kd, leaf: usize, y: &Kd, field: &Field, below: &[f64; LEAF]) {
-        self.keys.fill(f64::INFINITY);
         self.found = [0; LEAF];
+        if below.iter().all(|&bound| bound == f64::NEG_INFINITY) {
+            return;
+        }
+        self.keys.fill(f64::INFINITY);
         let rows = x.box_of(leaf);
         let root = y.levels[y.levels.len() - 1] - 1;
         let mut limit = self.limit(below);

@@ -32,13 +32,18 @@ impl Levels {
         plan: &[f64],
         cold: &[f64],
         held: &[f64],
+        mix: f64,
     ) {
         self.size(held.len());
         for (i, &cold) in cold.iter().enumerate() {
             let places = graph.row(i);
-            let pairs = graph.target[places.clone()].iter().zip(&plan[places]);
+            let pairs = graph.target[places.clone()]
+                .iter()
+                .zip(&plan[places.clone()]);
             self.row.clear();
-            self.row.extend(pairs.map(|(&j, &p)| (j, p)));
+            let base = mix * a[i] / places.len() as f64;
+            self.row
+                .extend(pairs.map(|(&j, &p)| (j, (1.0 - mix) * p + base)));
             for level in &mut self.inverse {
                 // What a source sends to one group alone is not moved by the group's potential.
                 if self.row.len() == 1 {

@@ -24,6 +24,8 @@ pub(super) const HELD: u32 = 8;
 /// How many temperatures of its senders a target may be moved against its group, by the diagonal; and at most.
 const REACH: f64 = 3.0;
 const FARTHEST: f64 = 9.0;
+/// How many widths of its senders' lists a group may be moved against all others: lists say nothing beyond.
+const WIDE: f64 = 2.0;
 /// Products of conjugate gradients at most, and the part of the residual that is left.
 const PRODUCTS: usize = 60;
 const LEFT: f64 = 0.1;
@@ -44,6 +46,12 @@ pub(super) struct Semidual {
     /// 1/ε_i, and the mean ε.
     cold: Vec<f64>,
     mean: f64,
+    /// Temperatures as a part of the widths.
+    part: f64,
+    /// The Hessian is that of (1 − mix)·p plus as much of an even plan on each list: what exchanges next to nothing with what is
+    /// around it has no curvature, and would be sent as far as steps may go. 0 where nothing goes wrong, as it takes more steps
+    /// for long waves.
+    pub(super) mix: f64,
     /// The plan on the graph.
     plan: Vec<f64>,
     /// b − Pᵀ1.
@@ -75,24 +83,21 @@ impl Semidual {
     /// Temperatures of `part` of each source's width, and a look at g.
     pub(super) fn cool(&mut self, posed: Posed<'_>, g: &[f64], part: f64) {
         let widths = &posed.graph.width;
-        let mean = widths.iter().sum::<f64>() / widths.len() as f64;
-        // Sources whose targets are all alike get a temperature too.
-        let least = 1e-3 * mean + f64::MIN_POSITIVE.sqrt();
+        self.part = part;
         self.cold.clear();
-        let cold = |w: &f64| 1.0 / (part * w.max(least));
-        self.cold.extend(widths.iter().map(cold));
-        self.mean = self.cold.iter().map(|c| 1.0 / c).sum::<f64>() / self.cold.len() as f64;
+        self.cold.extend(widths.iter().map(|w| 1.0 / (part * w)));
+        self.mean = part * widths.iter().sum::<f64>() / widths.len() as f64;
         self.look(posed, g);
-    }
-
-    /// The mean temperature.
-    pub(super) fn temperature(&self) -> f64 {
-        self.mean
     }
 
     /// Σ|b − Pᵀ1|.
     pub(super) fn error(&self) -> f64 {
         self.error
+    }
+
+    /// The semi-dual at the last look.
+    pub(super) fn value(&self) -> f64 {
+        self.value
     }
 
     /// Plan, residual, value and error at g.
@@ -141,6 +146,7 @@ impl Semidual {
     /// What holds each target back.
     fn hold(&mut self, posed: Posed<'_>) {
         let m = posed.b.len();
+        let mix = self.mix;
         for sums in [&mut self.reach, &mut self.diagonal, &mut self.got] {
             sums.clear();
             sums.resize(m, 0.0);
@@ -148,10 +154,12 @@ impl Semidual {
         for (i, cold) in self.cold.iter().enumerate() {
             let row = posed.graph.row(i);
             let share = 1.0 / posed.a[i];
+            let base = mix * posed.a[i] / row.len() as f64;
             for (p, &j) in self.plan[row.clone()].iter().zip(&posed.graph.target[row]) {
                 let j = j as usize;
                 self.reach[j] += cold * p;
-                self.diagonal[j] += cold * p * (1.0 - p * share);
+                let w = (1.0 - mix) * p + base;
+                self.diagonal[j] += cold * w * (1.0 - w * share);
                 self.got[j] += p;
             }
         }
@@ -171,6 +179,7 @@ impl Semidual {
     /// q = (−∇²D + what holds back) p.
     fn product(&mut self, posed: Posed<'_>) {
         let graph = posed.graph;
+        let mix = self.mix;
         let (x, out) = (&self.inner.p, &mut self.inner.q);
         out.clear();
         let groups = x.chunks(1 << HELD).zip(self.held.chunks(1 << HELD));
@@ -186,13 +195,14 @@ impl Semidual {
         for (i, &cold) in self.cold.iter().enumerate() {
             let row = graph.row(i);
             let (plan, targets) = (&self.plan[row.clone()], &graph.target[row]);
+            let base = mix * posed.a[i] / targets.len() as f64;
             let mut sum = 0.0;
             for (p, &j) in plan.iter().zip(targets) {
-                sum += p * x[j as usize];
+                sum += ((1.0 - mix) * p + base) * x[j as usize];
             }
             let mean = sum / posed.a[i];
             for (p, &j) in plan.iter().zip(targets) {
-                out[j as usize] += cold * p * (x[j as usize] - mean);
+                out[j as usize] += cold * ((1.0 - mix) * p + base) * (x[j as usize] - mean);
             }
         }
     }
@@ -200,8 +210,14 @@ impl Semidual {
     /// The Newton step, by preconditioned conjugate gradients.
     fn direction(&mut self, posed: Posed<'_>) {
         self.hold(posed);
-        self.levels
-            .set(posed.a, posed.graph, &self.plan, &self.cold, &self.held);
+        self.levels.set(
+            posed.a,
+            posed.graph,
+            &self.plan,
+            &self.cold,
+            &self.held,
+            self.mix,
+        );
         self.step.clear();
         self.step.resize(posed.b.len(), 0.0);
         self.inner.r.clear();
@@ -240,12 +256,17 @@ impl Semidual {
     /// A Newton step from g, where the last look was; `false` where it led nowhere, and g is what it was.
     pub(super) fn ascend(&mut self, posed: Posed<'_>, g: &mut [f64]) -> bool {
         self.direction(posed);
+        let overall = self.step.iter().sum::<f64>() / self.step.len() as f64;
         let groups = self.step.chunks_mut(1 << HELD);
+        let wide = WIDE / self.part;
         for (steps, reach) in groups.zip(self.reach.chunks(1 << HELD)) {
-            let mean = steps.iter().sum::<f64>() / steps.len() as f64;
+            let len = steps.len() as f64;
+            let mean = steps.iter().sum::<f64>() / len - overall;
+            let width = wide * reach.iter().sum::<f64>() / len;
+            let moved = mean.clamp(-width, width);
             for (s, reach) in steps.iter_mut().zip(reach) {
                 let most = FARTHEST * reach;
-                *s = mean + (*s - mean).clamp(-most, most);
+                *s = moved + (*s - overall - mean).clamp(-most, most);
             }
         }
         let before = self.value;

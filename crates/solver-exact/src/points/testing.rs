@@ -23,6 +23,6 @@ pub(super) fn clouds(n: usize, m: usize, dim: usize, seed: u64) -> (Cloud, Cloud
 pub(super) fn graph_of(x: &Cloud, y: &Cloud, g: &[f64]) -> Graph {
     let mut graph = Graph::default();
     let mut f = vec![0.0; x.len()];
-    graph.build(&x.kd, &y.kd, &mut f, g, &mut Fields::default());
+    graph.build(x, y, &mut f, g, &mut Fields::default());
     graph
 }

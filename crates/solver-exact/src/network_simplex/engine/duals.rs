@@ -181,12 +181,13 @@ impl Workspace {
         let (sources, sinks) = self.tree.potential.split_at_mut(n);
         if !self.units.equal && self.temperature > 0.0 {
             self.placed.begin(&self.units.supply, &self.units.demand);
+            let (lists, eps) = (&self.lists, FOREST_AT * self.temperature);
             self.forest.run(
-                &self.lists,
+                |i| lists.row(i),
                 instance.supply,
                 sources,
                 &sinks[..m],
-                FOREST_AT * self.temperature,
+                |_| eps,
                 &mut self.placed,
             );
             return;
