@@ -128,7 +128,10 @@ fn an_interrupted_training_resumes_to_the_same_bits() {
     assert_eq!(potential(&mut resumed), whole);
     let mut other = rot([0.0; 2], [1.0; 2], RotSettings::default()).unwrap();
     let refused = other.resume(&path).unwrap_err().to_string();
-    assert!(refused.starts_with("`checkpoint`: a training of"), "{refused}");
+    assert!(
+        refused.starts_with("`checkpoint`: a training of"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -130,6 +130,112 @@ pub(super) struct Field {
     offset: Vec<f64>,
 }
 
+/// Up to so many coordinates a bound's slope is a regression on all of them together.
+const TOGETHER: usize = 6;
+
+/// Leaves of a cell, values, and their mean and number.
+type Sample<'a> = (Range<usize>, &'a [f64], f64, f64);
+
+/// Slopes of the values on each coordinate for itself.
+fn slopes_alone(
+    kd: &Kd,
+    (low, high): (&[f64], &[f64]),
+    (leaves, values, mean, count): Sample<'_>,
+    slope: &mut [f64],
+) {
+    let d = kd.dim;
+    for k in 0..d {
+        let middle = 0.5 * low[k] + 0.5 * high[k];
+        let (mut y, mut yy, mut yv) = (0.0, 0.0, 0.0);
+        for leaf in leaves.clone() {
+            let panel = &kd.panels[(leaf * d + k) * LEAF..][..LEAF];
+            for (x, &v) in panel.iter().zip(&values[leaf * LEAF..][..LEAF]) {
+                if v > f64::NEG_INFINITY {
+                    let x = x - middle;
+                    y += x;
+                    yy += x * x;
+                    yv += x * (v - mean);
+                }
+            }
+        }
+        let spread = yy - y * y / count;
+        if spread > 0.0 && spread.is_finite() && (yv / spread).is_finite() {
+            slope[k] = yv / spread;
+        }
+    }
+}
+
+/// Slopes on all coordinates together, by the normal equations: coordinates of a cell may go together, as those of colours do,
+/// and each for itself would count what they share again.
+fn slopes_together(
+    kd: &Kd,
+    (low, high): (&[f64], &[f64]),
+    (leaves, values, mean, count): Sample<'_>,
+    slope: &mut [f64],
+) {
+    /// What is added to the diagonal, as a part of its largest entry.
+    const RIDGE: f64 = 1e-6;
+    let d = kd.dim;
+    let mut sums = [0.0; TOGETHER];
+    let mut right = [0.0; TOGETHER];
+    let mut matrix = [[0.0; TOGETHER]; TOGETHER];
+    for leaf in leaves {
+        let mut about = [[0.0; LEAF]; TOGETHER];
+        let mut off = [0.0; LEAF];
+        let mut used = [0.0; LEAF];
+        for ((off, used), &v) in off.iter_mut().zip(&mut used).zip(&values[leaf * LEAF..]) {
+            if v > f64::NEG_INFINITY {
+                (*off, *used) = (v - mean, 1.0);
+            }
+        }
+        let panel = kd.panel(leaf).chunks_exact(LEAF);
+        for (k, (about, panel)) in about.iter_mut().zip(panel).enumerate() {
+            let middle = 0.5 * low[k] + 0.5 * high[k];
+            for ((a, x), used) in about.iter_mut().zip(panel).zip(&used) {
+                *a = used * (x - middle);
+            }
+        }
+        let dot =
+            |x: &[f64; LEAF], y: &[f64; LEAF]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
+        for k in 0..d {
+            sums[k] += about[k].iter().sum::<f64>();
+            right[k] += dot(&about[k], &off);
+            for l in 0..=k {
+                matrix[k][l] += dot(&about[k], &about[l]);
+            }
+        }
+    }
+    let mut largest = 0.0_f64;
+    for k in 0..d {
+        for l in 0..=k {
+            matrix[k][l] -= sums[k] * sums[l] / count;
+        }
+        largest = largest.max(matrix[k][k]);
+    }
+    // Cholesky; a coordinate that says nothing of its own has no slope.
+    for k in 0..d {
+        matrix[k][k] += RIDGE * largest;
+        for l in 0..=k {
+            let known: f64 = (0..l).map(|i| matrix[k][i] * matrix[l][i]).sum();
+            let rest = matrix[k][l] - known;
+            matrix[k][l] = match (k == l, rest > 0.0) {
+                (true, true) => rest.sqrt(),
+                (true, false) => f64::INFINITY,
+                _ => rest / matrix[l][l],
+            };
+        }
+        let known: f64 = (0..k).map(|i| matrix[k][i] * right[i]).sum();
+        right[k] = (right[k] - known) / matrix[k][k];
+    }
+    for k in (0..d).rev() {
+        let known: f64 = (k + 1..d).map(|i| matrix[i][k] * slope[i]).sum();
+        slope[k] = (right[k] - known) / matrix[k][k];
+    }
+    if slope.iter().any(|s| !s.is_finite()) {
+        slope.fill(0.0);
+    }
+}
+
 impl Field {
     /// O(n·d) for each level of the tree.
     pub(super) fn set(&mut self, kd: &Kd, values: &[f64]) {
@@ -169,24 +275,13 @@ impl Field {
         let slope = &mut self.slope[cell * d..][..d];
         let (low, high) = kd.box_of(cell);
         let mut size = mean.abs();
+        let of = (leaves.clone(), &self.values[..], mean, count);
+        if d <= TOGETHER {
+            slopes_together(kd, (low, high), of, slope);
+        } else {
+            slopes_alone(kd, (low, high), of, slope);
+        }
         for k in 0..d {
-            let middle = 0.5 * low[k] + 0.5 * high[k];
-            let (mut y, mut yy, mut yv) = (0.0, 0.0, 0.0);
-            for leaf in leaves.clone() {
-                let panel = &kd.panels[(leaf * d + k) * LEAF..][..LEAF];
-                for (x, &v) in panel.iter().zip(&self.values[leaf * LEAF..][..LEAF]) {
-                    if v > f64::NEG_INFINITY {
-                        let x = x - middle;
-                        y += x;
-                        yy += x * x;
-                        yv += x * (v - mean);
-                    }
-                }
-            }
-            let spread = yy - y * y / count;
-            if spread > 0.0 && spread.is_finite() && (yv / spread).is_finite() {
-                slope[k] = yv / spread;
-            }
             size += slope[k].abs() * low[k].abs().max(high[k].abs());
         }
         let mut offset = f64::NEG_INFINITY;
