@@ -95,6 +95,24 @@ impl Palette {
         Self::new(colours.collect(), kept().map(|k| masses[k]).collect())
     }
 
+    /// Every colour of the image with the part of the pixels that have it, red first in ascending order: up to one a pixel, which a
+    /// solver without a matrix takes. O(pixels log pixels).
+    ///
+    /// # Errors
+    /// None for an image: it has a pixel.
+    pub fn every(image: &ColourImage) -> Result<Self, Error> {
+        let mut pixels: Vec<[u8; 3]> = image
+            .pixels()
+            .chunks_exact(3)
+            .map(|p| [p[0], p[1], p[2]])
+            .collect();
+        pixels.sort_unstable();
+        let same = || pixels.chunk_by(|p, q| p == q);
+        let colours = same().flat_map(|pixels| pixels[0].map(|c| f64::from(c) / MOST));
+        let weights = same().map(|pixels| pixels.len() as f64);
+        Self::new(colours.collect(), weights.collect())
+    }
+
     /// The colours of at most `count` pixels, drawn at random, with equal weights.
     ///
     /// # Errors

@@ -254,6 +254,32 @@ fn the_lattice_and_threads_change_nothing_that_is_seen() {
 }
 
 #[test]
+fn the_full_palette_has_every_colour_once() {
+    let pixels = [9, 8, 7, 1, 2, 3, 9, 8, 7, 255, 0, 0, 9, 8, 7, 1, 2, 4];
+    let image = ColourImage::new("image", (2, 3), pixels).expect("valid");
+    let palette = Palette::every(&image).expect("pixels");
+    let levels: Vec<f64> = palette
+        .colours()
+        .iter()
+        .map(|c| (c * 255.0).round())
+        .collect();
+    assert_eq!(
+        levels,
+        [1.0, 2.0, 3.0, 1.0, 2.0, 4.0, 9.0, 8.0, 7.0, 255.0, 0.0, 0.0]
+    );
+    let sixths: Vec<f64> = palette
+        .weights()
+        .weights()
+        .iter()
+        .map(|w| 6.0 * w)
+        .collect();
+    for (found, count) in sixths.iter().zip([1.0, 1.0, 3.0, 1.0]) {
+        assert!((found - count).abs() < 1e-15, "{sixths:?}");
+    }
+    assert_eq!(sixths.len(), 4);
+}
+
+#[test]
 fn palettes_hold_all_of_an_image() {
     let photo = photo("coffee");
     let clusters = Palette::clusters(&photo, 100, 1, &Context::default()).expect("colours");
