@@ -371,6 +371,8 @@ pub(super) struct Nearest {
     keys: Vec<f64>,
     targets: Vec<u32>,
     found: [usize; LEAF],
+    /// What a key of each row must be below.
+    limits: [f64; LEAF],
     stack: Vec<(f64, u32)>,
 }
 
@@ -381,6 +383,7 @@ impl Nearest {
             keys: vec![f64::INFINITY; most * LEAF],
             targets: vec![0; most * LEAF],
             found: [0; LEAF],
+            limits: [f64::INFINITY; LEAF],
             stack: Vec::new(),
         }
     }
@@ -394,13 +397,11 @@ impl Nearest {
     }
 
     /// The largest key that still counts in some row.
-    fn limit(&self, below: &[f64; LEAF]) -> f64 {
-        let mut limit = f64::NEG_INFINITY;
-        for r in 0..LEAF {
-            let worst = self.keys[(r + 1) * self.most - 1];
-            limit = limit.max(worst.min(below[r]));
-        }
-        limit
+    fn limit(&self) -> f64 {
+        self.limits
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// Finds, for each row of a leaf of `x`, the targets of least reduced cost among those `below` its bound.
@@ -412,7 +413,8 @@ impl Nearest {
         self.keys.fill(f64::INFINITY);
         let rows = x.box_of(leaf);
         let root = y.levels[y.levels.len() - 1] - 1;
-        let mut limit = self.limit(below);
+        self.limits = *below;
+        let mut limit = self.limit();
         self.stack.clear();
         self.stack.push((field.least(y, root, rows), root as u32));
         let mut level_of = y.levels.len() - 2;
@@ -432,7 +434,7 @@ impl Nearest {
                 let first = (cell - y.levels[level_of]) << level_of;
                 for other in first..y.leaves().min(first + (1 << level_of)) {
                     if self.read(x, leaf, y, other, field, below) {
-                        limit = self.limit(below);
+                        limit = self.limit();
                     }
                 }
                 continue;
@@ -467,17 +469,20 @@ impl Nearest {
         let mut values = [0.0; LEAF];
         values.copy_from_slice(&field.values[leaf * LEAF..][..LEAF]);
         let mut keys = [[0.0; LEAF]; LEAF];
-        reduced(x.panel(rows), y.panel(leaf), &values, &mut keys);
+        let mut lows = [0.0; LEAF];
+        let (x, y) = (x.panel(rows), y.panel(leaf));
+        reduced(x, y, &values, &mut keys, &mut lows);
         let mut any = false;
         for (r, keys) in keys.iter().enumerate() {
-            let limit = below[r].min(self.keys[(r + 1) * self.most - 1]);
-            if keys.iter().all(|&key| key >= limit) {
+            if lows[r] >= self.limits[r] {
                 continue;
             }
             any = true;
             for (l, &key) in keys.iter().enumerate() {
-                if key < below[r] {
+                if key < self.limits[r] {
                     self.insert(r, key, (leaf * LEAF + l) as u32);
+                    let worst = self.keys[(r + 1) * self.most - 1];
+                    self.limits[r] = worst.min(below[r]);
                 }
             }
         }
