@@ -26,6 +26,8 @@ pub(super) const LAST: f64 = 0.001;
 /// Marginal error, as a part of the mass, at which a temperature is done, and steps it may take.
 const DONE: f64 = 1e-2;
 const STEPS: usize = 6;
+/// Steps that say that all goes well.
+const EASY: usize = 4;
 /// An error beyond this after all steps says that the lists do not hold a plan.
 const LOST: f64 = 0.2;
 /// An error, as a part of the mass, after which steps go on at the next temperature without new lists, and how often there are
@@ -50,6 +52,8 @@ pub(super) struct Duals {
     before: Vec<f64>,
     earlier: Vec<f64>,
     trusted: Vec<f64>,
+    /// Whether the last temperature took more steps than one takes where all goes well.
+    strained: bool,
 }
 
 impl Duals {
@@ -69,7 +73,6 @@ impl Duals {
             .collect();
         (self.f, self.g) = dense(&cost, &x.weights, &y.weights);
         self.part = 0.0;
-        self.semidual.mix = 0.0;
         if let [(x, y)] = levels {
             self.relist(x, y);
         }
@@ -96,6 +99,7 @@ impl Duals {
     /// Down the temperatures of one level, as far as the lists hold the plan.
     fn cool(&mut self, x: &Cloud, y: &Cloud, last: f64, finest: bool, watch: &mut Watch<'_, '_>) {
         self.relist(x, y);
+        self.strained = false;
         self.before.clear();
         self.earlier.clear();
         let mut part = FIRST;
@@ -126,9 +130,17 @@ impl Duals {
         self.relist(x, y);
     }
 
-    /// Goes on as from the last temperature but one to the last, if the semi-dual says that it is better.
+    /// Goes on as from the last temperature but one to the last; where steps did not come easily, if the semi-dual says that it
+    /// is better.
     fn go_onward(&mut self, x: &Cloud, y: &Cloud, part: f64) {
         if self.earlier.is_empty() {
+            return;
+        }
+        let went = self.before.iter().zip(&self.earlier);
+        for (g, (b, e)) in self.g.iter_mut().zip(went) {
+            *g += ONWARD * (b - e);
+        }
+        if !self.strained {
             return;
         }
         let posed = Posed {
@@ -136,12 +148,8 @@ impl Duals {
             b: &y.weights,
             graph: &self.graph,
         };
-        self.semidual.cool(posed, &self.g, part);
+        self.semidual.cool(posed, &self.trusted, part);
         let value = self.semidual.value();
-        let went = self.before.iter().zip(&self.earlier);
-        for (g, (b, e)) in self.g.iter_mut().zip(went) {
-            *g += ONWARD * (b - e);
-        }
         self.semidual.cool(posed, &self.g, part);
         if self.semidual.value() < value {
             self.g.copy_from_slice(&self.trusted);
@@ -156,6 +164,8 @@ impl Duals {
             if attempt > 0 {
                 self.semidual.mix = MIXED;
                 self.relist(x, y);
+            } else if !self.strained {
+                self.semidual.mix = 0.0;
             }
             let posed = Posed {
                 a: &x.weights,
@@ -163,7 +173,8 @@ impl Duals {
                 graph: &self.graph,
             };
             self.semidual.cool(posed, &self.g, part);
-            for _ in 0..STEPS {
+            for step in 0..STEPS {
+                self.strained = attempt > 0 || step > EASY;
                 if self.semidual.error() <= DONE * mass
                     || !watch.goes_on()
                     || !self.semidual.ascend(posed, &mut self.g)
