@@ -192,3 +192,40 @@ fn list(x: &Cloud, y: &Cloud, field: &Field, least: usize, mut tell: impl FnMut(
         most = (LONGER * most).min(MOST);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One point with half of the mass, among 400 that share the rest: it has to list them all, and each of them needs few.
+    #[test]
+    fn lists_have_twice_the_mass_of_their_point() {
+        let at = |k: usize, by: f64| (k as f64 * by).fract();
+        let points = |by: f64| -> Vec<f64> {
+            (0..401)
+                .flat_map(|k| [at(k, by), at(k, 1.7 * by)])
+                .collect()
+        };
+        let mut heavy = vec![0.5 / 400.0; 401];
+        heavy[7] = 0.5;
+        let even = vec![1.0 / 401.0; 401];
+        let (x, order) = Cloud::sorted(&points(0.618), 2, &heavy);
+        let (y, _) = Cloud::sorted(&points(0.414), 2, &even);
+        let (mut f, mut graph) = (vec![0.0; 401], Graph::default());
+        graph.build(&x, &y, &mut f, &vec![0.0; 401], &mut Fields::default());
+        let place = order.iter().position(|&k| k == 7).expect("it is there");
+        for i in 0..401 {
+            let pairs = graph.row(i).len();
+            assert_eq!(pairs == 401, i == place, "{i}: {pairs}");
+            let nearest = |j: usize| x.kd.cost(i, &y.kd, j);
+            let least = (0..401).map(nearest).fold(f64::INFINITY, f64::min);
+            assert_eq!(f[i], least);
+            assert!(pairs >= OF_SOURCE && graph.width[i] > 0.0);
+        }
+        // All that is listed is listed once, in ascending order.
+        for i in 0..401 {
+            let row = &graph.target[graph.row(i)];
+            assert!(row.windows(2).all(|pair| pair[0] < pair[1]));
+        }
+    }
+}
