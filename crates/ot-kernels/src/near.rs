@@ -37,7 +37,8 @@ fn reduced_body(
 }
 
 /// `keys[r][l]` = ‖x_r − y_l‖² − values_l for two runs of [`RUN`] points, each given one coordinate after the other. Sums over
-/// coordinates run in ascending order without fused multiply-add; `lows[r]` is the least of row r. 3 flops a pair and coordinate, nothing beyond the
+/// coordinates run in ascending order without fused multiply-add; `lows[r]` is the least of row r. 3 flops a pair and coordinate, nothing
+/// beyond the
 /// first-level cache.
 ///
 /// # Panics

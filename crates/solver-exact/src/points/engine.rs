@@ -19,8 +19,11 @@ use crate::network_simplex::tree::Tree;
 
 /// Groups on the coarsest level, whose problem is solved with a matrix.
 pub(super) const COARSEST: usize = 400;
-/// Pairs of a source's list in the simplex.
+/// Pairs of a source's list in the simplex; as many times the targets that there are for each source, where that is more; and at
+/// most.
 const ROOM: usize = 16;
+const ROOMS: usize = 2;
+const ROOMIEST: usize = 1024;
 /// The plan that gives the forest, in temperatures of the duals. Measured: 2 and 4 leave more mass over.
 const FOREST_AT: f64 = 1.0;
 /// List entries that augmenting paths may read for each source, with equal weights.
@@ -218,7 +221,8 @@ impl Finish<'_> {
     /// The pairs of least reduced cost of each source.
     fn fill_lists(&mut self) {
         let graph = &self.duals.graph;
-        self.lists.reset(self.x.len(), ROOM);
+        let room = ROOM.max((ROOMS * self.y.len().div_ceil(self.x.len())).min(ROOMIEST));
+        self.lists.reset(self.x.len(), room);
         let mut found = Vec::new();
         for i in 0..self.x.len() {
             let pairs = graph.row(i);
@@ -229,9 +233,9 @@ impl Finish<'_> {
                     graph.target[k],
                 )
             }));
-            if found.len() > ROOM {
-                found.select_nth_unstable_by(ROOM - 1, |a, b| a.0.total_cmp(&b.0));
-                found.truncate(ROOM);
+            if found.len() > room {
+                found.select_nth_unstable_by(room - 1, |a, b| a.0.total_cmp(&b.0));
+                found.truncate(room);
             }
             let (x, y) = (&self.x.kd, &self.y.kd);
             self.lists.set(i, &found, |j| x.cost(i, y, j));

@@ -5,7 +5,7 @@ use super::kd::{Field, Kd, search};
 use crate::network_simplex::lists::{Lists, relaxed};
 use crate::network_simplex::tree::Tree;
 
-/// Violated pairs of a source that enter its list at most.
+/// Violated pairs of a source that enter its list at most, or half of the list.
 const PER_SOURCE: usize = 8;
 
 /// Puts every source's most violated pairs on its list. `tol` is the tolerance relative to the terms of a reduced cost; pairs
@@ -28,7 +28,7 @@ pub(super) fn sweep(
         x,
         y,
         &fields.g,
-        PER_SOURCE,
+        PER_SOURCE.max(lists.room() / 2),
         |i| sources[i] - 4.0 * tol * sources[i].abs(),
         |pairs: &mut Vec<(u32, u32, f64)>, nearest, points| {
             for (r, i) in points.enumerate() {
