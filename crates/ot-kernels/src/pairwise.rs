@@ -55,28 +55,40 @@ impl<T: Elem> PackedPoints<T> {
     /// If `dim` is 0 or `y` does not hold whole points.
     #[must_use]
     pub fn new(y: &[T], dim: usize) -> Self {
+        let mut packed = Self {
+            len: 0,
+            dim,
+            panels: Vec::new(),
+            norms: Vec::new(),
+        };
+        packed.repack(y);
+        packed
+    }
+
+    /// Other points of the same dimension in place of these; allocates nothing where they are no more.
+    ///
+    /// # Panics
+    /// As [`PackedPoints::new`].
+    pub fn repack(&mut self, y: &[T]) {
+        let dim = self.dim;
         assert!(dim > 0, "PackedPoints: points of dimension 0");
         assert_eq!(
             y.len() % dim,
             0,
             "PackedPoints: y does not hold whole points"
         );
-        let len = y.len() / dim;
-        let padded = len.next_multiple_of(Self::WIDTH);
-        let mut panels = vec![T::ZERO; padded * dim];
-        let mut norms = vec![T::ZERO; padded];
+        self.len = y.len() / dim;
+        let padded = self.len.next_multiple_of(Self::WIDTH);
+        for (room, size) in [(&mut self.panels, padded * dim), (&mut self.norms, padded)] {
+            room.clear();
+            room.resize(size, T::ZERO);
+        }
         for (j, point) in y.chunks_exact(dim).enumerate() {
             let start = j / Self::WIDTH * Self::WIDTH * dim + j % Self::WIDTH;
             for (k, &coordinate) in point.iter().enumerate() {
-                panels[start + k * Self::WIDTH] = coordinate;
+                self.panels[start + k * Self::WIDTH] = coordinate;
             }
-            norms[j] = norm(point);
-        }
-        Self {
-            len,
-            dim,
-            panels,
-            norms,
+            self.norms[j] = norm(point);
         }
     }
 

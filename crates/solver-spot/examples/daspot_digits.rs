@@ -7,9 +7,11 @@
 //! ```
 //!
 //! Quick: digits of MNIST and optdigits at 8×8 from `fixtures/`. `--full` needs `mnist`, `usps` and `mnist_m_like` below DIR. No
-//! method but the last sees a label of the target.
+//! method but the last sees a label of the target. Each seed of `--full` is kept in `target/figures`, and not trained again.
 #[path = "shared/domains_of_digits.rs"]
 mod digits;
+#[path = "shared/kept.rs"]
+mod kept;
 #[path = "../../ot-apps/examples/shared/methods.rs"]
 mod methods;
 #[path = "../../ot-apps/examples/shared/options.rs"]
@@ -18,6 +20,7 @@ mod options;
 use std::time::Instant;
 
 use digits::{CLASSES, Digits, Task};
+use kept::Kept;
 use methods::{entropic, mass, settings};
 use options::{Args, Outcome};
 use ot_apps::adaptation::{Adaptation, Regularizer};
@@ -52,6 +55,7 @@ fn main() -> Outcome {
     let seeds = args.count("seeds", 2, 3);
     let steps = args.count("steps", 1600, 1600) as u64;
     let warm = args.count("warm", 400, 600) as u64;
+    let kept = Kept::new("daspot_digits", args.full);
     println!(
         "{warm} steps on the source, {steps} with the plan, {seeds} seeds; accuracy on the target's test points, %"
     );
@@ -64,7 +68,9 @@ fn main() -> Outcome {
         let mut all = Vec::new();
         for seed in 0..seeds as u64 {
             let started = Instant::now();
-            let row = run(task, seed, steps, warm)?;
+            let name = format!("{}_{seed}", task.name.replace([' ', '/'], "_"));
+            let settings = format!("{sizes:?}, {:?}", settings_of(seed, steps, warm, true));
+            let row = kept.or(&name, settings, || run(task, seed, steps, warm))?;
             let said = METHODS.iter().zip(row).map(|(m, a)| format!("{m} {a:.1}"));
             let said: Vec<_> = said.collect();
             println!(

@@ -7,18 +7,23 @@
 //!
 //! Means 5 apart, covariances L Lᵀ of random triangles. `marginals` is what is left of the covariances: the relative distance of
 //! those of the generated samples from those asked for, the larger of the two, in the Frobenius norm. Quick: up to 8
-//! dimensions, 6000 steps, 2 seeds; `--full`: up to 64, 40 000 steps, 3 seeds. `--power` does 2^N dimensions alone.
+//! dimensions, 6000 steps, 2 seeds; `--full`: up to 64, 40 000 steps, 3 seeds. `--power` does 2^N dimensions alone. Each training of
+//! `--full` is kept in `target/figures`, and not trained again.
+#[path = "shared/kept.rs"]
+mod kept;
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use kept::Kept;
 use options::{Args, Outcome};
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use solver_api::{Context, Ground, Measure, PointCost, Problem, Solver};
 use solver_exact::NetworkSimplex;
 use solver_exact::closed::gaussian;
@@ -37,11 +42,13 @@ struct Side {
     sampler: Arc<dyn Sampler>,
 }
 
-/// What one seed comes to: relative errors.
+/// What one seed comes to: relative errors, and the time.
+#[derive(Serialize, Deserialize)]
 struct Found {
     spot: f64,
     marginals: f64,
     discrete: f64,
+    seconds: f64,
 }
 
 fn main() -> Outcome {
@@ -54,19 +61,20 @@ fn main() -> Outcome {
         _ => return Err("--power: 1 to 6".into()),
     };
     let steps = if args.full { 40_000 } else { 6000 };
+    let kept = Kept::new("dimensions", args.full);
     println!(
         "W₂² of Gaussians, {hidden} hidden units, {steps} steps, {seeds} seeds; relative errors in %\n"
     );
     println!("dimensions     exact      SPOT    spread  marginals   {POINTS} points   s a run");
     for power in powers {
         let dim = 1 << power;
-        let started = Instant::now();
         let sides = [side(dim, 0.0, 1)?, side(dim, APART, 2)?];
         let exact = sides[0].exact.distance_squared(&sides[1].exact)?;
         let found: Vec<Result<Found, String>> = (0..seeds as u64)
             .into_par_iter()
             .map(|seed| {
-                trained(&sides, exact, hidden, steps, seed).map_err(|error| error.to_string())
+                trained(&kept, &sides, exact, hidden, steps, seed)
+                    .map_err(|error| error.to_string())
             })
             .collect();
         let found: Vec<Found> = found.into_iter().collect::<Result<_, _>>()?;
@@ -75,12 +83,11 @@ fn main() -> Outcome {
         let spot = mean(&|f| f.spot);
         let squares = found.iter().map(|f| (100.0 * f.spot - spot).powi(2));
         let spread = (squares.sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
-        let threads = rayon::current_num_threads() as f64;
-        let seconds = started.elapsed().as_secs_f64() * threads / n.max(threads);
         println!(
-            "{dim:10} {exact:9.3} {spot:+9.2} {spread:9.2} {:10.2} {:+13.2} {seconds:9.1}",
+            "{dim:10} {exact:9.3} {spot:+9.2} {spread:9.2} {:10.2} {:+13.2} {:9.1}",
             mean(&|f| f.marginals),
             mean(&|f| f.discrete),
+            mean(&|f| f.seconds) / 100.0,
         );
     }
     Ok(())
@@ -104,7 +111,14 @@ fn side(dim: usize, far: f64, seed: u64) -> Outcome<Side> {
     })
 }
 
-fn trained(sides: &[Side; 2], exact: f64, hidden: usize, steps: u64, seed: u64) -> Outcome<Found> {
+fn trained(
+    kept: &Kept,
+    sides: &[Side; 2],
+    exact: f64,
+    hidden: usize,
+    steps: u64,
+    seed: u64,
+) -> Outcome<Found> {
     let dim = sides[0].exact.dim();
     let samplers = sides.each_ref().map(|s| Arc::clone(&s.sampler)).to_vec();
     // The slope of ‖x − y‖² where the plan is.
@@ -118,8 +132,17 @@ fn trained(sides: &[Side; 2], exact: f64, hidden: usize, steps: u64, seed: u64) 
         seed,
         ..SpotSettings::default()
     };
-    let cost = Arc::new(SqEuclidean);
-    let mut spot = Spot::<f32>::with_perceptrons(samplers, cost, (hidden, 2), settings)?;
+    let said = format!("{dim} dimensions, {hidden} units, {settings:?}");
+    kept.or(&format!("{dim}_{hidden}_{seed}"), said, || {
+        let started = Instant::now();
+        let cost = Arc::new(SqEuclidean);
+        let spot = Spot::<f32>::with_perceptrons(samplers, cost, (hidden, 2), settings)?;
+        found(sides, exact, spot, started)
+    })
+}
+
+fn found(sides: &[Side; 2], exact: f64, mut spot: Spot<f32>, started: Instant) -> Outcome<Found> {
+    let (dim, seed) = (sides[0].exact.dim(), spot.settings().seed);
     spot.train(&Context::default(), &mut |_| ())?;
     let samples = spot.sample(COUNTED, seed)?;
     let mut marginals = 0.0_f64;
@@ -145,6 +168,7 @@ fn trained(sides: &[Side; 2], exact: f64, hidden: usize, steps: u64, seed: u64) 
         spot: spot.estimate(100_000, seed)?.cost / exact - 1.0,
         marginals,
         discrete: discrete / exact - 1.0,
+        seconds: started.elapsed().as_secs_f64(),
     })
 }
 

@@ -9,11 +9,14 @@
 //! Quick: learning rate 1e-3 and up to 32 hidden units, 4 seeds. `--full`: 1e-4 and 1e-5 too, and up to 1024 units; 20 seeds, and
 //! 3 from 256 units on. Parts: 1 learning rates, 2 hidden units, 3 the same with the source's constant η, 4 ROT; `--hidden` runs
 //! one width of parts 2 and 3 alone, `--power` one learning rate 10^-N of parts 1 and 4, and `--first` begins with that seed: a run of
-//! hours in parts. Pictures go to `target/figures`.
+//! hours in parts. Pictures go to `target/figures`, and with `--full` what each training came to, which is not trained again: an
+//! interrupted run goes on where it was, and parts that ran alone are in the picture of all.
 #[path = "shared/boxes.rs"]
 mod boxes;
 #[path = "../../ot-apps/examples/shared/chart.rs"]
 mod chart;
+#[path = "shared/kept.rs"]
+mod kept;
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;
 
@@ -24,12 +27,14 @@ use std::time::Instant;
 
 use boxes::Boxes;
 use chart::{Line, Panel};
+use kept::Kept;
 use options::{Args, Outcome};
 use ot_nn::{Network, Number};
 use plotters::prelude::*;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use solver_api::{Context, Ground};
 use solver_spot::{
     ContinuousSolver, Empirical, Error, Euclidean, Gaussian, Rot, RotSettings, Sampler, Spot,
@@ -53,17 +58,27 @@ const SINGLE: f64 = 3e-5;
 const EPS: [f64; 4] = [0.01, 0.1, 0.5, 2.0];
 
 /// What is trained.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Method {
     Spot(SpotSettings),
     Rot(RotSettings),
 }
 
 /// A training at some width, over seeds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Run {
     method: Method,
     hidden: usize,
+}
+
+impl Run {
+    /// The method's name, its learning rate, η or ε, and its steps.
+    fn said(&self) -> (&'static str, f64, f64, u64) {
+        match self.method {
+            Method::Spot(set) => ("SPOT", set.rate, set.eta, set.steps),
+            Method::Rot(set) => ("ROT", set.rate, set.eps, set.steps),
+        }
+    }
 }
 
 /// Relative errors, %, of all seeds: at the end, and on the way as (steps, mean, spread).
@@ -84,6 +99,7 @@ fn main() -> Outcome {
         return Err("--part: 1 to 4".into());
     }
     let wanted = |k: usize| part == 0 || part == k;
+    let kept = Kept::new("figure_002_3_2", args.full);
     let figures = Path::new("target/figures");
     std::fs::create_dir_all(figures)?;
     println!(
@@ -112,7 +128,7 @@ fn main() -> Outcome {
                 method: Method::Spot(ours(*rate, *steps)),
                 hidden: 8,
             };
-            let errors = report(run, seeds.clone())?;
+            let errors = report(&kept, run, seeds.clone())?;
             curves[k].push(line("SPOT".to_owned(), errors.curve));
             draw(&drawn, &rates, &curves)?;
         }
@@ -137,7 +153,7 @@ fn main() -> Outcome {
             };
             boxes.push(
                 hidden.to_string(),
-                report(run, of_width(&seeds, hidden))?.last,
+                report(&kept, run, of_width(&seeds, hidden))?.last,
             );
             // Now and not at the end: the widest take hours.
             boxes.draw(&drawn, "hidden units", "relative error of W₁, %")?;
@@ -150,7 +166,7 @@ fn main() -> Outcome {
                 method: Method::Spot(theirs(hidden)),
                 hidden,
             };
-            report(run, of_width(&seeds, hidden))?;
+            report(&kept, run, of_width(&seeds, hidden))?;
         }
         println!();
     }
@@ -169,7 +185,7 @@ fn main() -> Outcome {
                     method: Method::Rot(settings),
                     hidden: 8,
                 };
-                let errors = report(run, seeds.clone())?;
+                let errors = report(&kept, run, seeds.clone())?;
                 curves[k].push(line(format!("ROT, ε = {eps}"), errors.curve));
             }
             draw(&drawn, &rates, &curves)?;
@@ -231,32 +247,27 @@ fn line(name: String, curve: Vec<(f64, f64, f64)>) -> Line {
 }
 
 /// A line of the table.
-fn report(run: Run, seeds: Range<usize>) -> Outcome<Errors> {
-    let started = Instant::now();
+fn report(kept: &Kept, run: Run, seeds: Range<usize>) -> Outcome<Errors> {
     let trained: Vec<Result<Course, Error>> = seeds
         .clone()
         .into_par_iter()
-        .map(|seed| trained(run, seed as u64))
+        .map(|seed| trained(kept, run, seed as u64))
         .collect();
     let seeds = seeds.len();
-    let trained: Vec<_> = trained.into_iter().collect::<Result<_, _>>()?;
-    let seconds = started.elapsed().as_secs_f64() * rayon::current_num_threads() as f64
-        / seeds.max(rayon::current_num_threads()) as f64;
-    let last: Vec<f64> = trained.iter().map(|(last, _)| *last).collect();
+    let trained: Vec<Course> = trained.into_iter().collect::<Result<_, _>>()?;
+    let seconds = trained.iter().map(|c| c.seconds).sum::<f64>() / seeds as f64;
+    let last: Vec<f64> = trained.iter().map(|c| c.last).collect();
     let (mean, spread) = moments(last.iter().copied());
     let largest = last.iter().fold(0.0_f64, |most, e| most.max(e.abs()));
-    let (name, rate, weight, steps) = match run.method {
-        Method::Spot(set) => ("SPOT", set.rate, set.eta, set.steps),
-        Method::Rot(set) => ("ROT", set.rate, set.eps, set.steps),
-    };
+    let (name, rate, weight, steps) = run.said();
     println!(
         "{name:<6}{rate:12.2e} {:7} {weight:10} {steps:8} {seeds:6} {mean:+9.3} {spread:9.3} {largest:9.3} {seconds:9.1}",
         run.hidden
     );
-    let looks = trained.iter().map(|(_, c)| c.len()).min().unwrap_or(0);
+    let looks = trained.iter().map(|c| c.curve.len()).min().unwrap_or(0);
     let at = |k: usize| {
-        let (mean, spread) = moments(trained.iter().map(|(_, c)| c[k].1));
-        (trained[0].1[k].0, mean, spread)
+        let (mean, spread) = moments(trained.iter().map(|c| c.curve[k].1));
+        (trained[0].curve[k].0, mean, spread)
     };
     Ok(Errors {
         curve: (0..looks).map(at).collect(),
@@ -272,27 +283,34 @@ fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (mean, (squares / (count - 1.0).max(1.0)).sqrt())
 }
 
-/// A relative error at the end, %, and the errors on the way there as (steps, error).
-type Course = (f64, Vec<(f64, f64)>);
+/// A relative error at the end, %, the errors on the way there as (steps, error), and the time.
+#[derive(Serialize, Deserialize)]
+struct Course {
+    last: f64,
+    curve: Vec<(f64, f64)>,
+    seconds: f64,
+}
 
 /// One training, in the precision that its rate needs.
-fn trained(run: Run, seed: u64) -> Result<Course, Error> {
-    let started = Instant::now();
-    let rate = match run.method {
-        Method::Spot(settings) => settings.rate,
-        Method::Rot(settings) => settings.rate,
-    };
-    let course = if rate < SINGLE {
-        trained_in::<f64>(run, seed)
-    } else {
-        trained_in::<f32>(run, seed)
-    }?;
-    let seconds = started.elapsed().as_secs_f64();
-    eprintln!("  seed {seed}: {:+.3} after {seconds:.0} s", course.0);
+fn trained(kept: &Kept, run: Run, seed: u64) -> Result<Course, Error> {
+    let (method, rate, weight, _) = run.said();
+    let name = format!("{method}_{}_{rate:.2e}_{weight}_{seed}", run.hidden);
+    let course = kept.or(&name, format!("{run:?}"), || {
+        if rate < SINGLE {
+            trained_in::<f64>(run, seed)
+        } else {
+            trained_in::<f32>(run, seed)
+        }
+    })?;
+    eprintln!(
+        "  seed {seed}: {:+.3} after {:.0} s",
+        course.last, course.seconds
+    );
     Ok(course)
 }
 
 fn trained_in<T: Number>(run: Run, seed: u64) -> Result<Course, Error> {
+    let started = Instant::now();
     let seeds = |k: u64| 8 * seed + k;
     let drawn = |mean: f64, k: u64| -> Result<Arc<dyn Sampler>, Error> {
         let mut rows = vec![0.0; 2 * SAMPLES];
@@ -327,7 +345,11 @@ fn trained_in<T: Number>(run: Run, seed: u64) -> Result<Course, Error> {
     solver.train(&Context::default(), &mut |look| {
         curve.push((look.step as f64, error(look.estimate.cost)));
     })?;
-    Ok((error(solver.estimate(SAMPLES, 1)?.cost), curve))
+    Ok(Course {
+        last: error(solver.estimate(SAMPLES, 1)?.cost),
+        curve,
+        seconds: started.elapsed().as_secs_f64(),
+    })
 }
 
 /// A panel for each learning rate.

@@ -11,7 +11,10 @@
 //! cargo run --release -p solver-spot --example figure_002_3_6 [-- --full] [--seeds N] [--steps N] [--first-eta N] [--eta N]
 //! ```
 //!
-//! Quick: one seed, about a minute. `--full`: ten of them. No files are read.
+//! Quick: one seed, about a minute. `--full`: ten of them, each kept in `target/figures` and not trained
+//! again. No files are read.
+#[path = "shared/kept.rs"]
+mod kept;
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;
 #[path = "../../ot-apps/examples/shared/picture.rs"]
@@ -20,16 +23,18 @@ mod picture;
 use std::sync::Arc;
 use std::time::Instant;
 
+use kept::Kept;
 use options::{Args, Outcome};
 use ot_nn::Network;
 use plotters::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
 use solver_api::{Context, Ground, Problem, Solver};
 use solver_exact::{ExactPoints, NetworkSimplex};
 use solver_spot::{
-    ContinuousSolver, Empirical, FromFn, Gaussian, Generator, Sampler, Samples, Spot, SpotSettings,
+    ContinuousSolver, Empirical, FromFn, Gaussian, Generator, Sampler, Spot, SpotSettings,
     SqEuclidean, critic, perceptron,
 };
 
@@ -91,6 +96,7 @@ fn main() -> Outcome {
         rate: 1e-3,
         ..SpotSettings::default()
     };
+    let kept = Kept::new("figure_002_3_6", args.full);
     println!(
         "{SAMPLES} samples, batch {}, {HIDDEN} units, rate {}, {} steps, {} of the critics each, η from {} to {}\n",
         settings.batch,
@@ -111,12 +117,13 @@ fn main() -> Outcome {
         let mut all = Vec::new();
         let exact = pair.exact.map_or_else(|| large(&pair), Ok)?;
         for seed in 0..seeds as u64 {
-            let started = Instant::now();
-            let spot = trained(&pair, SpotSettings { seed, ..settings })?;
-            let seconds = started.elapsed().as_secs_f64();
-            let found = Found::of(&pair, &spot)?;
+            let settings = SpotSettings { seed, ..settings };
+            let name = format!("{}_{seed}", pair.name);
+            let found = kept.or(&name, format!("{settings:?}"), || -> Outcome<Found> {
+                Found::of(&pair, settings)
+            })?;
             println!(
-                "{:10} {seed:4} {:10.3} {exact:7.2} {:14.3} {:12.3} {:7.3}{:7.3}{:7.3}{:7.3} {seconds:5.0}",
+                "{:10} {seed:4} {:10.3} {exact:7.2} {:14.3} {:12.3} {:7.3}{:7.3}{:7.3}{:7.3} {:5.0}",
                 pair.name,
                 found.cost,
                 found.fresh,
@@ -124,13 +131,12 @@ fn main() -> Outcome {
                 found.apart[0],
                 found.apart[1],
                 found.noise,
-                found.ranks
+                found.ranks,
+                found.seconds
             );
-            if seed == 0 {
-                panels.push((pair.name, samples(&pair)?, spot.sample(SHOWN, 7)?));
-            }
             all.push(found);
         }
+        panels.push((pair.name, samples(&pair)?, all[0].shown.clone()));
         if seeds > 1 {
             spread(pair.name, &all);
         }
@@ -174,6 +180,7 @@ fn samples(pair: &Pair) -> Outcome<[Vec<f64>; 2]> {
 }
 
 /// What a training came to.
+#[derive(Serialize, Deserialize)]
 struct Found {
     /// Mean ‖x − y‖² of the pairs.
     cost: f64,
@@ -187,11 +194,19 @@ struct Found {
     noise: f64,
     /// Spearman's correlation of the heights of both ends.
     ranks: f64,
+    /// Pairs for a picture, row-major.
+    shown: [Vec<f64>; 2],
+    /// How long it took.
+    seconds: f64,
 }
 
 impl Found {
-    fn of(pair: &Pair, spot: &Spot<f32>) -> Outcome<Self> {
+    fn of(pair: &Pair, settings: SpotSettings) -> Outcome<Self> {
+        let started = Instant::now();
+        let spot = trained(pair, settings)?;
+        let seconds = started.elapsed().as_secs_f64();
         let made = spot.sample(FRESH, 11)?;
+        let shown = spot.sample(SHOWN, 7)?;
         let fresh = |k: usize, seed| drawn(pair.of[k].as_ref(), FRESH, seed);
         let (x, y) = (fresh(0, 500), fresh(1, 501));
         let (x_again, y_again) = (fresh(0, 502), fresh(1, 503));
@@ -207,6 +222,8 @@ impl Found {
             ],
             noise: 0.5 * (between(&x_again, &x)? + between(&y_again, &y)?),
             ranks: spearman(heights(0), heights(1)),
+            shown: [shown.marginal(0).to_vec(), shown.marginal(1).to_vec()],
+            seconds,
         })
     }
 }
@@ -263,8 +280,11 @@ fn spread(name: &str, all: &[Found]) {
     );
 }
 
+/// A pair's name, its input samples, and its pairs.
+type Panel = (&'static str, [Vec<f64>; 2], [Vec<f64>; 2]);
+
 /// A row for each pair: input samples, and what was made with lines between.
-fn draw(panels: &[(&str, [Vec<f64>; 2], Samples)]) -> Outcome<String> {
+fn draw(panels: &[Panel]) -> Outcome<String> {
     const COLOURS: [RGBColor; 2] = [RGBColor(31, 78, 140), RGBColor(214, 96, 30)];
     let path = picture::path("figure_002_3_6.svg")?;
     {
@@ -281,7 +301,7 @@ fn draw(panels: &[(&str, [Vec<f64>; 2], Samples)]) -> Outcome<String> {
                     .y_label_area_size(30)
                     .build_cartesian_2d(-6.0..6.0, -4.2..4.2)?;
                 chart.configure_mesh().disable_mesh().draw()?;
-                let rows = |k: usize| if paired { made.marginal(k) } else { &input[k] };
+                let rows = |k: usize| if paired { &made[k] } else { &input[k] };
                 let point = |row: &[f64]| (row[0], row[1]);
                 if paired {
                     let ends = rows(0).chunks_exact(2).zip(rows(1).chunks_exact(2));

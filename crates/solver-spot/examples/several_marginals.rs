@@ -7,16 +7,20 @@
 //! The best plan of Σ_{k<l} w_kl (x_k − x_l)² on a line is the comonotone one for any weights w ≥ 0, as each term is best there
 //! and all terms are so at once: of Gaussians it costs Σ w_kl ((m_k − m_l)² + (s_k − s_l)²). One of the rows is the solver's own
 //! cost of all pairs, the others are of a cost that is written here, as a user would. Quick: 2 seeds; `--full`: 5 seeds, and
-//! trainings four times as long.
+//! trainings four times as long, each of them kept in `target/figures` and not trained again.
+#[path = "shared/kept.rs"]
+mod kept;
 #[path = "../../ot-apps/examples/shared/options.rs"]
 mod options;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use kept::Kept;
 use options::{Args, Outcome};
 use ot_nn::{Network, Number};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use solver_api::Context;
 use solver_spot::{
     AllPairs, ContinuousSolver, Error, Gaussian, Generator, JointCost, Sampler, Samples, Spot,
@@ -66,32 +70,45 @@ impl<T: Number> JointCost<T> for Neighbours {
     }
 }
 
+/// What a training came to: the cost of the plan, the least rank correlation of two of its marginals, and the time.
+#[derive(Serialize, Deserialize)]
+struct Found {
+    cost: f64,
+    ranks: f64,
+    seconds: f64,
+}
+
 fn main() -> Outcome {
     let args = Args::read(&["seeds"])?;
     let seeds = args.count("seeds", 2, 5);
     let steps = if args.full { 40_000 } else { 10_000 };
+    let kept = Kept::new("several_marginals", args.full);
     println!("Gaussians on a line, {steps} steps, {seeds} seeds; relative errors in %\n");
     println!("marginals  cost          exact      mean    spread   rank correlation   s a run");
     for (marginals, own) in [(3, false), (3, true), (5, true)] {
-        let started = Instant::now();
-        let made: Vec<Result<(f64, f64), Error>> = (0..seeds as u64)
+        let cost = if own { "neighbours" } else { "all pairs" };
+        let made: Vec<Result<Found, Error>> = (0..seeds as u64)
             .into_par_iter()
-            .map(|seed| trained(marginals, own, steps, seed))
+            .map(|seed| {
+                let name = format!("{marginals}_{}_{seed}", cost.replace(' ', "_"));
+                let settings = settings(steps, seed);
+                kept.or(&name, format!("{settings:?}"), || {
+                    trained(marginals, own, settings)
+                })
+            })
             .collect();
-        let made: Vec<(f64, f64)> = made.into_iter().collect::<Result<_, _>>()?;
+        let made: Vec<Found> = made.into_iter().collect::<Result<_, _>>()?;
         let exact = exact(marginals, own);
         let errors: Vec<f64> = made
             .iter()
-            .map(|(cost, _)| 100.0 * (cost / exact - 1.0))
+            .map(|f| 100.0 * (f.cost / exact - 1.0))
             .collect();
         let n = errors.len() as f64;
         let mean = errors.iter().sum::<f64>() / n;
         let spread = errors.iter().map(|e| (e - mean) * (e - mean)).sum::<f64>();
         let spread = (spread / (n - 1.0).max(1.0)).sqrt();
-        let least = made.iter().map(|(_, rho)| *rho).fold(1.0, f64::min);
-        let threads = rayon::current_num_threads() as f64;
-        let seconds = started.elapsed().as_secs_f64() * threads / n.max(threads);
-        let cost = if own { "neighbours" } else { "all pairs" };
+        let least = made.iter().map(|f| f.ranks).fold(1.0, f64::min);
+        let seconds = made.iter().map(|f| f.seconds).sum::<f64>() / n;
         println!(
             "{marginals:9}  {cost:<10} {exact:8.3} {mean:+9.3} {spread:9.3} {least:18.4} {seconds:9.1}"
         );
@@ -110,8 +127,22 @@ fn exact(marginals: usize, own: bool) -> f64 {
         .sum()
 }
 
-/// The cost of the plan, and the least rank correlation of two of its marginals.
-fn trained(marginals: usize, own: bool, steps: u64, seed: u64) -> Result<(f64, f64), Error> {
+fn settings(steps: u64, seed: u64) -> SpotSettings {
+    SpotSettings {
+        // In units of the cost's slope, 2 Σ_l w_kl |x_k − x_l|: some 20 where the densities are.
+        first_eta: 20.0,
+        eta: 600.0,
+        // With half as many steps of the critics, twice as long, costs spread by 4 % between seeds.
+        critic_steps: 20,
+        rate: 5e-4,
+        steps,
+        seed,
+        ..SpotSettings::default()
+    }
+}
+
+fn trained(marginals: usize, own: bool, settings: SpotSettings) -> Result<Found, Error> {
+    let (started, seed) = (Instant::now(), settings.seed);
     let chain = perceptron(1, 16, 2, 1, SLOPE);
     let judge = critic(1, 32, 1, SLOPE);
     let generator = Generator::alike(Network::<f32>::new(&chain, 16 * seed)?, marginals)?;
@@ -127,17 +158,6 @@ fn trained(marginals: usize, own: bool, steps: u64, seed: u64) -> Result<(f64, f
     } else {
         Arc::new(AllPairs)
     };
-    let settings = SpotSettings {
-        // In units of the cost's slope, 2 Σ_l w_kl |x_k − x_l|: some 20 where the densities are.
-        first_eta: 20.0,
-        eta: 600.0,
-        // With half as many steps of the critics, twice as long, costs spread by 4 % between seeds.
-        critic_steps: 20,
-        rate: 5e-4,
-        steps,
-        seed,
-        ..SpotSettings::default()
-    };
     let critics = critics.collect::<Result<_, _>>()?;
     let samplers = samplers.collect::<Result<_, _>>()?;
     let mut spot = Spot::new(generator, critics, samplers, cost, settings)?;
@@ -150,7 +170,11 @@ fn trained(marginals: usize, own: bool, steps: u64, seed: u64) -> Result<(f64, f
             least = least.min(correlation(&ranks[k], &ranks[l]));
         }
     }
-    Ok((spot.estimate(100_000, seed)?.cost, least))
+    Ok(Found {
+        cost: spot.estimate(100_000, seed)?.cost,
+        ranks: least,
+        seconds: started.elapsed().as_secs_f64(),
+    })
 }
 
 fn ranks(values: &[f64]) -> Vec<f64> {

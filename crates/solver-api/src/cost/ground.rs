@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ot_kernels::pairwise::{self, Metric};
+use ot_kernels::pairwise::{self, Metric, PackedPoints};
 
 use super::scale::Scale;
 use crate::Error;
@@ -227,6 +227,23 @@ impl Ground {
         self.of(self.distance(x, y))
     }
 
+    /// The costs between a point and those of a packed cloud, into `out`: as [`Ground::between`], by SIMD, but squares of
+    /// Euclidean distances must be in the range of an `f64`.
+    ///
+    /// # Panics
+    /// If the dimensions differ, or `out` is longer than `y`.
+    pub fn to_all(&self, x: &[f64], y: &PackedPoints<f64>, out: &mut [f64]) {
+        pairwise::row(self.metric(), x, y, 0, out);
+        self.of_all(out);
+    }
+
+    /// Distances into costs.
+    pub(crate) fn of_all(&self, distances: &mut [f64]) {
+        if !self.is_metric() {
+            distances.iter_mut().for_each(|d| *d = self.of(*d));
+        }
+    }
+
     /// The distance of two points, also where the squares of a Euclidean one are out of range.
     fn distance(&self, x: &[f64], y: &[f64]) -> f64 {
         let distance = pairwise::entry(self.metric(), x, y);
@@ -307,6 +324,22 @@ mod tests {
             "atanh:nan",
         ] {
             assert!(Ground::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn to_all_says_what_between_says_also_of_other_points_in_the_same_room() {
+        let y: Vec<f64> = (0..210).map(|k| f64::from(k * k % 17) - 3.5).collect();
+        let mut packed = PackedPoints::new(&y, 3);
+        for y in [&y[..], &y[30..99]] {
+            packed.repack(y);
+            let mut costs = vec![0.0; y.len() / 3];
+            for ground in [Ground::SqEuclidean, Ground::Asinh, Ground::Cityblock] {
+                ground.to_all(&[0.3, -1.0, 7.0], &packed, &mut costs);
+                for (point, cost) in y.chunks_exact(3).zip(&costs) {
+                    assert_eq!(*cost, ground.between(&[0.3, -1.0, 7.0], point));
+                }
+            }
         }
     }
 

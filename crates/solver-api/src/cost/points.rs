@@ -267,9 +267,7 @@ impl Cost for PointCost {
         if let Some(scale) = self.scale {
             out.iter_mut().for_each(|d| *d *= scale.back);
         }
-        if !self.ground.is_metric() {
-            out.iter_mut().for_each(|c| *c = self.ground.of(*c));
-        }
+        self.ground.of_all(out);
     }
 
     fn entry(&self, i: usize, j: usize) -> f64 {

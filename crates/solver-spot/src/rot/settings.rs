@@ -1,5 +1,8 @@
 //! The regularization, and what can be set of a training.
 
+use ot_kernels::exp::exp_in_place;
+use ot_kernels::linear::product_sum;
+use ot_kernels::reduce::plain_sum;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, rules};
@@ -19,17 +22,26 @@ pub enum Regularizer {
 }
 
 impl Regularizer {
-    /// (h, Ω*) at s = u + v − c. At 1 = E h the entropic Ω* is counted as 0, as where it is ε (E h − 1).
-    pub(crate) fn density(self, s: f64, eps: f64) -> (f64, f64) {
+    /// h in place of each s = u + v − c, and the sum of Ω*. At 1 = E h the entropic Ω* is counted as 0, as where it is
+    /// ε (E h − 1).
+    pub(crate) fn densities(self, slacks: &mut [f64], eps: f64) -> f64 {
+        let per = 1.0 / eps;
         match self {
             Self::Entropy => {
-                let t = s / eps;
-                let h = t.min(STEEPEST).exp();
-                (h, eps * (h * (1.0 + (t - STEEPEST).max(0.0)) - 1.0))
+                // What the tangent adds to h, as a multiple of e^STEEPEST: of nothing in a training that has found its way.
+                let mut past = 0.0;
+                for s in slacks.iter_mut() {
+                    let t = *s * per;
+                    past += (t - STEEPEST).max(0.0);
+                    *s = t.min(STEEPEST);
+                }
+                exp_in_place(slacks);
+                eps * (plain_sum(slacks) + past * STEEPEST.exp() - slacks.len() as f64)
             }
             Self::SquaredL2 => {
-                let h = s.max(0.0) / (2.0 * eps);
-                (h, eps * h * h)
+                let half = 0.5 * per;
+                slacks.iter_mut().for_each(|s| *s = s.max(0.0) * half);
+                eps * product_sum(slacks, slacks)
             }
         }
     }
@@ -100,9 +112,11 @@ mod tests {
             for s in [-3.0, -0.2, 0.3, 1.7, 40.0] {
                 let eps = 0.7;
                 let h = 1e-5;
-                let conjugate = |s| regularizer.density(s, eps).1;
+                let conjugate = |s| regularizer.densities(&mut [s], eps);
                 let slope = (conjugate(s + h) - conjugate(s - h)) / (2.0 * h);
-                let density = regularizer.density(s, eps).0;
+                let mut density = [s];
+                regularizer.densities(&mut density, eps);
+                let density = density[0];
                 assert!(
                     (slope - density).abs() < 1e-6 * (1.0 + density),
                     "{regularizer:?} {s}: {slope} {density}"

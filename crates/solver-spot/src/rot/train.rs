@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ot_kernels::linear::{add_scaled, product_sum};
+use ot_kernels::pairwise::PackedPoints;
+use ot_kernels::reduce::plain_sum;
 use ot_nn::{Adam, Checkpoint, Network, Number, Optimizer, Tape};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -36,6 +39,7 @@ struct Side<T: Number> {
     narrow: Vec<T>,
     by_out: Vec<T>,
     gradient: Vec<T>,
+    packed: PackedPoints<f64>,
     /// The potential at `rows`.
     said: Vec<f64>,
     /// Mean of h over the other side.
@@ -46,6 +50,7 @@ impl<T: Number> Side<T> {
     fn new(network: Network<T>, sampler: Arc<dyn Sampler>, optimizer: Adam<T>) -> Self {
         Self {
             gradient: vec![T::ZERO; network.parameters().len()],
+            packed: PackedPoints::new(&[], sampler.dim()),
             network,
             sampler,
             optimizer,
@@ -68,6 +73,7 @@ impl<T: Number> Side<T> {
             &mut self.rows,
             &mut self.narrow,
         );
+        self.packed.repack(&self.rows);
         let said = self.network.forward(&self.narrow, &mut self.tape)?;
         self.said.clear();
         self.said.extend(said.iter().map(|v| v.wide()));
@@ -96,6 +102,28 @@ impl<T: Number> Side<T> {
     }
 }
 
+/// One point against all of the other side.
+#[derive(Default)]
+struct Room {
+    costs: Vec<f64>,
+    /// u + v − c, then h.
+    densities: Vec<f64>,
+}
+
+impl Room {
+    fn resize(&mut self, count: usize) {
+        self.costs.resize(count, 0.0);
+        self.densities.resize(count, 0.0);
+    }
+
+    /// u + v_j − c_j.
+    fn slacks(&mut self, u: f64, v: &[f64]) {
+        for ((s, v), c) in self.densities.iter_mut().zip(v).zip(&self.costs) {
+            *s = u + v - c;
+        }
+    }
+}
+
 /// What all pairs of the rows of two sides say.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pairs {
@@ -111,6 +139,7 @@ struct Pairs {
 /// on one thread: the same seed gives the same bits.
 pub struct Rot<T: Number = f32> {
     sides: [Side<T>; 2],
+    room: Room,
     dims: Vec<usize>,
     ground: Ground,
     settings: RotSettings,
@@ -148,6 +177,7 @@ impl<T: Number> Rot<T> {
         let [x, y] = samplers;
         Ok(Self {
             sides: [Side::new(u, x, adam()), Side::new(v, y, adam())],
+            room: Room::default(),
             dims,
             ground,
             settings,
@@ -165,6 +195,7 @@ impl<T: Number> Rot<T> {
     /// Draws, and weighs all pairs.
     fn weigh(
         sides: &mut [Side<T>; 2],
+        room: &mut Room,
         ground: &Ground,
         settings: &RotSettings,
         count: usize,
@@ -172,20 +203,17 @@ impl<T: Number> Rot<T> {
     ) -> Result<Pairs, Error> {
         sides[0].draw(count, rng)?;
         sides[1].draw(count, rng)?;
+        room.resize(count);
         let [x, y] = sides;
         let mut of = Pairs::default();
         for i in 0..count {
-            let row = x.row(i);
-            let mut mass = 0.0;
-            for j in 0..count {
-                let c = ground.between(row, y.row(j));
-                let s = x.said[i] + y.said[j] - c;
-                let (h, conjugate) = settings.regularizer.density(s, settings.eps);
-                mass += h;
-                y.mass[j] += h;
-                of.cost += h * c;
-                of.dual -= conjugate;
-            }
+            ground.to_all(x.row(i), &y.packed, &mut room.costs);
+            room.slacks(x.said[i], &y.said);
+            let slacks = &mut room.densities;
+            of.dual -= settings.regularizer.densities(slacks, settings.eps);
+            let mass = plain_sum(&room.densities);
+            add_scaled(1.0, &room.densities, &mut y.mass);
+            of.cost += product_sum(&room.densities, &room.costs);
             x.mass[i] = mass / count as f64;
             of.mass += mass;
         }
@@ -207,6 +235,7 @@ impl<T: Number> Rot<T> {
         let batch = self.settings.batch;
         let weighed = Self::weigh(
             &mut self.sides,
+            &mut self.room,
             &self.ground,
             &self.settings,
             batch,
@@ -336,7 +365,8 @@ impl<T: Number> ContinuousSolver for Rot<T> {
         let mut sides = self.aside();
         let mut made = Samples::room(&self.dims, 0);
         let mut left = count;
-        let mut weights = Vec::with_capacity(BLOCK);
+        let mut room = Room::default();
+        room.resize(BLOCK);
         while left > 0 {
             let now = left.min(BLOCK);
             for side in &mut sides {
@@ -344,13 +374,12 @@ impl<T: Number> ContinuousSolver for Rot<T> {
             }
             let [x, y] = &sides;
             for i in 0..now {
-                let slack =
-                    |j: usize| x.said[i] + y.said[j] - self.ground.between(x.row(i), y.row(j));
-                weights.clear();
-                weights.extend((0..BLOCK).map(slack));
+                self.ground.to_all(x.row(i), &y.packed, &mut room.costs);
+                room.slacks(x.said[i], &y.said);
+                let weights = &mut room.densities;
                 let largest = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let mut sum = 0.0;
-                for weight in &mut weights {
+                for weight in weights.iter_mut() {
                     let slack = *weight;
                     sum += match self.settings.regularizer {
                         // Shifted, so that there is one at least that is not 0.
@@ -377,10 +406,12 @@ impl<T: Number> ContinuousSolver for Rot<T> {
         let mut sides = self.aside();
         let block = BLOCK.min(count.div_ceil(2));
         let blocks = count.div_ceil(block);
+        let mut room = Room::default();
         let (mut mass, mut costs) = (0.0, Vec::with_capacity(blocks));
         let mut apart = vec![0.0; 2];
         for _ in 0..blocks {
-            let of = Self::weigh(&mut sides, &self.ground, &self.settings, block, &mut rng)?;
+            let (ground, settings) = (&self.ground, &self.settings);
+            let of = Self::weigh(&mut sides, &mut room, ground, settings, block, &mut rng)?;
             mass += of.mass;
             costs.push((of.cost, of.mass));
             for (apart, side) in apart.iter_mut().zip(&sides) {
@@ -446,6 +477,7 @@ mod tests {
         let mut rng = Pcg64::seed_from_u64(5);
         let weighed = Rot::weigh(
             &mut rot.sides,
+            &mut rot.room,
             &rot.ground,
             &rot.settings,
             rot.settings.batch,
