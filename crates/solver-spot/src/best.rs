@@ -32,10 +32,18 @@ pub(crate) enum Depth {
 /// A problem, the training, the clouds, and the unit of the training's cost.
 type Looked<'a> = (&'a Problem, &'a Spot<f32>, (&'a Cloud, &'a Cloud), f64);
 
+/// A plan from counts.
+pub(crate) struct Counted {
+    pub(crate) cost: f64,
+    pub(crate) plan: SparsePlan,
+    /// The part of the mass that no pair of the generator carries: the north-west corner sends it.
+    pub(crate) remainder: f64,
+}
+
 #[derive(Default)]
 pub(crate) struct Best {
-    /// Its cost, and the plan.
-    pub(crate) plan: Option<(f64, SparsePlan)>,
+    /// The best plan.
+    pub(crate) plan: Option<Counted>,
     /// ⟨f, a⟩ + ⟨g, b⟩, and feasible f and g.
     pub(crate) potentials: Option<(f64, Potentials)>,
 }
@@ -44,14 +52,14 @@ impl Best {
     /// upper − lower; +∞ while there is none.
     pub(crate) fn gap(&self) -> f64 {
         match (&self.plan, &self.potentials) {
-            (Some((upper, _)), Some((lower, _))) => (upper - lower).max(0.0),
+            (Some(plan), Some((lower, _))) => (plan.cost - lower).max(0.0),
             _ => f64::INFINITY,
         }
     }
 
     /// The cost of the best plan; 0 while there is none.
     pub(crate) fn upper(&self) -> f64 {
-        self.plan.as_ref().map_or(0.0, |(upper, _)| upper.abs())
+        self.plan.as_ref().map_or(0.0, |plan| plan.cost.abs())
     }
 
     /// Plan and potentials of the training as it stands. At most O((n + m)²·dim) for the plan and two
@@ -82,7 +90,7 @@ impl Best {
             Depth::Full => (all, MISSING.1),
         };
         let mut pairs = Vec::with_capacity(count);
-        let mut triples = Vec::new();
+        let (mut triples, mut remainder) = (Vec::new(), 1.0);
         let mut rng = Pcg64::seed_from_u64(seed ^ PLANS);
         for round in 0..=rounds {
             let more = if round == 0 { count } else { pairs.len() };
@@ -102,7 +110,7 @@ impl Best {
             }
             let weights = (&x.weights[..], &y.weights[..]);
             let (found, missing) = feasible(counts(&mut pairs), weights, (&x.order, &y.order));
-            triples = found;
+            (triples, remainder) = (found, missing);
             if missing <= MISSING.0 || stopped {
                 break;
             }
@@ -113,7 +121,7 @@ impl Best {
         }
         let plan = SparsePlan::from_triples(n, m, triples)?;
         let mut row = vec![0.0; m];
-        let mut upper = 0.0;
+        let mut cost = 0.0;
         for i in x.kept.iter().map(|i| *i as usize) {
             problem.cost().row(i, &mut row);
             let (columns, values) = plan.row_entries(i);
@@ -121,10 +129,14 @@ impl Best {
                 .iter()
                 .zip(values)
                 .map(|(j, v)| v * row[*j as usize]);
-            upper += paid.sum::<f64>();
+            cost += paid.sum::<f64>();
         }
-        if self.plan.as_ref().is_none_or(|(best, _)| upper < *best) {
-            self.plan = Some((upper, plan));
+        if self.plan.as_ref().is_none_or(|best| cost < best.cost) {
+            self.plan = Some(Counted {
+                cost,
+                plan,
+                remainder,
+            });
         }
         Ok(())
     }
