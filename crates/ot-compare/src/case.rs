@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 use ot_data::fixtures::{self, Fixture, FixtureCost};
 use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
 use rand_pcg::Pcg64Mcg;
 use solver_api::{Cost, DenseCost, GridCost, GridGround, Ground, Measure, PointCost, Problem};
 
@@ -15,10 +16,111 @@ use crate::report::{ProblemReport, Reference};
 
 /// The group of the series over n.
 pub const SCALE: &str = "scale";
-const SCALE_SIZES: [usize; 4] = [250, 500, 1000, 2000];
-const SCALE_DIMS: [usize; 2] = [2, 16];
 /// `--quick` leaves out what has more pairs than this.
 const QUICK_PAIRS: usize = 1_100_000;
+/// What has more pairs than this must be named, itself or its group, and only exact backends that need no matrix are asked.
+const ORDINARY_PAIRS: usize = 1 << 25;
+
+/// Problems of one kind and many sizes.
+#[derive(Debug, Clone, Copy)]
+struct Series {
+    /// In names: `scale-{key}-{n}`.
+    key: &'static str,
+    title: &'static str,
+    about: &'static str,
+    dim: usize,
+    clouds: Clouds,
+    /// Between 0.1 and 1.1 before they are brought to 1, instead of all alike.
+    random_weights: bool,
+    sizes: &'static [usize],
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Clouds {
+    /// Two unit cubes.
+    Cubes,
+    /// A unit cube, and five Gaussians of spread 0.05 in it.
+    Blobs,
+    /// Two standard Gaussians, 3 apart in every coordinate.
+    Gaussians,
+}
+
+const SERIES: [Series; 8] = [
+    Series {
+        key: "d2",
+        title: "d = 2",
+        about: "uniform in the unit cube, equal weights",
+        dim: 2,
+        clouds: Clouds::Cubes,
+        random_weights: false,
+        sizes: &[
+            250, 500, 1000, 2000, 10_000, 20_000, 50_000, 100_000, 200_000,
+        ],
+    },
+    Series {
+        key: "d16",
+        title: "d = 16",
+        about: "uniform in the unit cube, equal weights",
+        dim: 16,
+        clouds: Clouds::Cubes,
+        random_weights: false,
+        sizes: &[250, 500, 1000, 2000, 10_000, 20_000],
+    },
+    Series {
+        key: "d2-random",
+        title: "d = 2, random weights",
+        about: "uniform in the unit cube, weights from 0.1 to 1.1",
+        dim: 2,
+        clouds: Clouds::Cubes,
+        random_weights: true,
+        sizes: &[10_000, 20_000, 50_000, 100_000, 200_000],
+    },
+    Series {
+        key: "blobs",
+        title: "a square and five blobs",
+        about: "uniform in the unit square, and five Gaussians of spread 0.05; random weights",
+        dim: 2,
+        clouds: Clouds::Blobs,
+        random_weights: true,
+        sizes: &[10_000, 20_000, 50_000],
+    },
+    Series {
+        key: "gaussians",
+        title: "shifted Gaussians",
+        about: "standard Gaussians in the plane, 3 apart in both coordinates; random weights",
+        dim: 2,
+        clouds: Clouds::Gaussians,
+        random_weights: true,
+        sizes: &[10_000, 20_000, 50_000],
+    },
+    Series {
+        key: "d3-random",
+        title: "d = 3, random weights",
+        about: "uniform in the unit cube, weights from 0.1 to 1.1",
+        dim: 3,
+        clouds: Clouds::Cubes,
+        random_weights: true,
+        sizes: &[10_000, 20_000, 50_000],
+    },
+    Series {
+        key: "d8-random",
+        title: "d = 8, random weights",
+        about: "uniform in the unit cube, weights from 0.1 to 1.1",
+        dim: 8,
+        clouds: Clouds::Cubes,
+        random_weights: true,
+        sizes: &[10_000, 20_000],
+    },
+    Series {
+        key: "d16-random",
+        title: "d = 16, random weights",
+        about: "uniform in the unit cube, weights from 0.1 to 1.1",
+        dim: 16,
+        clouds: Clouds::Cubes,
+        random_weights: true,
+        sizes: &[10_000, 20_000],
+    },
+];
 
 /// A problem, and what a report says of it.
 #[derive(Debug, Clone)]
@@ -31,20 +133,26 @@ pub struct Case {
     pub fixture: Option<Fixture>,
 }
 
-/// Every fixture of the repository at `root`, in the manifest's order, then the series over n.
+/// Every fixture of the repository at `root`, in the manifest's order, then the series over n, of which the large problems are
+/// made only if one of `wanted` is of their kind.
 ///
 /// # Errors
 /// A fixture that can't be read, or is no valid problem.
-pub fn all(root: &Path) -> Result<Vec<Case>, Error> {
+pub fn all(root: &Path, wanted: &[String]) -> Result<Vec<Case>, Error> {
     let mut cases = Vec::new();
     for entry in fixtures::list(root)? {
         let fixture = entry.load(root)?;
         let words = entry.words(root)?;
         cases.push(of_fixture(fixture, words.as_ref())?);
     }
-    for dim in SCALE_DIMS {
-        for n in SCALE_SIZES {
-            cases.push(scale(n, dim)?);
+    let large = wanted.iter().any(|name| name.starts_with(SCALE));
+    for series in &SERIES {
+        for &n in series
+            .sizes
+            .iter()
+            .filter(|n| large || *n * *n <= ORDINARY_PAIRS)
+        {
+            cases.push(series.case(n)?);
         }
     }
     Ok(cases)
@@ -78,7 +186,15 @@ impl ProblemReport {
     /// Whether [`select`] keeps it.
     pub(crate) fn is_wanted(&self, wanted: &[String], quick: bool) -> bool {
         let asked = wanted.is_empty() || wanted.iter().any(|name| self.is(name));
-        asked && (!quick || wanted.contains(&self.name) || self.n * self.m < QUICK_PAIRS)
+        let small = self.n * self.m < QUICK_PAIRS;
+        asked
+            && (wanted.contains(&self.name)
+                || (!quick || small) && (!self.is_large() || !wanted.is_empty()))
+    }
+
+    /// Whether it is for exact backends without a matrix alone, and only where it or its group is named.
+    pub(crate) fn is_large(&self) -> bool {
+        self.n * self.m > ORDINARY_PAIRS
     }
 
     fn is(&self, name: &str) -> bool {
@@ -169,33 +285,68 @@ pub fn uniform_points(n: usize, dim: usize, seed: u64) -> Array2<f64> {
     Array2::from_shape_fn((n, dim), |_| rng.random())
 }
 
-fn scale(n: usize, dim: usize) -> Result<Case, Error> {
-    let (x, y) = (uniform_points(n, dim, 1), uniform_points(n, dim, 2));
-    let weights = vec![1.0 / n as f64; n];
-    let picture = (n == SCALE_SIZES[0])
-        .then(|| picture::of_points(&x, &y, &weights, &weights))
-        .filter(|p| matches!(p, Picture::Points { .. }));
-    let cost = PointCost::from_arrays(x.view(), y.view(), Ground::SqEuclidean)?;
-    let uniform = Measure::uniform(n)?;
-    Ok(Case {
-        problem: Problem::new(uniform.clone(), uniform, Arc::new(cost))?,
-        about: ProblemReport {
-            name: format!("scale-d{dim}-{n}"),
-            title: format!("{n} random points, d = {dim}"),
-            description: "uniform in the unit cube, equal weights".to_owned(),
-            group: SCALE.to_owned(),
-            n,
-            m: n,
-            metric: "sqeuclidean".to_owned(),
-            licence: None,
-            reference: None,
-            series: Some(format!("d = {dim}")),
-            rows: Vec::new(),
-            sweep: Vec::new(),
-            picture,
-        },
-        fixture: None,
-    })
+impl Series {
+    fn case(&self, n: usize) -> Result<Case, Error> {
+        let (x, y) = self.points(n);
+        let (a, b) = (self.weights(n, 3)?, self.weights(n, 4)?);
+        let picture = (n == self.sizes[0])
+            .then(|| picture::of_points(&x, &y, a.weights(), b.weights()))
+            .filter(|p| matches!(p, Picture::Points { .. }));
+        let cost = PointCost::from_arrays(x.view(), y.view(), Ground::SqEuclidean)?;
+        Ok(Case {
+            problem: Problem::new(a, b, Arc::new(cost))?,
+            about: ProblemReport {
+                name: format!("{SCALE}-{}-{n}", self.key),
+                title: format!("{n} random points, {}", self.title),
+                description: self.about.to_owned(),
+                group: SCALE.to_owned(),
+                n,
+                m: n,
+                metric: "sqeuclidean".to_owned(),
+                licence: None,
+                reference: None,
+                series: Some(self.title.to_owned()),
+                rows: Vec::new(),
+                sweep: Vec::new(),
+                picture,
+            },
+            fixture: None,
+        })
+    }
+
+    fn points(&self, n: usize) -> (Array2<f64>, Array2<f64>) {
+        let (x, mut y) = (
+            uniform_points(n, self.dim, 1),
+            uniform_points(n, self.dim, 2),
+        );
+        let normal = |seed| {
+            let mut rng = Pcg64Mcg::seed_from_u64(seed);
+            Array2::from_shape_simple_fn((n, self.dim), || rng.sample::<f64, _>(StandardNormal))
+        };
+        match self.clouds {
+            Clouds::Cubes => (x, y),
+            Clouds::Blobs => {
+                let centres = uniform_points(5, self.dim, 5);
+                let spread = normal(2);
+                y.indexed_iter_mut().for_each(|((i, k), v)| {
+                    *v = centres[(i % 5, k)] + 0.05 * spread[(i, k)];
+                });
+                (x, y)
+            }
+            Clouds::Gaussians => (normal(1), normal(2) + 3.0),
+        }
+    }
+
+    fn weights(&self, n: usize, seed: u64) -> Result<Measure, Error> {
+        if !self.random_weights {
+            return Ok(Measure::uniform(n)?);
+        }
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        let raw: Vec<f64> = (0..n).map(|_| 0.1 + rng.random::<f64>()).collect();
+        let sum: f64 = raw.iter().sum();
+        let weights: Vec<f64> = raw.into_iter().map(|w| w / sum).collect();
+        Ok(Measure::new(weights)?)
+    }
 }
 
 #[cfg(test)]
@@ -214,17 +365,20 @@ mod tests {
 
     #[test]
     fn problems_are_chosen_by_name_and_by_group() {
-        let cases = || vec![scale(250, 2).unwrap(), scale(2000, 2).unwrap()];
+        let of = |n| SERIES[0].case(n).unwrap();
+        let cases = || vec![of(250), of(2000), of(10_000)];
         let names = |wanted: &[&str], quick| {
             let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
             select(cases(), &wanted, quick)
                 .map(|c| c.into_iter().map(|c| c.about.n).collect::<Vec<_>>())
         };
-        assert_eq!(names(&["scale"], false).unwrap(), vec![250, 2000]);
+        assert_eq!(names(&["scale"], false).unwrap(), vec![250, 2000, 10_000]);
+        // Large ones are not among all, and not quick.
+        assert_eq!(names(&[], false).unwrap(), vec![250, 2000]);
         assert_eq!(names(&["scale"], true).unwrap(), vec![250]);
         assert_eq!(names(&["scale-d2-2000"], true).unwrap(), vec![2000]);
         let twice = ["scale-d2-250", "scale-d2-250", "scale"];
-        assert_eq!(names(&twice, false).unwrap(), vec![250, 2000]);
+        assert_eq!(names(&twice, false).unwrap(), vec![250, 2000, 10_000]);
         let error = names(&["digit"], false).unwrap_err().to_string();
         assert!(
             error.contains("`digit`") && error.contains("scale-d2-250"),

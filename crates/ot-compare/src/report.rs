@@ -167,6 +167,66 @@ pub enum Outcome {
     },
 }
 
+/// n and seconds of every problem of a series on which the row of that label gave an answer.
+pub(crate) fn times(points: &[&ProblemReport], label: &str) -> Vec<(f64, f64)> {
+    let at = |p: &&ProblemReport| {
+        let row = p.rows.iter().find(|row| row.label() == label)?;
+        Some((p.n as f64, row.figures()?.seconds))
+    };
+    points.iter().filter_map(at).collect()
+}
+
+/// k where time grows as n^k, by least squares of logarithms over the last factor of [`GROWTH_OVER`] in n: below that, what a
+/// solve costs whatever its size counts. None of less than three sizes.
+pub(crate) fn growth(times: &[(f64, f64)]) -> Option<f64> {
+    let largest = times.iter().map(|t| t.0).fold(0.0, f64::max);
+    let logs: Vec<(f64, f64)> = times
+        .iter()
+        .filter(|(n, _)| n * GROWTH_OVER >= largest)
+        .map(|(n, seconds)| (n.ln(), seconds.ln()))
+        .collect();
+    if logs.len() < 3 {
+        return None;
+    }
+    let count = logs.len() as f64;
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| logs.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(&|l| l.0), mean(&|l| l.1));
+    let k = mean(&|l| (l.0 - x) * (l.1 - y)) / mean(&|l| (l.0 - x) * (l.0 - x));
+    k.is_finite().then_some(k)
+}
+
+/// As far as [`growth`] looks.
+pub(crate) const GROWTH_OVER: f64 = 20.0;
+
+/// The titles of all series, in order.
+pub(crate) fn series(report: &Report) -> Vec<&str> {
+    let mut titles: Vec<&str> = Vec::new();
+    for title in report.problems.iter().filter_map(|p| p.series.as_deref()) {
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
+    titles
+}
+
+/// The problems of a series.
+pub(crate) fn of_series<'a>(report: &'a Report, title: &str) -> Vec<&'a ProblemReport> {
+    let of_it = |p: &&ProblemReport| p.series.as_deref() == Some(title);
+    report.problems.iter().filter(of_it).collect()
+}
+
+/// The labels of all rows of these problems that gave an answer anywhere, in order.
+pub(crate) fn labels<'a>(points: &[&'a ProblemReport]) -> Vec<(String, &'a str)> {
+    let mut labels: Vec<(String, &str)> = Vec::new();
+    for row in points.iter().flat_map(|p| &p.rows) {
+        let label = (row.label(), row.backend.as_str());
+        if row.figures().is_some() && !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    labels
+}
+
 /// An application, and how it does with each backend.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ApplicationReport {

@@ -153,6 +153,7 @@ pub(crate) struct Variant<'a> {
     tolerance: f64,
     exact: bool,
     pub(crate) uninterruptible: bool,
+    exact_without_matrix: bool,
     pub(crate) solver: Result<Box<dyn Solver>, solver_api::Error>,
 }
 
@@ -203,7 +204,7 @@ pub fn run(
         .iter()
         .cloned()
         .partition(|name| GROUPS.contains(&name.as_str()));
-    let mut cases = case::select(case::all(root)?, &others, args.quick)?;
+    let mut cases = case::select(case::all(root, &others)?, &others, args.quick)?;
     if others.is_empty() && !named.is_empty() {
         cases.clear();
     }
@@ -233,11 +234,16 @@ pub fn run(
     };
     let swept = |about: &ProblemReport| !args.quick && sweep::is_swept(about);
     let extra = cases.iter().filter(|c| swept(&c.about)).count() * sweep.rows_to_solve();
-    // A closed form has no rows on problems that are not its own, unless it was asked for by name.
-    let has_row = |variant: &Variant<'_>, problem: &Problem| {
-        !args.backends.is_empty() || variant.is_for(problem)
+    // A closed form has no rows on problems that are not its own, and what wants a matrix none on large ones, unless it was asked
+    // for by name.
+    let has_row = |variant: &Variant<'_>, about: &ProblemReport, problem: &Problem| {
+        let fits = !about.is_large() || variant.exact_without_matrix;
+        !args.backends.is_empty() || (fits && variant.is_for(problem))
     };
-    let rows = |c: &Case| variants.iter().filter(|v| has_row(v, &c.problem)).count();
+    let rows = |c: &Case| {
+        let of_case = |v: &&Variant<'_>| has_row(v, &c.about, &c.problem);
+        variants.iter().filter(of_case).count()
+    };
     let uses = bench.as_ref().map_or(0, |bench| bench.rows(users));
     #[cfg(feature = "spot")]
     let uses = uses + trainings.as_ref().map_or(0, |bench| bench.rows(&variants));
@@ -271,7 +277,9 @@ pub fn run(
     {
         let drawn = fixture.as_ref().filter(|f| plan_pairs::is_drawn(f));
         let mut plans = Vec::new();
-        for variant in variants.iter().filter(|v| has_row(v, &problem)) {
+        let of_case = |v: &&Variant<'_>| has_row(v, &about, &problem);
+        let asked: Vec<&Variant<'_>> = variants.iter().filter(of_case).collect();
+        for variant in asked {
             let label = variant.label();
             tell(Event::Row {
                 problem: &about.name,
@@ -370,6 +378,13 @@ pub(crate) fn variants<'a>(factory: &'a dyn Factory, regs: &[f64]) -> Vec<Varian
         },
         exact: capabilities.has(Capability::Exact),
         uninterruptible: !capabilities.has(Capability::Interruptible),
+        exact_without_matrix: [
+            Capability::Exact,
+            Capability::LazyCost,
+            Capability::Interruptible,
+        ]
+        .iter()
+        .all(|c| capabilities.has(*c)),
         solver: factory.available().and_then(|()| factory.build(options)),
     };
     if !entropic {

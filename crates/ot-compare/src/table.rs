@@ -1,6 +1,7 @@
 //! The comparison as text: one table a problem, columns aligned across all of them.
 
 mod applications;
+mod growth;
 mod sweep;
 
 use std::fmt::Write as _;
@@ -24,7 +25,7 @@ pub enum Timings {
     Hidden,
 }
 
-/// The whole table, grouped by problem, and after it the ε sweep and the applications.
+/// The whole table, grouped by problem, and after it how time grows with n, the ε sweep and the applications.
 #[must_use]
 pub fn render(report: &Report, timings: Timings) -> String {
     let shown = |column: &&Column| match column.kind {
@@ -67,7 +68,9 @@ pub fn render(report: &Report, timings: Timings) -> String {
         }
         text.push('\n');
     }
-    text + &sweep::render(report, timings) + &applications::render(report, timings)
+    text + &growth::render(report, timings)
+        + &sweep::render(report, timings)
+        + &applications::render(report, timings)
 }
 
 fn heading(text: &mut String, problem: &ProblemReport) {
@@ -205,6 +208,33 @@ pub fn render_peers(peers: &Peers) -> String {
 mod tests {
     use super::*;
     use crate::report::sample;
+
+    #[test]
+    fn growth_is_told_of_three_sizes() {
+        let mut report = sample::report();
+        assert!(render(&report, Timings::Shown).contains("growth"));
+        let first = report.problems.iter().position(|p| p.series.is_some());
+        let point = report.problems[first.unwrap()].clone();
+        report.problems.retain(|p| p.series.is_none());
+        for n in [10, 300, 1000, 3000] {
+            let mut point = point.clone();
+            point.n = n;
+            for row in &mut point.rows {
+                if let Outcome::Solved(figures) = &mut row.outcome {
+                    // The first is too small to count.
+                    figures.seconds = if n == 10 {
+                        1.0
+                    } else {
+                        1e-6 * (n as f64).powf(1.5)
+                    };
+                }
+            }
+            report.problems.push(point);
+        }
+        let text = render(&report, Timings::Shown);
+        let line = text.lines().find(|l| l.contains("300 in")).unwrap();
+        assert!(line.contains(" 1.50 "), "{line}");
+    }
 
     #[test]
     fn the_table_on_a_fixed_report() {

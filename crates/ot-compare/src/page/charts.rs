@@ -2,9 +2,11 @@
 
 use super::svg::{Canvas, Frame, LogAxis, grid, power_of_ten, time_tick};
 use super::{Palette, both_widths};
-use crate::report::{Figures, ProblemReport};
+use crate::report::{Figures, ProblemReport, growth, labels, times};
 use crate::show;
 
+/// Between two numbers below an axis.
+const TICKS_APART: f64 = 46.0;
 /// Below this relative error two doubles can't be told apart.
 pub(super) const ROUNDING: f64 = 1e-16;
 
@@ -93,21 +95,22 @@ pub(super) fn tip(label: &str, figures: &Figures) -> String {
     )
 }
 
-/// n across, time up, one line for each backend and setting, labelled at its end.
+/// n across, time up, one line for each backend and setting, labelled at its end with the exponent by which its time grows.
 pub(crate) fn scaling(title: &str, points: &[&ProblemReport], palette: &Palette) -> Option<String> {
-    let mut labels: Vec<(String, usize)> = Vec::new();
-    for row in points.iter().flat_map(|p| &p.rows) {
-        let label = (row.label(), palette.slot(&row.backend));
-        if row.figures().is_some() && !labels.contains(&label) {
-            labels.push(label);
-        }
-    }
+    let lines: Vec<(String, String, usize)> = labels(points)
+        .into_iter()
+        .map(|(label, backend)| {
+            let exponent = growth(&times(points, &label));
+            let said = exponent.map_or_else(String::new, |k| format!(" n^{k:.2}"));
+            (label.clone() + &said, label, palette.slot(backend))
+        })
+        .collect();
     let figures = |p: &ProblemReport, label: &str| {
         let row = p.rows.iter().find(|r| r.label() == label)?;
         row.figures().cloned()
     };
-    let times = points.iter().flat_map(|p| &p.rows);
-    let y = LogAxis::around(times.filter_map(|r| Some(r.figures()?.seconds)), 2)?;
+    let rows = points.iter().flat_map(|p| &p.rows);
+    let y = LogAxis::around(rows.filter_map(|r| Some(r.figures()?.seconds)), 2)?;
     let sizes: Vec<f64> = points.iter().map(|p| p.n as f64).collect();
     let (low, high) = (
         sizes.iter().copied().fold(f64::INFINITY, f64::min),
@@ -117,11 +120,7 @@ pub(crate) fn scaling(title: &str, points: &[&ProblemReport], palette: &Palette)
     Some(both_widths(480.0, |width, class| {
         let height = 300.0;
         let mut canvas = Canvas::new(width, height);
-        let longest = labels
-            .iter()
-            .map(|l| l.0.chars().count())
-            .max()
-            .unwrap_or(0);
+        let longest = lines.iter().map(|l| l.0.chars().count()).max().unwrap_or(0);
         let frame = Frame {
             left: 54.0,
             top: 22.0,
@@ -142,9 +141,14 @@ pub(crate) fn scaling(title: &str, points: &[&ProblemReport], palette: &Palette)
             canvas.line("grid", (frame.left, at), (frame.right, at));
             canvas.text("tick", "end", (frame.left - 7.0, at + 3.8), &time_tick(k));
         }
+        let mut free = f64::NEG_INFINITY;
         for &n in &sizes {
             let at = across(n);
             canvas.line("grid", (at, frame.top), (at, frame.bottom));
+            if at < free {
+                continue;
+            }
+            free = at + TICKS_APART;
             canvas.text(
                 "tick",
                 "middle",
@@ -166,7 +170,7 @@ pub(crate) fn scaling(title: &str, points: &[&ProblemReport], palette: &Palette)
         );
         guide(&mut canvas, frame, &across, y, (low, high));
         let mut ends: Vec<(String, f64, f64)> = Vec::new();
-        for (label, slot) in &labels {
+        for (said, label, slot) in &lines {
             let line: Vec<(f64, f64, Figures, usize)> = points
                 .iter()
                 .filter_map(|p| {
@@ -181,7 +185,7 @@ pub(crate) fn scaling(title: &str, points: &[&ProblemReport], palette: &Palette)
                 canvas.mark(*slot, !f.converged, (*x, *y), &tip);
             }
             if let Some((x, y, ..)) = line.last() {
-                ends.push((label.clone(), *x, *y));
+                ends.push((said.clone(), *x, *y));
             }
         }
         spread(&mut ends, frame);

@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 use crate::case::SCALE;
 use crate::picture::Picture;
-use crate::report::{BackendInfo, ProblemReport, Report};
+use crate::report::{BackendInfo, ProblemReport, Report, of_series, series};
 use crate::show;
 use svg::escape;
 
@@ -156,26 +156,16 @@ fn counted(n: usize, what: &str) -> String {
 }
 
 fn scale(html: &mut String, report: &Report, palette: &Palette) {
-    let mut series: Vec<&str> = Vec::new();
-    for name in report.problems.iter().filter_map(|p| p.series.as_deref()) {
-        if !series.contains(&name) {
-            series.push(name);
-        }
-    }
+    let series = series(report);
     if series.is_empty() {
         return;
     }
     let _ = write!(
         html,
-        r#"<section id="{SCALE}"><h2>Time against n</h2><p class="lead">Random points in the unit cube, squared Euclidean cost, equal weights.</p><div class="panels">"#
+        r#"<section id="{SCALE}"><h2>Time against n</h2><p class="lead">Random points, squared Euclidean cost; in the unit cube with equal weights unless said. n^k: how time grows over the last factor of twenty in n.</p><div class="panels">"#
     );
     for name in &series {
-        let points: Vec<&ProblemReport> = report
-            .problems
-            .iter()
-            .filter(|p| p.series.as_deref() == Some(*name))
-            .collect();
-        if let Some(chart) = charts::scaling(name, &points, palette) {
+        if let Some(chart) = charts::scaling(name, &of_series(report, name), palette) {
             let _ = write!(html, "<figure><h3>{}</h3>{chart}</figure>", escape(name));
         }
     }

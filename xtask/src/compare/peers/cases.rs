@@ -253,7 +253,7 @@ impl Ring<'_> {
         if !self.has(EXACT) {
             return Ok(());
         }
-        for Case { problem, about, .. } in case::all(root)? {
+        for Case { problem, about, .. } in case::all(root, &[])? {
             if !self.wanted.problem(&about.name, &about.group) {
                 continue;
             }
