@@ -7,6 +7,7 @@ mod digits;
 #[cfg(feature = "line")]
 mod line;
 mod partial;
+mod points;
 mod relaxed;
 mod stabilized;
 mod tools;
@@ -103,6 +104,14 @@ pub(super) fn all(
                 ring.clouds(n, dim, uniform, goal)?;
             }
         }
+    }
+    // A solve of 10 000 points takes the peer half a minute, and 4 GB.
+    let points: &[(usize, Option<(f64, f64)>)] = match quick {
+        true => &[(2000, None)],
+        false => &[(4000, None), (10_000, Some((25.0, 50.0)))],
+    };
+    for &(n, goal) in points {
+        ring.points(n, goal)?;
     }
     ring.partial(1000)?;
     ring.fixtures(root, quick)?;
