@@ -1,12 +1,92 @@
 //! Reduced costs between two short runs of points: what a search for near pairs in a tree computes at its leaves.
 
 use crate::dispatch::{Isa, isa};
+use crate::pairwise::Metric;
 
 /// Points of a run.
 pub const RUN: usize = 8;
 
+/// How a metric sums over differences.
+trait Fold: Copy {
+    fn step(self, sum: f64, difference: f64) -> f64;
+    fn finish(self, sum: f64) -> f64;
+}
+
+#[derive(Clone, Copy)]
+struct Squares;
+#[derive(Clone, Copy)]
+struct RootOfSquares;
+#[derive(Clone, Copy)]
+struct Sizes;
+#[derive(Clone, Copy)]
+struct Largest;
+#[derive(Clone, Copy)]
+struct Powers(f64);
+
+impl Fold for Squares {
+    #[inline(always)]
+    fn step(self, sum: f64, d: f64) -> f64 {
+        sum + d * d
+    }
+
+    #[inline(always)]
+    fn finish(self, sum: f64) -> f64 {
+        sum
+    }
+}
+
+impl Fold for RootOfSquares {
+    #[inline(always)]
+    fn step(self, sum: f64, d: f64) -> f64 {
+        sum + d * d
+    }
+
+    #[inline(always)]
+    fn finish(self, sum: f64) -> f64 {
+        sum.sqrt()
+    }
+}
+
+impl Fold for Sizes {
+    #[inline(always)]
+    fn step(self, sum: f64, d: f64) -> f64 {
+        sum + d.abs()
+    }
+
+    #[inline(always)]
+    fn finish(self, sum: f64) -> f64 {
+        sum
+    }
+}
+
+impl Fold for Largest {
+    #[inline(always)]
+    fn step(self, most: f64, d: f64) -> f64 {
+        let d = d.abs();
+        if d > most { d } else { most }
+    }
+
+    #[inline(always)]
+    fn finish(self, most: f64) -> f64 {
+        most
+    }
+}
+
+impl Fold for Powers {
+    #[inline(always)]
+    fn step(self, sum: f64, d: f64) -> f64 {
+        sum + d.abs().powf(self.0)
+    }
+
+    #[inline(always)]
+    fn finish(self, sum: f64) -> f64 {
+        sum.powf(1.0 / self.0)
+    }
+}
+
 #[inline(always)]
-fn reduced_body(
+fn reduced_body<F: Fold>(
+    fold: F,
     x: &[f64],
     y: &[f64],
     values: &[f64; RUN],
@@ -18,12 +98,11 @@ fn reduced_body(
         for (x, y) in x.chunks_exact(RUN).zip(y.chunks_exact(RUN)) {
             let at = x[r];
             for l in 0..RUN {
-                let d = at - y[l];
-                sums[l] += d * d;
+                sums[l] = fold.step(sums[l], at - y[l]);
             }
         }
         for l in 0..RUN {
-            keys[l] = sums[l] - values[l];
+            keys[l] = fold.finish(sums[l]) - values[l];
         }
         let mut least = *keys;
         for half in [RUN / 2, RUN / 4, RUN / 8] {
@@ -36,21 +115,21 @@ fn reduced_body(
     }
 }
 
-/// `keys[r][l]` = ‖x_r − y_l‖² − values_l for two runs of [`RUN`] points, each given one coordinate after the other. Sums over
+/// `keys[r][l]` = d(x_r, y_l) − values_l for two runs of [`RUN`] points, each given one coordinate after the other. Sums over
 /// coordinates run in ascending order without fused multiply-add; `lows[r]` is the least of row r. 3 flops a pair and coordinate, nothing
-/// beyond the
-/// first-level cache.
+/// beyond the first-level cache. All metrics but the cosine.
 ///
 /// # Panics
-/// If `x` and `y` differ in length, or are no whole coordinates.
+/// If `x` and `y` differ in length, or are no whole coordinates; for the cosine.
 pub fn reduced(
+    metric: Metric,
     x: &[f64],
     y: &[f64],
     values: &[f64; RUN],
     keys: &mut [[f64; RUN]; RUN],
     lows: &mut [f64; RUN],
 ) {
-    reduced_with(isa(), x, y, values, keys, lows);
+    reduced_with(isa(), metric, x, y, values, keys, lows);
 }
 
 /// [`reduced`] on a chosen instruction set (a narrower one where it is not available).
@@ -59,6 +138,7 @@ pub fn reduced(
 /// As [`reduced`].
 pub fn reduced_with(
     isa: Isa,
+    metric: Metric,
     x: &[f64],
     y: &[f64],
     values: &[f64; RUN],
@@ -71,39 +151,79 @@ pub fn reduced_with(
         x.len(),
         y.len()
     );
+    match metric {
+        Metric::SqEuclidean => dispatched(isa, Squares, x, y, values, keys, lows),
+        Metric::Euclidean => dispatched(isa, RootOfSquares, x, y, values, keys, lows),
+        Metric::L1 => dispatched(isa, Sizes, x, y, values, keys, lows),
+        Metric::Chebyshev => dispatched(isa, Largest, x, y, values, keys, lows),
+        Metric::Minkowski(p) => dispatched(isa, Powers(p), x, y, values, keys, lows),
+        Metric::Cosine => panic!("reduced: the cosine is no function of differences"),
+    }
+}
+
+/// The distance of two points, with the bits that [`reduced`] finds where `values` are 0.
+///
+/// # Panics
+/// For the cosine.
+#[must_use]
+pub fn distance(metric: Metric, differences: impl Iterator<Item = f64>) -> f64 {
+    fn of<F: Fold>(fold: F, differences: impl Iterator<Item = f64>) -> f64 {
+        fold.finish(differences.fold(0.0, |sum, d| fold.step(sum, d)))
+    }
+    match metric {
+        Metric::SqEuclidean => of(Squares, differences),
+        Metric::Euclidean => of(RootOfSquares, differences),
+        Metric::L1 => of(Sizes, differences),
+        Metric::Chebyshev => of(Largest, differences),
+        Metric::Minkowski(p) => of(Powers(p), differences),
+        Metric::Cosine => panic!("distance: the cosine is no function of differences"),
+    }
+}
+
+fn dispatched<F: Fold>(
+    isa: Isa,
+    fold: F,
+    x: &[f64],
+    y: &[f64],
+    values: &[f64; RUN],
+    keys: &mut [[f64; RUN]; RUN],
+    lows: &mut [f64; RUN],
+) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2,fma")]
-        fn avx2(
+        fn avx2<F: Fold>(
+            fold: F,
             x: &[f64],
             y: &[f64],
             values: &[f64; RUN],
             keys: &mut [[f64; RUN]; RUN],
             lows: &mut [f64; RUN],
         ) {
-            reduced_body(x, y, values, keys, lows);
+            reduced_body(fold, x, y, values, keys, lows);
         }
         #[target_feature(enable = "avx2,fma,avx512f,avx512dq,avx512vl,avx512bw")]
-        fn avx512(
+        fn avx512<F: Fold>(
+            fold: F,
             x: &[f64],
             y: &[f64],
             values: &[f64; RUN],
             keys: &mut [[f64; RUN]; RUN],
             lows: &mut [f64; RUN],
         ) {
-            reduced_body(x, y, values, keys, lows);
+            reduced_body(fold, x, y, values, keys, lows);
         }
         if isa == Isa::Avx512 && isa.is_available() {
             // SAFETY: `is_available` has just found every feature that `avx512` enables.
-            return unsafe { avx512(x, y, values, keys, lows) };
+            return unsafe { avx512(fold, x, y, values, keys, lows) };
         }
         if isa >= Isa::Avx2 && Isa::Avx2.is_available() {
             // SAFETY: `is_available` has just found every feature that `avx2` enables.
-            return unsafe { avx2(x, y, values, keys, lows) };
+            return unsafe { avx2(fold, x, y, values, keys, lows) };
         }
     }
     let _ = isa;
-    reduced_body(x, y, values, keys, lows);
+    reduced_body(fold, x, y, values, keys, lows);
 }
 
 #[cfg(test)]
@@ -112,7 +232,17 @@ mod tests {
 
     #[test]
     fn every_path_gives_the_bits_of_the_plain_loop() {
-        for dim in [1, 2, 3, 17] {
+        let metrics = [
+            Metric::SqEuclidean,
+            Metric::Euclidean,
+            Metric::L1,
+            Metric::Chebyshev,
+            Metric::Minkowski(3.5),
+        ];
+        for (dim, metric) in [1, 2, 3, 17]
+            .into_iter()
+            .flat_map(|d| metrics.map(|m| (d, m)))
+        {
             let at = |seed: f64| -> Vec<f64> {
                 (0..RUN * dim).map(|k| (k as f64 + seed).sin()).collect()
             };
@@ -121,24 +251,35 @@ mod tests {
             for isa in Isa::available() {
                 let mut keys = [[0.0; RUN]; RUN];
                 let mut lows = [0.0; RUN];
-                reduced_with(isa, &x, &y, &values, &mut keys, &mut lows);
+                reduced_with(isa, metric, &x, &y, &values, &mut keys, &mut lows);
                 for (r, row) in keys.iter().enumerate() {
                     let least = row.iter().copied().fold(f64::INFINITY, f64::min);
-                    assert_eq!(lows[r], least, "{} {dim}", isa.name());
+                    assert_eq!(lows[r], least, "{} {dim} {metric:?}", isa.name());
                     for (l, &key) in row.iter().enumerate() {
-                        let mut sum = 0.0;
-                        for k in 0..dim {
-                            let d: f64 = x[k * RUN + r] - y[k * RUN + l];
-                            sum += d * d;
-                        }
-                        assert_eq!(key, sum - values[l], "{} {dim}", isa.name());
+                        let far =
+                            distance(metric, (0..dim).map(|k| x[k * RUN + r] - y[k * RUN + l]));
+                        assert_eq!(key, far - values[l], "{} {dim} {metric:?}", isa.name());
                     }
                 }
             }
             values[0] = f64::NEG_INFINITY;
             let mut keys = [[0.0; RUN]; RUN];
-            reduced(&x, &y, &values, &mut keys, &mut [0.0; RUN]);
+            reduced(metric, &x, &y, &values, &mut keys, &mut [0.0; RUN]);
             assert!(keys.iter().all(|row| row[0] == f64::INFINITY));
+        }
+    }
+
+    #[test]
+    fn distances_are_those_of_pairs() {
+        let (x, y) = ([0.5, -2.0, 7.0], [1.5, 0.25, 7.0]);
+        for metric in [
+            Metric::SqEuclidean,
+            Metric::Euclidean,
+            Metric::L1,
+            Metric::Chebyshev,
+        ] {
+            let far = distance(metric, x.iter().zip(&y).map(|(x, y)| x - y));
+            assert_eq!(far, crate::pairwise::entry(metric, &x, &y));
         }
     }
 }

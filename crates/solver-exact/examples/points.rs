@@ -1,7 +1,7 @@
 //! Exact transport between clouds of n points in d dimensions: time, memory, pivots and the certificate.
 //!
 //! ```text
-//! cargo run --release -p solver-exact --example points -- N D [uniform|random|skewed] [squares|blobs|gaussians|crossed|curves|cauchy]
+//! cargo run --release -p solver-exact --example points -- N D [uniform|random|skewed] [squares|blobs|gaussians|crossed|curves|cauchy|apart] [METRIC]
 //! ```
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut next = |or: &str| args.next().unwrap_or_else(|| or.to_owned());
     let (n, dim) = (next("10000").parse::<usize>()?, next("2").parse::<usize>()?);
     let (weights, shape) = (next("uniform"), next("squares"));
+    let ground = Ground::parse(&next("sqeuclidean"))?;
     let mut rng = Pcg64::seed_from_u64(7);
     let normal = |rng: &mut Pcg64| -> f64 { rng.sample(StandardNormal) };
     let cube = |rng: &mut Pcg64| -> Vec<f64> { (0..n * dim).map(|_| rng.random()).collect() };
@@ -31,6 +32,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let x = (0..n * dim).map(|_| normal(&mut rng)).collect();
             let y = (0..n * dim).map(|_| 3.0 + normal(&mut rng)).collect();
             (x, y)
+        }
+        "apart" => {
+            let (x, y) = (cube(&mut rng), cube(&mut rng));
+            (x, y.iter().map(|v| v + 2.0).collect())
         }
         "crossed" => {
             let thin = |k: usize, rng: &mut Pcg64, flat: usize| {
@@ -73,11 +78,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(w.iter().map(|w| w / sum).collect())
     };
     let (a, b) = (mass()?, mass()?);
-    let problem = Problem::from_points(&a, &b, &x, &y, dim, Ground::SqEuclidean)?;
+    let problem = Problem::from_points(&a, &b, &x, &y, dim, ground.clone())?;
     let started = Instant::now();
     let solution = ExactPoints::default().solve(&problem)?;
     println!(
-        "n {n} d {dim} {weights} {shape}: {:.3} s, {:?}, {} pivots, cost {:.12}, gap {:.1e}",
+        "n {n} d {dim} {weights} {shape} {ground}: {:.3} s, {:?}, {} pivots, cost {:.12}, gap {:.1e}",
         started.elapsed().as_secs_f64(),
         solution.convergence.termination,
         solution.convergence.iterations.unwrap_or(0),

@@ -82,6 +82,31 @@ proptest! {
     fn awkward_weights_and_ties_have_the_simplexs_optimum((dim, x, a, y, b) in sides()) {
         check(&Problem::from_points(&a, &b, &x, &y, dim, Ground::SqEuclidean).unwrap());
     }
+
+    #[test]
+    fn and_so_they_have_for_every_cost_that_grows(
+        (dim, x, a, y, b) in sides(),
+        ground in proptest::sample::select(others())
+    ) {
+        check(&Problem::from_points(&a, &b, &x, &y, dim, ground).unwrap());
+    }
+}
+
+/// Every kind of cost that grows with a distance but is not its square.
+fn others() -> Vec<Ground> {
+    vec![
+        Ground::Euclidean,
+        Ground::Cityblock,
+        Ground::Chebyshev,
+        Ground::Minkowski(2.5),
+        Ground::Log1p,
+        Ground::Atan,
+        Ground::Asinh,
+        Ground::Atanh(1e6),
+        Ground::Power(0.5),
+        Ground::Power(1.5),
+        Ground::convex("huber", |t| if t < 1.0 { 0.5 * t * t } else { t - 0.5 }),
+    ]
 }
 
 fn waves(n: usize, dim: usize, seed: f64) -> Vec<f64> {
@@ -109,6 +134,13 @@ fn a_thousand_points_with_several_levels() {
         let (a, b) = (weights(n, even, 1.0), weights(m, even, 2.0));
         let (x, y) = (waves(n, dim, 3.0), waves(m, dim, 4.0));
         check(&Problem::from_points(&a, &b, &x, &y, dim, Ground::SqEuclidean).unwrap());
+        let moved: Vec<f64> = y.iter().map(|v| v + 5.0).collect();
+        for ground in [Ground::Euclidean, Ground::Cityblock, Ground::Log1p] {
+            // Overlapping, and so far apart that reduced costs are flat along rays.
+            for y in [&y, &moved] {
+                check(&Problem::from_points(&a, &b, &x, y, dim, ground.clone()).unwrap());
+            }
+        }
     }
 }
 
@@ -137,6 +169,9 @@ fn clouds_far_apart_and_of_any_size() {
         assert_eq!(found.convergence.termination, Termination::Optimal);
         let cost = found.transport_cost / size / size;
         assert!((cost - best).abs() < 1e-11 * best, "{cost} {best}");
+        check(
+            &Problem::from_points(&a, &b, &scaled(&x), &scaled(&y), 2, Ground::Euclidean).unwrap(),
+        );
     }
 }
 
@@ -163,11 +198,22 @@ fn clouds_of_other_shapes() {
 #[test]
 fn other_costs_and_conditions_are_refused() {
     let (x, y) = ([0.0, 1.0], [0.5, 2.0]);
-    let problem = Problem::from_points(&[0.5; 2], &[0.5; 2], &x, &y, 1, Ground::Euclidean).unwrap();
-    let said = ExactPoints::default().solve(&problem).unwrap_err();
+    let said = |x: &[f64], y: &[f64], ground: Ground| {
+        let problem = Problem::from_points(&[0.5; 2], &[0.5; 2], x, y, 1, ground).unwrap();
+        ExactPoints::default()
+            .solve(&problem)
+            .unwrap_err()
+            .to_string()
+    };
+    let any = Ground::of_distance("steps", f64::floor);
     assert_eq!(
-        said.to_string(),
-        "`exact-points` can't solve this problem: it lacks `costs that are not squared Euclidean distances between points`"
+        said(&x, &y, any),
+        "`exact-points` can't solve this problem: it lacks `costs that do not grow with a distance between points`"
+    );
+    let tiny = [1e-140, 2e-140];
+    assert_eq!(
+        said(&tiny, &tiny, Ground::Power(0.5)),
+        "`exact-points` can't solve this problem: it lacks `functions of a distance between points whose largest coordinate is not between 1e-130 and 1e150`"
     );
 }
 

@@ -121,7 +121,8 @@ impl Ground {
     }
 
     /// Whether the cost grows with the distance, and is finite wherever that is.
-    pub(crate) fn is_increasing(&self) -> bool {
+    #[must_use]
+    pub fn is_increasing(&self) -> bool {
         !matches!(
             self,
             Self::Cosine | Self::Arc | Self::OfDistance(_, _, Shape::Any)
@@ -237,8 +238,8 @@ impl Ground {
         self.of_all(out);
     }
 
-    /// Distances into costs.
-    pub(crate) fn of_all(&self, distances: &mut [f64]) {
+    /// [`Ground::of`] in place.
+    pub fn of_all(&self, distances: &mut [f64]) {
         if !self.is_metric() {
             distances.iter_mut().for_each(|d| *d = self.of(*d));
         }
@@ -263,7 +264,8 @@ impl Ground {
     }
 
     /// The distance that the cost is a function of.
-    pub(crate) fn metric(&self) -> Metric {
+    #[must_use]
+    pub fn metric(&self) -> Metric {
         match self {
             Self::SqEuclidean => Metric::SqEuclidean,
             // Positions on the circle are single numbers.
@@ -276,7 +278,8 @@ impl Ground {
     }
 
     /// Whether the cost is [`Ground::metric`] itself.
-    pub(crate) fn is_metric(&self) -> bool {
+    #[must_use]
+    pub fn is_metric(&self) -> bool {
         use Ground::{Chebyshev, Cityblock, Cosine, Euclidean, Minkowski, SqEuclidean};
         matches!(
             self,
@@ -284,9 +287,10 @@ impl Ground {
         )
     }
 
-    /// The cost as a function of that distance.
+    /// The cost as a function of [`Ground::metric`].
     #[inline]
-    pub(crate) fn of(&self, distance: f64) -> f64 {
+    #[must_use]
+    pub fn of(&self, distance: f64) -> f64 {
         match self {
             Self::Log1p => distance.ln_1p(),
             Self::Atan => distance.atan(),

@@ -81,7 +81,10 @@ impl Crossover {
 }
 
 /// Raises the price of all mass that goes to the root; how many nodes pay it.
-pub(super) fn raise(tree: &mut Tree, by: f64, tops: &mut Vec<u32>) -> usize {
+///
+/// Those that pay already `reach` more than one on the other side, beyond the largest cost, pay no more: the pair of the two is
+/// violated, and where many plans are as good as another potentials would rise without end, and lose their digits.
+pub(super) fn raise(tree: &mut Tree, by: f64, reach: f64, tops: &mut Vec<u32>) -> usize {
     let root = tree.root();
     tops.clear();
     tree.find_child(root, |top| {
@@ -90,9 +93,23 @@ pub(super) fn raise(tree: &mut Tree, by: f64, tops: &mut Vec<u32>) -> usize {
         }
         false
     });
+    let is_source = |tree: &Tree, top: u32| (top as usize) < tree.sources();
+    let (mut highest, mut lowest) = (f64::NEG_INFINITY, f64::INFINITY);
     for &top in tops.iter() {
-        let is_source = (top as usize) < tree.sources();
-        tree.shift(top, if is_source { by } else { -by });
+        let p = tree.potential[top as usize];
+        if is_source(tree, top) {
+            highest = highest.max(p);
+        } else {
+            lowest = lowest.min(p);
+        }
+    }
+    for &top in tops.iter() {
+        let p = tree.potential[top as usize];
+        if is_source(tree, top) && p < lowest + reach {
+            tree.shift(top, by);
+        } else if !is_source(tree, top) && p > highest - reach {
+            tree.shift(top, -by);
+        }
     }
     tops.len()
 }

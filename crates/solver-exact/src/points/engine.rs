@@ -1,6 +1,7 @@
 //! From two clouds to an optimal basis.
 
 use ot_kernels::reduce::dot;
+use solver_api::Ground;
 
 use super::crossover::{Crossover, raise};
 use super::duals::{Duals, LAST};
@@ -31,8 +32,10 @@ const WORK: u64 = 600;
 /// The first price of mass that is not served, in widths of lists, and what it is raised by from round to round.
 const FIRST_PRICE: f64 = 0.05;
 const RAISE: f64 = 2.0;
-/// The highest price, in largest costs: every pair of a node that pays and one that could take it is violated then.
-const HIGHEST_PRICE: f64 = 4.0;
+/// How much more a node pays at most than one on the other side, in largest costs: the pair of the two is violated then. And the
+/// highest price of a round, in those.
+const REACH: f64 = 2.0;
+const HIGHEST_PRICE: f64 = 2.0;
 /// Rounds of prices and of sweeps in which no fewer nodes pay and no pivot is made; a solve that has more ends with its bracket.
 const ROUNDS: usize = 50;
 /// Rounds of prices in which no fewer nodes pay before lists are filled anew though they still have pairs to pivot on.
@@ -42,12 +45,13 @@ const TOLERANCE: f64 = 64.0 * f64::EPSILON;
 /// Sweeps that bring nothing before ties are read more generously.
 const PATIENCE: usize = 4;
 
-/// Positive masses at points, row-major, ‖x − y‖² between them.
+/// Positive masses at points, row-major, and what it costs between them.
 #[derive(Clone, Copy)]
 pub(super) struct Instance<'a> {
     pub(super) x: &'a [f64],
     pub(super) y: &'a [f64],
     pub(super) dim: usize,
+    pub(super) ground: &'a Ground,
     pub(super) a: &'a [f64],
     pub(super) b: &'a [f64],
     pub(super) max_pivots: u64,
@@ -85,8 +89,8 @@ impl Rows for PointRows<'_> {
 
 /// Solves one problem.
 pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
-    let (x, x_order) = Cloud::sorted(instance.x, instance.dim, instance.a);
-    let (y, y_order) = Cloud::sorted(instance.y, instance.dim, instance.b);
+    let (x, x_order) = Cloud::sorted(instance.x, instance.dim, instance.a, instance.ground);
+    let (y, y_order) = Cloud::sorted(instance.y, instance.dim, instance.b, instance.ground);
     let mut levels = vec![(x, y)];
     while let Some((x, y)) = levels.last()
         && x.len().max(y.len()) > instance.coarsest
@@ -314,13 +318,14 @@ impl Finish<'_> {
         };
         let (mut pricing, mut tops) = (Pricing::default(), Vec::new());
         let (mut tol, mut stalled) = (TOLERANCE, 0);
-        let highest = HIGHEST_PRICE * x.farthest(y).max(price);
+        let reach = REACH * x.farthest(y).max(price);
+        let highest = HIGHEST_PRICE * reach;
         let mut status = Status::IterationLimit;
         let (mut fewest, mut idle) = (usize::MAX, 0);
         while idle < ROUNDS {
             run.tree.recompute_potentials(|i, j| rows.entry(i, j));
             let before = run.pivots;
-            let paying = raise(run.tree, price, &mut tops);
+            let paying = raise(run.tree, price, reach, &mut tops);
             if paying == 0 {
                 let violated = sweep(
                     x,

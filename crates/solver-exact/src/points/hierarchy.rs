@@ -1,6 +1,7 @@
 //! Clouds in kd-order and what is left of them when groups of four become one point.
 
 use ot_kernels::order;
+use solver_api::Ground;
 
 use super::kd::Kd;
 
@@ -13,22 +14,29 @@ pub(super) struct Cloud {
     pub(super) kd: Kd,
     points: Vec<f64>,
     dim: usize,
+    ground: Ground,
     pub(super) weights: Vec<f64>,
 }
 
 impl Cloud {
     /// Of row-major points; where each of them stood comes with it.
-    pub(super) fn sorted(points: &[f64], dim: usize, weights: &[f64]) -> (Self, Vec<u32>) {
+    pub(super) fn sorted(
+        points: &[f64],
+        dim: usize,
+        weights: &[f64],
+        ground: &Ground,
+    ) -> (Self, Vec<u32>) {
         let order = order::kd(points, dim);
         let at = |&i: &u32| &points[i as usize * dim..][..dim];
         let sorted: Vec<f64> = order.iter().flat_map(at).copied().collect();
         let weights = order.iter().map(|&i| weights[i as usize]).collect();
-        (Self::new(sorted, dim, weights), order)
+        (Self::new(sorted, dim, weights, ground), order)
     }
 
-    fn new(points: Vec<f64>, dim: usize, weights: Vec<f64>) -> Self {
+    fn new(points: Vec<f64>, dim: usize, weights: Vec<f64>, ground: &Ground) -> Self {
         Self {
-            kd: Kd::new(&points, dim),
+            kd: Kd::new(&points, dim, ground),
+            ground: ground.clone(),
             points,
             dim,
             weights,
@@ -60,6 +68,6 @@ impl Cloud {
             }
             weights.push(mass);
         }
-        Self::new(points, dim, weights)
+        Self::new(points, dim, weights, &self.ground)
     }
 }

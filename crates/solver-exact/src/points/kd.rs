@@ -1,15 +1,19 @@
 //! Points in a kd-tree without pointers, potentials on them with a linear bound in each cell, and the pairs of least
 //! reduced cost.
 //!
-//! A cell is an aligned run of points in kd-order; its children are the two halves. For ‖x − y‖² − v(y) a bound by the box
+//! A cell is an aligned run of points in kd-order; its children are the two halves. For c(x, y) − v(y) a bound by the box
 //! and the largest v of a cell is weak, because potentials of optimal transport slope as steeply as the cost does. With
 //! v(y) ≤ α + ⟨β, y⟩ on the cell, β by regression, the least of ‖x − y‖² − ⟨β, y⟩ over the box is known coordinate by
-//! coordinate, and the search reads a few leaves.
+//! coordinate, and the search reads a few leaves; so it is for ‖x − y‖₁. Other costs are bounded by both: the least distance with
+//! the largest v, and a linear function below the cost (see `bounds.rs`).
 
 use std::ops::Range;
 
-use ot_kernels::near::{RUN, reduced};
+use ot_kernels::near::{RUN, distance, reduced};
 use rayon::prelude::*;
+use solver_api::Ground;
+
+use super::bounds;
 
 /// Points of a leaf.
 pub(super) const LEAF: usize = RUN;
@@ -25,11 +29,12 @@ pub(super) struct Kd {
     levels: Vec<usize>,
     low: Vec<f64>,
     high: Vec<f64>,
+    ground: Ground,
 }
 
 impl Kd {
     /// Of row-major `points`, already in kd-order ([`kd_order`](ot_kernels::order::kd)).
-    pub(super) fn new(points: &[f64], dim: usize) -> Self {
+    pub(super) fn new(points: &[f64], dim: usize, ground: &Ground) -> Self {
         let len = points.len() / dim;
         let leaves = len.div_ceil(LEAF);
         let mut panels = vec![0.0; leaves * LEAF * dim];
@@ -76,6 +81,7 @@ impl Kd {
             levels,
             low,
             high,
+            ground: ground.clone(),
         }
     }
 
@@ -106,18 +112,14 @@ impl Kd {
         let (low, high) = self.box_of(root(self));
         let (from, to) = other.box_of(root(other));
         let axes = low.iter().zip(high).zip(from.iter().zip(to));
-        axes.map(|((l, h), (f, t))| (t - l).max(h - f).powi(2))
-            .sum()
+        let far = axes.map(|((l, h), (f, t))| (t - l).max(h - f));
+        self.ground.of(distance(self.ground.metric(), far))
     }
 
-    /// ‖x_i − y_j‖², with the sum in ascending order.
+    /// What it costs from point i to point j of the other cloud, with the sum over coordinates in ascending order.
     pub(super) fn cost(&self, i: usize, other: &Self, j: usize) -> f64 {
-        let mut sum = 0.0;
-        for k in 0..self.dim {
-            let d = self.coordinate(i, k) - other.coordinate(j, k);
-            sum += d * d;
-        }
-        sum
+        let apart = (0..self.dim).map(|k| self.coordinate(i, k) - other.coordinate(j, k));
+        self.ground.of(distance(self.ground.metric(), apart))
     }
 }
 
@@ -128,6 +130,8 @@ pub(super) struct Field {
     values: Vec<f64>,
     slope: Vec<f64>,
     offset: Vec<f64>,
+    /// The largest value of each cell.
+    most: Vec<f64>,
 }
 
 /// Up to so many coordinates a bound's slope is a regression on all of them together.
@@ -248,6 +252,8 @@ impl Field {
         self.slope.resize(cells * d, 0.0);
         self.offset.clear();
         self.offset.resize(cells, f64::NEG_INFINITY);
+        self.most.clear();
+        self.most.resize(cells, f64::NEG_INFINITY);
         for level in 0..kd.levels.len() - 1 {
             let run = LEAF << level;
             for (k, cell) in (kd.levels[level]..kd.levels[level + 1]).enumerate() {
@@ -271,6 +277,8 @@ impl Field {
         if count == 0.0 {
             return;
         }
+        let values = self.values[points.clone()].iter();
+        self.most[cell] = values.copied().fold(f64::NEG_INFINITY, f64::max);
         mean /= count;
         let slope = &mut self.slope[cell * d..][..d];
         let (low, high) = kd.box_of(cell);
@@ -300,25 +308,21 @@ impl Field {
         self.offset[cell] = offset + slack;
     }
 
-    /// No pair between a point of the box and one of the cell has a reduced cost ‖x − y‖² − v below this.
-    fn least(&self, kd: &Kd, cell: usize, (low, high): (&[f64], &[f64])) -> f64 {
+    /// No pair between a point of the box and one of the cell has a reduced cost c(x, y) − v(y) below this.
+    fn least(&self, kd: &Kd, cell: usize, of_x: (&[f64], &[f64])) -> f64 {
         let d = kd.dim;
-        let (from, to) = kd.box_of(cell);
+        let of_y = kd.box_of(cell);
         let slope = &self.slope[cell * d..][..d];
-        let mut sum = -self.offset[cell];
-        for k in 0..d {
-            // dist(y, [low, high])² − βy over [from, to]: convex in y.
-            let half = 0.5 * slope[k];
-            let best = if half >= 0.0 {
-                high[k] + half
-            } else {
-                low[k] + half
-            };
-            let y = best.min(to[k]).max(from[k]);
-            let gap = (y - high[k]).max(low[k] - y).max(0.0);
-            sum += gap * gap - slope[k] * y;
+        let offset = self.offset[cell];
+        match &kd.ground {
+            Ground::SqEuclidean => bounds::squares(of_x, of_y, slope) - offset,
+            Ground::Cityblock => bounds::sizes(of_x, of_y, slope) - offset,
+            ground => {
+                let least = bounds::distance_least(ground, of_x, of_y);
+                let linear = bounds::linear(ground, of_x, of_y, slope);
+                (least - self.most[cell]).max(linear - offset)
+            }
         }
-        sum
     }
 }
 
@@ -363,6 +367,39 @@ pub(super) fn search<R: Default + Send>(
     (0..tasks).into_par_iter().map_init(new, run).collect()
 }
 
+/// All reduced costs between two leaves, and the least of each row.
+fn reduced_costs(
+    x: &Kd,
+    rows: usize,
+    y: &Kd,
+    leaf: usize,
+    values: &[f64; LEAF],
+    keys: &mut [[f64; LEAF]; LEAF],
+    lows: &mut [f64; LEAF],
+) {
+    let ground = &x.ground;
+    let panels = (x.panel(rows), y.panel(leaf));
+    if ground.is_metric() {
+        return reduced(ground.metric(), panels.0, panels.1, values, keys, lows);
+    }
+    reduced(
+        ground.metric(),
+        panels.0,
+        panels.1,
+        &[0.0; LEAF],
+        keys,
+        lows,
+    );
+    for (keys, low) in keys.iter_mut().zip(lows) {
+        ground.of_all(keys);
+        *low = f64::INFINITY;
+        for (key, v) in keys.iter_mut().zip(values) {
+            *key -= v;
+            *low = low.min(*key);
+        }
+    }
+}
+
 /// The nearest targets of the rows of one leaf, by reduced cost.
 #[derive(Debug)]
 pub(super) struct Nearest {
@@ -388,7 +425,7 @@ impl Nearest {
         }
     }
 
-    /// The reduced costs ‖x − y‖² − v of row `r` of the leaf, ascending, with their targets.
+    /// The reduced costs c(x, y) − v(y) of row `r` of the leaf, ascending, with their targets.
     pub(super) fn row(&self, r: usize) -> impl Iterator<Item = (f64, u32)> + '_ {
         let at = r * self.most;
         let end = at + self.found[r];
@@ -470,8 +507,7 @@ impl Nearest {
         values.copy_from_slice(&field.values[leaf * LEAF..][..LEAF]);
         let mut keys = [[0.0; LEAF]; LEAF];
         let mut lows = [0.0; LEAF];
-        let (x, y) = (x.panel(rows), y.panel(leaf));
-        reduced(x, y, &values, &mut keys, &mut lows);
+        reduced_costs(x, rows, y, leaf, &values, &mut keys, &mut lows);
         let mut any = false;
         for (r, keys) in keys.iter().enumerate() {
             if lows[r] >= self.limits[r] {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | points of positive weight, each place once, about their means | `side.rs` |
 //! | both clouds in kd-order; groups of four become points, until a few hundred are left | `hierarchy.rs` |
-//! | trees without pointers, linear bounds on potentials, the pairs of least reduced cost | `kd.rs` |
+//! | trees without pointers, linear bounds on potentials, the pairs of least reduced cost | `kd.rs`, `bounds.rs` |
 //! | the pairs that count: nearest targets of each source, nearest sources of each target | `graph.rs` |
 //! | exact duals of the coarsest level, then level by level, temperature by temperature | `duals.rs` |
 //! | … Newton steps on the entropic semi-dual over the pairs, and their preconditioner | `semidual.rs`, `levels.rs` |
@@ -15,6 +15,7 @@
 //! Tree, units, lists, forest and paths are those of [`network_simplex`](crate::network_simplex). Only the tree and the last
 //! sweep decide about correctness; everything before is there to leave them little to do.
 
+mod bounds;
 mod crossover;
 mod duals;
 mod engine;

@@ -1,4 +1,5 @@
-//! One side of a problem as the engine wants it: points of positive weight, each place once, about their mean.
+//! One side of a problem as the engine wants it: points of positive weight, each place once, about their mean where that is no
+//! other problem.
 
 use std::ops::Range;
 
@@ -17,10 +18,10 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// About the mean: a plan that is optimal between clouds is so between shifted ones, as ‖x − y − δ‖² differs from
-    /// ‖x − y‖² by a function of x and one of y. So clouds that are far apart lose no digits, and lists are as short as if
-    /// they were not.
-    pub(super) fn of(points: &[f64], dim: usize, weights: &[f64]) -> Self {
+    /// `centred`: about the mean, for squared distances. A plan that is optimal between clouds is so between shifted ones, as
+    /// ‖x − y − δ‖² differs from ‖x − y‖² by a function of x and one of y. So clouds that are far apart lose no digits, and
+    /// lists are as short as if they were not.
+    pub(super) fn of(points: &[f64], dim: usize, weights: &[f64], centred: bool) -> Self {
         let row = |k: u32| &points[k as usize * dim..][..dim];
         let mut members: Vec<u32> = (0..weights.len() as u32)
             .filter(|&k| weights[k as usize] > 0.0)
@@ -55,6 +56,9 @@ impl Side {
         }
         for (m, o) in mean.iter_mut().zip(first) {
             *m += o;
+        }
+        if !centred {
+            mean.fill(0.0);
         }
         let mut about = Vec::with_capacity(heavy.len() * dim);
         for s in start.windows(2) {
@@ -175,11 +179,11 @@ mod tests {
     fn points_in_one_place_are_one_and_get_their_shares_back() {
         let points = [1.0, 2.0, 0.0, 0.0, 1.0, 2.0, 5.0, 5.0, 1.0, 2.0];
         let weights = [0.1, 0.2, 0.3, 0.0, 0.4];
-        let side = Side::of(&points, 2, &weights);
+        let side = Side::of(&points, 2, &weights, true);
         assert_eq!(side.members, [1, 0, 2, 4]);
         assert_eq!(side.start, [0, 1, 4]);
         assert!((side.weights[1] - 0.8).abs() < 1e-15);
-        let other = Side::of(&[3.0, 4.0], 1, &[0.45, 0.55]);
+        let other = Side::of(&[3.0, 4.0], 1, &[0.45, 0.55], true);
         let plan = [(0, 0, 0.2), (1, 0, 0.25), (1, 1, 0.55)];
         let split = between_points(&plan, &side, &other);
         let mut sent = [0.0; 5];

@@ -15,9 +15,10 @@ use super::{NAME, Settings};
 use crate::network_simplex::pricing::Status;
 
 /// What it lacks for other costs.
-const NEEDS: &str = "costs that are not squared Euclidean distances between points";
+const NEEDS: &str = "costs that do not grow with a distance between points";
 
-/// Exact optimal transport between point clouds for ‖x − y‖², without an n×m array: plan, potentials and a certificate.
+/// Exact optimal transport between point clouds without an n×m array: plan, potentials and a certificate. The cost is the squared
+/// Euclidean distance, or any other that grows with a distance ([`Ground::is_increasing`]).
 ///
 /// Time, two clouds of n random points in the plane with random weights, one thread: about n^1.15, 100 000 points in 5 s
 /// (`cargo run --release -p solver-exact --example points -- 100000 2 random`). In many dimensions trees prune less and
@@ -50,7 +51,7 @@ impl ExactPoints {
 
 fn points_of(problem: &Problem) -> Result<&PointCost, Error> {
     match problem.cost().kind() {
-        CostKind::Points(points) if matches!(points.ground(), Ground::SqEuclidean) => Ok(points),
+        CostKind::Points(points) if points.ground().is_increasing() => Ok(points),
         _ => Err(Error::unsupported(NAME, NEEDS)),
     }
 }
@@ -62,6 +63,8 @@ struct Back {
     of_y: Vec<f64>,
     /// Both without the stretching.
     scale: f64,
+    /// The engine's costs in one of the caller's, over `scale`.
+    again: f64,
     /// The difference of the means, and half its square.
     apart: Vec<f64>,
     half: f64,
@@ -77,9 +80,14 @@ impl Back {
             let (x, stretched) = (p / by, p / self.scale);
             own += (x - stretched) * (x + stretched) + sign * 2.0 * x * apart;
         }
-        value / self.scale / self.scale + (own + self.half)
+        value / self.scale / self.again + (own + self.half)
     }
 }
+
+/// Coordinates between which squares of differences are normal numbers, where points cannot be brought there.
+const SMALLEST: f64 = 1e-130;
+const LARGEST: f64 = 1e150;
+const OUT_OF_RANGE: &str = "functions of a distance between points whose largest coordinate is not between 1e-130 and 1e150";
 
 /// A power of two that brings `extent` near 1.
 fn unit(extent: f64) -> f64 {
@@ -134,13 +142,28 @@ impl Solver for ExactPoints {
         let cost = points_of(problem)?;
         let (n, m) = problem.shape();
         let dim = cost.dim();
-        let mut x = Side::of(cost.x(), dim, problem.a().weights());
-        let mut y = Side::of(cost.y(), dim, problem.b().weights());
-        let mut of_x = stretching(&x, &y);
+        let ground = cost.ground();
+        let squares = matches!(ground, Ground::SqEuclidean);
+        let mut x = Side::of(cost.x(), dim, problem.a().weights(), squares);
+        let mut y = Side::of(cost.y(), dim, problem.b().weights(), squares);
+        let mut of_x = match squares {
+            true => stretching(&x, &y),
+            false => vec![1.0; dim],
+        };
         let mut of_y: Vec<f64> = of_x.iter().map(|by| 1.0 / by).collect();
         x.stretch(&of_x);
         y.stretch(&of_y);
-        let scale = unit(x.extent().max(y.extent()));
+        let extent = x.extent().max(y.extent());
+        // A distance grows with its points; a function of one has units of its own.
+        let scale = if ground.is_metric() {
+            unit(extent)
+        } else {
+            1.0
+        };
+        if !ground.is_metric() && extent > 0.0 && !(SMALLEST..LARGEST).contains(&extent) {
+            return Err(Error::unsupported(NAME, OUT_OF_RANGE));
+        }
+        let again = if squares { scale } else { 1.0 };
         for side in [&mut x, &mut y] {
             side.stretch(&vec![scale; dim]);
         }
@@ -151,6 +174,7 @@ impl Solver for ExactPoints {
             of_x,
             of_y,
             scale,
+            again,
             apart,
             half,
         };
@@ -160,11 +184,12 @@ impl Solver for ExactPoints {
             points.map(|(x, w)| w * back.potential(0.0, x, sign)).sum()
         };
         let rest = rest(&x, 1.0) + rest(&y, -1.0);
-        let whole = |v: f64| v / scale / scale + rest;
+        let whole = |v: f64| v / scale / again + rest;
         let instance = Instance {
             x: &x.points,
             y: &y.points,
             dim,
+            ground,
             a: &x.weights,
             b: &y.weights,
             max_pivots: self.settings.max_iter.unwrap_or(u64::MAX),

@@ -2,6 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
+use solver_api::Ground;
 
 use super::graph::{Fields, Graph};
 use super::hierarchy::Cloud;
@@ -14,7 +15,7 @@ pub(super) fn clouds(n: usize, m: usize, dim: usize, seed: u64) -> (Cloud, Cloud
         let weights: Vec<f64> = (0..n).map(|_| 0.1 + rng.random::<f64>()).collect();
         let mass: f64 = weights.iter().sum();
         let weights: Vec<f64> = weights.iter().map(|w| w / mass).collect();
-        Cloud::sorted(&points, dim, &weights).0
+        Cloud::sorted(&points, dim, &weights, &Ground::SqEuclidean).0
     };
     (cloud(n), cloud(m))
 }

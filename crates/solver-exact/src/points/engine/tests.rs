@@ -8,10 +8,23 @@ fn random(n: usize, rng: &mut Pcg64) -> Vec<f64> {
 }
 
 fn solved(x: &[f64], y: &[f64], dim: usize, a: &[f64], b: &[f64], coarsest: usize) -> Answer {
+    solved_for(&Ground::SqEuclidean, x, y, dim, a, b, coarsest)
+}
+
+fn solved_for(
+    ground: &Ground,
+    x: &[f64],
+    y: &[f64],
+    dim: usize,
+    a: &[f64],
+    b: &[f64],
+    coarsest: usize,
+) -> Answer {
     let instance = Instance {
         x,
         y,
         dim,
+        ground,
         a,
         b,
         max_pivots: u64::MAX,
@@ -22,12 +35,22 @@ fn solved(x: &[f64], y: &[f64], dim: usize, a: &[f64], b: &[f64], coarsest: usiz
 
 /// Optimality by all pairs: no reduced cost below rounding, and mass on tight pairs only.
 fn assert_optimal(x: &[f64], y: &[f64], dim: usize, a: &[f64], b: &[f64], answer: &Answer) {
+    assert_optimal_for(&Ground::SqEuclidean, x, y, dim, a, b, answer);
+}
+
+fn assert_optimal_for(
+    ground: &Ground,
+    x: &[f64],
+    y: &[f64],
+    dim: usize,
+    a: &[f64],
+    b: &[f64],
+    answer: &Answer,
+) {
     assert_eq!(answer.status, Status::Optimal);
     let (n, m) = (a.len(), b.len());
-    let cost = |i: usize, j: usize| -> f64 {
-        let of = |k: usize| x[i * dim + k] - y[j * dim + k];
-        (0..dim).map(|k| of(k) * of(k)).sum()
-    };
+    let cost =
+        |i: usize, j: usize| -> f64 { ground.between(&x[i * dim..][..dim], &y[j * dim..][..dim]) };
     let largest = (0..n)
         .flat_map(|i| (0..m).map(move |j| (i, j)))
         .map(|(i, j)| cost(i, j))
@@ -55,6 +78,46 @@ fn assert_optimal(x: &[f64], y: &[f64], dim: usize, a: &[f64], b: &[f64], answer
         assert!((s - b * scale).abs() <= 1e-13 * total, "{s} {b}");
     }
     assert!(answer.upper - answer.lower <= 1e-12 * (total * largest + answer.upper.abs()));
+}
+
+/// Overlapping clouds, separated ones, and a grid with ties, for every cost that grows with a distance.
+#[test]
+fn every_cost_that_grows() {
+    let mut rng = Pcg64::seed_from_u64(6);
+    let grounds = [
+        Ground::Euclidean,
+        Ground::Cityblock,
+        Ground::Chebyshev,
+        Ground::Minkowski(2.5),
+        Ground::Log1p,
+        Ground::Atan,
+        Ground::Asinh,
+        Ground::Atanh(40.0),
+        Ground::Power(0.5),
+        Ground::Power(1.5),
+        Ground::Power(3.0),
+        Ground::convex("huber", |t| if t < 1.0 { 0.5 * t * t } else { t - 0.5 }),
+    ];
+    for (n, m, dim, apart) in [(120, 150, 2, 0.0), (90, 90, 3, 5.0), (100, 64, 2, f64::NAN)] {
+        let (mut x, mut y) = (random(n * dim, &mut rng), random(m * dim, &mut rng));
+        if apart.is_nan() {
+            x.iter_mut()
+                .chain(&mut y)
+                .for_each(|v| *v = (6.0 * *v).floor());
+        } else {
+            y.iter_mut().for_each(|v| *v += apart);
+        }
+        let raw: Vec<f64> = random(n, &mut rng).iter().map(|w| w + 0.1).collect();
+        let sum: f64 = raw.iter().sum();
+        let a: Vec<f64> = raw.iter().map(|w| w / sum).collect();
+        for weights in [vec![1.0 / n as f64; n], a] {
+            let b = vec![1.0 / m as f64; m];
+            for ground in &grounds {
+                let answer = solved_for(ground, &x, &y, dim, &weights, &b, 16);
+                assert_optimal_for(ground, &x, &y, dim, &weights, &b, &answer);
+            }
+        }
+    }
 }
 
 #[test]
@@ -146,6 +209,7 @@ fn a_stop_leaves_a_plan_and_a_bracket() {
         x: &x,
         y: &y,
         dim: 2,
+        ground: &Ground::SqEuclidean,
         a: &a,
         b: &b,
         max_pivots: u64::MAX,
@@ -190,6 +254,7 @@ fn pivots_that_run_out_leave_a_plan_too() {
         x: &x,
         y: &y,
         dim: 2,
+        ground: &Ground::SqEuclidean,
         a: &a,
         b: &b,
         max_pivots: 3,
