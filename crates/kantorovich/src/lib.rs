@@ -26,7 +26,7 @@
 //! | feature | backend | by default |
 //! |---|---|---|
 //! | `network-simplex` | exact, primal network simplex | yes |
-//! | `exact-points` | exact, squared distances between points, without a matrix: 100 000 points in seconds | yes |
+//! | `exact-points` | exact, costs that grow with a distance between points, without a matrix: 100 000 points in seconds | yes |
 //! | `line` | exact, points on a line and a convex function of their distance | yes |
 //! | `circle` | exact, arc length on a circle | yes |
 //! | `tree` | exact, paths on a tree, in linear time | yes |

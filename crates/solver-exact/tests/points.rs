@@ -195,6 +195,55 @@ fn clouds_of_other_shapes() {
     }
 }
 
+/// A brute sweep over all pairs after every solve of 10 000 and 20 000 points: cubes, thin clouds, and two that are apart, in 2, 3 and
+/// 8 dimensions.
+#[test]
+#[ignore = "minutes: cargo test --release -p solver-exact --test points -- --ignored"]
+fn large_clouds_have_the_bracket_of_a_brute_sweep() {
+    for n in [10_000, 20_000] {
+        for (dim, even) in [(2, true), (2, false), (3, false), (8, false)] {
+            let (a, b) = (weights(n, even, 1.0), weights(n, even, 2.0));
+            let (x, y) = (waves(n, dim, 3.0), waves(n, dim, 4.0));
+            let thin: Vec<f64> = y
+                .iter()
+                .enumerate()
+                .map(|(k, v)| if k % dim == 0 { 0.01 * v } else { *v })
+                .collect();
+            let apart: Vec<f64> = y.iter().map(|v| v + 2.0).collect();
+            let mut problems = vec![
+                (&y, Ground::SqEuclidean),
+                (&thin, Ground::SqEuclidean),
+                (&apart, Ground::SqEuclidean),
+            ];
+            if dim < 8 {
+                problems.extend([(&y, Ground::Euclidean), (&y, Ground::Log1p)]);
+            }
+            if n <= 10_000 && dim == 2 {
+                problems.extend([(&apart, Ground::Euclidean), (&y, Ground::Cityblock)]);
+            }
+            for (y, ground) in problems {
+                let problem = Problem::from_points(&a, &b, &x, y, dim, ground.clone()).unwrap();
+                let found = solved(&problem);
+                assert_eq!(found.convergence.termination, Termination::Optimal);
+                let bracket = found.certificate.unwrap();
+                let brute = certify(&problem, &found.plan, &found.potentials);
+                let scale = 1e-12 * (problem.cost().range().max_abs() + bracket.upper);
+                for gap in [
+                    bracket.gap(),
+                    brute.gap(),
+                    brute.lower - bracket.lower,
+                    brute.upper - bracket.upper,
+                ] {
+                    assert!(
+                        gap.abs() <= scale,
+                        "{n} {dim} {ground}: {brute:?} {bracket:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn other_costs_and_conditions_are_refused() {
     let (x, y) = ([0.0, 1.0], [0.5, 2.0]);

@@ -6,6 +6,9 @@ use super::Timings;
 use crate::report::{GROWTH_OVER, Report, growth, labels, of_series, series, times};
 use crate::show;
 
+/// A label, its exponent, and the sizes with their times.
+type Line = (String, String, Vec<(f64, f64)>);
+
 /// All series of a report, or nothing: it is made of times.
 pub(super) fn render(report: &Report, timings: Timings) -> String {
     let titles = series(report);
@@ -17,7 +20,7 @@ pub(super) fn render(report: &Report, timings: Timings) -> String {
     );
     for title in titles {
         let points = of_series(report, title);
-        let lines: Vec<(String, String, Vec<(f64, f64)>)> = labels(&points)
+        let lines: Vec<Line> = labels(&points)
             .into_iter()
             .map(|(label, _)| {
                 let times = times(&points, &label);

@@ -14,7 +14,7 @@ impl Factory for ExactPointsFactory {
     }
 
     fn summary(&self) -> &str {
-        "points, squared distances: exact without a matrix, 100 000 points in seconds"
+        "points and any cost that grows with their distance: exact without a matrix"
     }
 
     fn capabilities(&self) -> Capabilities {
