@@ -400,17 +400,22 @@ fn reduced_costs(
     }
 }
 
+/// Rows of up to so many are kept in order as they come, longer ones as heaps that are sorted in the end.
+const IN_ORDER: usize = 64;
+
 /// The nearest targets of the rows of one leaf, by reduced cost.
 #[derive(Debug)]
 pub(super) struct Nearest {
     most: usize,
-    /// Reduced costs and targets of each row in ascending order.
+    /// Reduced costs and targets of each row in ascending order; while a search goes on and rows are long, heaps with the largest
+    /// first.
     keys: Vec<f64>,
     targets: Vec<u32>,
     found: [usize; LEAF],
     /// What a key of each row must be below.
     limits: [f64; LEAF],
     stack: Vec<(f64, u32)>,
+    scratch: Vec<(f64, u32)>,
 }
 
 impl Nearest {
@@ -422,6 +427,7 @@ impl Nearest {
             found: [0; LEAF],
             limits: [f64::INFINITY; LEAF],
             stack: Vec::new(),
+            scratch: Vec::new(),
         }
     }
 
@@ -447,7 +453,9 @@ impl Nearest {
         if below.iter().all(|&bound| bound == f64::NEG_INFINITY) {
             return;
         }
-        self.keys.fill(f64::INFINITY);
+        if self.most <= IN_ORDER {
+            self.keys.fill(f64::INFINITY);
+        }
         let rows = x.box_of(leaf);
         let root = y.levels[y.levels.len() - 1] - 1;
         self.limits = *below;
@@ -491,6 +499,24 @@ impl Nearest {
                 }
             }
         }
+        if self.most > IN_ORDER {
+            self.sort();
+        }
+    }
+
+    fn sort(&mut self) {
+        for (r, &found) in self.found.iter().enumerate() {
+            let at = r * self.most..r * self.most + found;
+            let (keys, targets) = (&mut self.keys[at.clone()], &mut self.targets[at]);
+            self.scratch.clear();
+            let pairs = keys.iter().copied().zip(targets.iter().copied());
+            self.scratch.extend(pairs);
+            self.scratch
+                .sort_unstable_by(|p, q| p.0.total_cmp(&q.0).then(p.1.cmp(&q.1)));
+            for ((key, target), pair) in keys.iter_mut().zip(targets).zip(&self.scratch) {
+                (*key, *target) = *pair;
+            }
+        }
     }
 
     /// All pairs of two leaves; whether anything was found.
@@ -517,15 +543,26 @@ impl Nearest {
             for (l, &key) in keys.iter().enumerate() {
                 if key < self.limits[r] {
                     self.insert(r, key, (leaf * LEAF + l) as u32);
-                    let worst = self.keys[(r + 1) * self.most - 1];
-                    self.limits[r] = worst.min(below[r]);
+                    self.limits[r] = self.worst(r).min(below[r]);
                 }
             }
         }
         any
     }
 
+    /// What a key of row `r` must be below to be among the nearest.
+    fn worst(&self, r: usize) -> f64 {
+        match self.most {
+            ..=IN_ORDER => self.keys[(r + 1) * self.most - 1],
+            most if self.found[r] == most => self.keys[r * most],
+            _ => f64::INFINITY,
+        }
+    }
+
     fn insert(&mut self, r: usize, key: f64, target: u32) {
+        if self.most > IN_ORDER {
+            return self.push(r, key, target);
+        }
         let keys = &mut self.keys[r * self.most..][..self.most];
         let targets = &mut self.targets[r * self.most..][..self.most];
         if key >= keys[self.most - 1] {
@@ -539,5 +576,37 @@ impl Nearest {
         }
         (keys[at], targets[at]) = (key, target);
         self.found[r] = (self.found[r] + 1).min(self.most);
+    }
+
+    /// Into a row's heap, in the place of its largest where it is full. O(log most).
+    fn push(&mut self, r: usize, key: f64, target: u32) {
+        let found = self.found[r];
+        let keys = &mut self.keys[r * self.most..][..self.most];
+        let targets = &mut self.targets[r * self.most..][..self.most];
+        let mut at = found;
+        if found < self.most {
+            self.found[r] += 1;
+            while at > 0 && keys[(at - 1) / 2] < key {
+                let above = (at - 1) / 2;
+                (keys[at], targets[at]) = (keys[above], targets[above]);
+                at = above;
+            }
+        } else if key < keys[0] {
+            at = 0;
+            loop {
+                let mut child = 2 * at + 1;
+                if child + 1 < found && keys[child + 1] > keys[child] {
+                    child += 1;
+                }
+                if child >= found || keys[child] <= key {
+                    break;
+                }
+                (keys[at], targets[at]) = (keys[child], targets[child]);
+                at = child;
+            }
+        } else {
+            return;
+        }
+        (keys[at], targets[at]) = (key, target);
     }
 }
