@@ -36,6 +36,8 @@ const KERNEL_DOMAIN: &str = "sinkhorn";
 /// (`cargo xtask compare`). Further down it refuses.
 const SMALL_REG: f64 = 1e-3;
 
+/// The setting of backends that can do with a matrix and without.
+const COST: &str = "cost";
 /// Exact without a matrix, by trees.
 const WITHOUT_MATRIX: &str = "exact-points";
 /// Up to this many pairs, or from this many dimensions on up to [`EXACT_PAIRS`], the simplex with a matrix is at least as fast:
@@ -114,12 +116,36 @@ impl Auto {
 
     /// Builds every backend that has `options`. Error: what the best-ranked one says if none takes them.
     pub(crate) fn new(registry: &Registry, options: &Options) -> Result<Self, Error> {
+        Self::of(registry, options, |_| None)
+    }
+
+    /// Among backends that need no n×m array; those that may make one are told not to.
+    pub(crate) fn lazily(registry: &Registry, options: &Options) -> Result<Self, Error> {
+        let lazy = registry.restricted_to(&[Capability::LazyCost]);
+        Self::of(&lazy, options, |factory| {
+            let chooses = factory.settings().iter().any(|s| s.name == COST);
+            (chooses && !options.set.contains_key(COST)).then(|| {
+                let mut told = options.clone();
+                told.set.insert(COST.to_owned(), "lazy".to_owned());
+                told
+            })
+        })
+    }
+
+    /// `told` has options of its own for some backends.
+    fn of(
+        registry: &Registry,
+        options: &Options,
+        told: impl Fn(&dyn Factory) -> Option<Options>,
+    ) -> Result<Self, Error> {
         let reg_given = options.reg.is_some();
         let mut candidates = Vec::new();
         let mut lacking: Option<((bool, usize), Error)> = None;
         for factory in registry.iter() {
             let capabilities = factory.capabilities();
             let rank = rank(factory.name());
+            let own = told(factory.as_ref());
+            let options = own.as_ref().unwrap_or(options);
             match factory.available().and_then(|()| factory.build(options)) {
                 Err(error @ (Error::UnknownSetting { .. } | Error::Unavailable { .. })) => {
                     let key = (off_topic(&capabilities, reg_given), rank);

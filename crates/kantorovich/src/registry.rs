@@ -120,6 +120,12 @@ impl Registry {
         Auto::new(self, options)
     }
 
+    /// [`Registry::auto`] among the backends that can do without an n×m array ([`Capability::LazyCost`]), each of them told so if it
+    /// has the choice.
+    pub fn auto_lazily(&self, options: &Options) -> Result<Auto, Error> {
+        Auto::lazily(self, options)
+    }
+
     /// The names of the backends that have `capability` and can run here.
     #[must_use]
     pub fn having(&self, capability: Capability) -> Vec<&str> {

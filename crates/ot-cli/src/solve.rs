@@ -162,13 +162,11 @@ impl Chosen {
         if let (true, Some((option, capability))) = (capable.is_empty(), demands.last()) {
             return Err(lacks(registry, args, option, *capability));
         }
-        // As above; who has no such setting could not choose, and `auto` passes it over.
-        let mut settings = capable.iter().flat_map(|factory| factory.settings());
-        let has_choice = settings.any(|setting| setting.name == "cost");
-        if lazy && has_choice && !options.set.contains_key("cost") {
-            options.set.insert("cost".to_owned(), "lazy".to_owned());
-        }
-        Ok(Self::Auto(capable.auto(&options)?))
+        Ok(Self::Auto(if lazy {
+            capable.auto_lazily(&options)?
+        } else {
+            capable.auto(&options)?
+        }))
     }
 
     fn solver(&self) -> &dyn Solver {

@@ -34,6 +34,25 @@ fn auto_is_as_lazy_as_the_backend_that_it_picks() {
     assert!((cost(&auto) - cost(&matrix)).abs() < 1e-8);
 }
 
+/// Without a reg the optimum itself, of any cost that grows with a distance.
+#[cfg(all(feature = "exact-points", feature = "network-simplex"))]
+#[test]
+fn without_a_reg_auto_is_exact_and_lazy() {
+    let folder = folder();
+    for metric in ["sqeuclidean", "euclidean", "log1p"] {
+        let solved = |options: &str| {
+            let line = format!("solve --x @x.npy --y @y.npy --metric {metric} --json {options}");
+            let ran = ot_over(&Registry::new(), folder.path(), &line);
+            assert_eq!(ran.exit, Exit::Solved, "{ran:?}");
+            ran.json()
+        };
+        let (lazy, matrix) = (solved("--lazy"), solved("--backend network-simplex"));
+        assert_eq!(lazy["backend"], "exact-points");
+        let cost = |json: &serde_json::Value| json["transport_cost"].as_f64().unwrap();
+        assert!((cost(&lazy) - cost(&matrix)).abs() <= 1e-12 * cost(&matrix).abs());
+    }
+}
+
 #[test]
 fn what_laziness_would_pass_over_is_refused() {
     let folder = folder();
