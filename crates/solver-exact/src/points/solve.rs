@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use solver_api::{
-    Capabilities, Capability, Certificate, Certify, Check as HistoryEntry, Context, CostKind,
-    Error, Ground, Outcome, Plan, PointCost, Potentials, Problem, Progress, Solution, Solver,
-    SparsePlan, Termination,
+    Capabilities, Capability, Certificate, Check as HistoryEntry, Context, CostKind, Error, Ground,
+    Outcome, Plan, PointCost, Potentials, Problem, Progress, Solution, Solver, SparsePlan,
+    Termination,
 };
 
 use super::engine::{COARSEST, Instance, solve};
@@ -251,7 +251,6 @@ impl Solver for ExactPoints {
         {
             termination = Termination::Stalled;
         }
-        let certificate = (context.certify != Certify::Off).then_some((bracket, Duration::ZERO));
         let outcome = Outcome {
             plan,
             potentials,
@@ -259,7 +258,8 @@ impl Solver for ExactPoints {
             termination,
             iterations: Some(answer.pivots),
             history,
-            certificate,
+            // The last sweep is part of the solve, whether anybody asked for a proof or not.
+            certificate: Some((bracket, Duration::ZERO)),
         };
         Ok(Solution::assemble(NAME, problem, outcome, started, context))
     }
