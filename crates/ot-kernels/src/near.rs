@@ -9,25 +9,6 @@ pub const RUN: usize = 8;
 /// How a metric sums over differences.
 trait Fold: Copy {
     fn step(self, sum: f64, difference: f64) -> f64;
-    fn finish(self, sum: f64) -> f64;
-}
-
-#[derive(Clone, Copy)]
-struct Squares;
-#[derive(Clone, Copy)]
-struct RootOfSquares;
-#[derive(Clone, Copy)]
-struct Sizes;
-#[derive(Clone, Copy)]
-struct Largest;
-#[derive(Clone, Copy)]
-struct Powers(f64);
-
-impl Fold for Squares {
-    #[inline(always)]
-    fn step(self, sum: f64, d: f64) -> f64 {
-        sum + d * d
-    }
 
     #[inline(always)]
     fn finish(self, sum: f64) -> f64 {
@@ -35,7 +16,15 @@ impl Fold for Squares {
     }
 }
 
-impl Fold for RootOfSquares {
+/// Sums of squares, and whether their root is wanted.
+#[derive(Clone, Copy)]
+struct Squares<const ROOT: bool>;
+#[derive(Clone, Copy)]
+struct Sizes;
+#[derive(Clone, Copy)]
+struct Largest;
+
+impl<const ROOT: bool> Fold for Squares<ROOT> {
     #[inline(always)]
     fn step(self, sum: f64, d: f64) -> f64 {
         sum + d * d
@@ -43,7 +32,7 @@ impl Fold for RootOfSquares {
 
     #[inline(always)]
     fn finish(self, sum: f64) -> f64 {
-        sum.sqrt()
+        if ROOT { sum.sqrt() } else { sum }
     }
 }
 
@@ -51,11 +40,6 @@ impl Fold for Sizes {
     #[inline(always)]
     fn step(self, sum: f64, d: f64) -> f64 {
         sum + d.abs()
-    }
-
-    #[inline(always)]
-    fn finish(self, sum: f64) -> f64 {
-        sum
     }
 }
 
@@ -65,28 +49,11 @@ impl Fold for Largest {
         let d = d.abs();
         if d > most { d } else { most }
     }
-
-    #[inline(always)]
-    fn finish(self, most: f64) -> f64 {
-        most
-    }
-}
-
-impl Fold for Powers {
-    #[inline(always)]
-    fn step(self, sum: f64, d: f64) -> f64 {
-        sum + d.abs().powf(self.0)
-    }
-
-    #[inline(always)]
-    fn finish(self, sum: f64) -> f64 {
-        sum.powf(1.0 / self.0)
-    }
 }
 
 #[inline(always)]
 fn reduced_body<F: Fold>(
-    fold: F,
+    (fold, base): (F, f64),
     x: &[f64],
     y: &[f64],
     values: &[f64; RUN],
@@ -102,7 +69,7 @@ fn reduced_body<F: Fold>(
             }
         }
         for l in 0..RUN {
-            keys[l] = fold.finish(sums[l]) - values[l];
+            keys[l] = (fold.finish(sums[l]) - base) - values[l];
         }
         let mut least = *keys;
         for half in [RUN / 2, RUN / 4, RUN / 8] {
@@ -115,7 +82,7 @@ fn reduced_body<F: Fold>(
     }
 }
 
-/// `keys[r][l]` = d(x_r, y_l) − values_l for two runs of [`RUN`] points, each given one coordinate after the other. Sums over
+/// `keys[r][l]` = (d(x_r, y_l) − base) − values_l for two runs of [`RUN`] points, each given one coordinate after the other. Sums over
 /// coordinates run in ascending order without fused multiply-add; `lows[r]` is the least of row r. 3 flops a pair and coordinate, nothing
 /// beyond the first-level cache. All metrics but the cosine.
 ///
@@ -123,13 +90,14 @@ fn reduced_body<F: Fold>(
 /// If `x` and `y` differ in length, or are no whole coordinates; for the cosine.
 pub fn reduced(
     metric: Metric,
+    base: f64,
     x: &[f64],
     y: &[f64],
     values: &[f64; RUN],
     keys: &mut [[f64; RUN]; RUN],
     lows: &mut [f64; RUN],
 ) {
-    reduced_with(isa(), metric, x, y, values, keys, lows);
+    reduced_with(isa(), metric, base, x, y, values, keys, lows);
 }
 
 /// [`reduced`] on a chosen instruction set (a narrower one where it is not available).
@@ -139,6 +107,7 @@ pub fn reduced(
 pub fn reduced_with(
     isa: Isa,
     metric: Metric,
+    base: f64,
     x: &[f64],
     y: &[f64],
     values: &[f64; RUN],
@@ -152,11 +121,11 @@ pub fn reduced_with(
         y.len()
     );
     match metric {
-        Metric::SqEuclidean => dispatched(isa, Squares, x, y, values, keys, lows),
-        Metric::Euclidean => dispatched(isa, RootOfSquares, x, y, values, keys, lows),
-        Metric::L1 => dispatched(isa, Sizes, x, y, values, keys, lows),
-        Metric::Chebyshev => dispatched(isa, Largest, x, y, values, keys, lows),
-        Metric::Minkowski(p) => dispatched(isa, Powers(p), x, y, values, keys, lows),
+        Metric::SqEuclidean => dispatched(isa, (Squares::<false>, base), x, y, values, keys, lows),
+        Metric::Euclidean => dispatched(isa, (Squares::<true>, base), x, y, values, keys, lows),
+        Metric::L1 => dispatched(isa, (Sizes, base), x, y, values, keys, lows),
+        Metric::Chebyshev => dispatched(isa, (Largest, base), x, y, values, keys, lows),
+        Metric::Minkowski(_) => one_by_one((metric, base), x, y, values, keys, lows),
         Metric::Cosine => panic!("reduced: the cosine is no function of differences"),
     }
 }
@@ -166,23 +135,50 @@ pub fn reduced_with(
 /// # Panics
 /// For the cosine.
 #[must_use]
-pub fn distance(metric: Metric, differences: impl Iterator<Item = f64>) -> f64 {
+pub fn distance(metric: Metric, differences: impl Iterator<Item = f64> + Clone) -> f64 {
     fn of<F: Fold>(fold: F, differences: impl Iterator<Item = f64>) -> f64 {
         fold.finish(differences.fold(0.0, |sum, d| fold.step(sum, d)))
     }
     match metric {
-        Metric::SqEuclidean => of(Squares, differences),
-        Metric::Euclidean => of(RootOfSquares, differences),
+        Metric::SqEuclidean => of(Squares::<false>, differences),
+        Metric::Euclidean => of(Squares::<true>, differences),
         Metric::L1 => of(Sizes, differences),
         Metric::Chebyshev => of(Largest, differences),
-        Metric::Minkowski(p) => of(Powers(p), differences),
+        Metric::Minkowski(p) => {
+            // In units of the largest: a power may leave the range where the distance is far inside.
+            let largest = of(Largest, differences.clone());
+            if largest == 0.0 {
+                return 0.0;
+            }
+            let powers = differences.map(|d| (d.abs() / largest).powf(p));
+            largest * powers.sum::<f64>().powf(1.0 / p)
+        }
         Metric::Cosine => panic!("distance: the cosine is no function of differences"),
+    }
+}
+
+/// [`reduced`] pair by pair, for a metric that takes powers.
+fn one_by_one(
+    (metric, base): (Metric, f64),
+    x: &[f64],
+    y: &[f64],
+    values: &[f64; RUN],
+    keys: &mut [[f64; RUN]; RUN],
+    lows: &mut [f64; RUN],
+) {
+    for (r, (keys, low)) in keys.iter_mut().zip(lows).enumerate() {
+        *low = f64::INFINITY;
+        for (l, (key, v)) in keys.iter_mut().zip(values).enumerate() {
+            let axes = x.chunks_exact(RUN).zip(y.chunks_exact(RUN));
+            *key = (distance(metric, axes.map(|(x, y)| x[r] - y[l])) - base) - v;
+            *low = low.min(*key);
+        }
     }
 }
 
 fn dispatched<F: Fold>(
     isa: Isa,
-    fold: F,
+    of: (F, f64),
     x: &[f64],
     y: &[f64],
     values: &[f64; RUN],
@@ -193,37 +189,37 @@ fn dispatched<F: Fold>(
     {
         #[target_feature(enable = "avx2,fma")]
         fn avx2<F: Fold>(
-            fold: F,
+            of: (F, f64),
             x: &[f64],
             y: &[f64],
             values: &[f64; RUN],
             keys: &mut [[f64; RUN]; RUN],
             lows: &mut [f64; RUN],
         ) {
-            reduced_body(fold, x, y, values, keys, lows);
+            reduced_body(of, x, y, values, keys, lows);
         }
         #[target_feature(enable = "avx2,fma,avx512f,avx512dq,avx512vl,avx512bw")]
         fn avx512<F: Fold>(
-            fold: F,
+            of: (F, f64),
             x: &[f64],
             y: &[f64],
             values: &[f64; RUN],
             keys: &mut [[f64; RUN]; RUN],
             lows: &mut [f64; RUN],
         ) {
-            reduced_body(fold, x, y, values, keys, lows);
+            reduced_body(of, x, y, values, keys, lows);
         }
         if isa == Isa::Avx512 && isa.is_available() {
             // SAFETY: `is_available` has just found every feature that `avx512` enables.
-            return unsafe { avx512(fold, x, y, values, keys, lows) };
+            return unsafe { avx512(of, x, y, values, keys, lows) };
         }
         if isa >= Isa::Avx2 && Isa::Avx2.is_available() {
             // SAFETY: `is_available` has just found every feature that `avx2` enables.
-            return unsafe { avx2(fold, x, y, values, keys, lows) };
+            return unsafe { avx2(of, x, y, values, keys, lows) };
         }
     }
     let _ = isa;
-    reduced_body(fold, x, y, values, keys, lows);
+    reduced_body(of, x, y, values, keys, lows);
 }
 
 #[cfg(test)]
@@ -251,20 +247,25 @@ mod tests {
             for isa in Isa::available() {
                 let mut keys = [[0.0; RUN]; RUN];
                 let mut lows = [0.0; RUN];
-                reduced_with(isa, metric, &x, &y, &values, &mut keys, &mut lows);
+                reduced_with(isa, metric, 0.25, &x, &y, &values, &mut keys, &mut lows);
                 for (r, row) in keys.iter().enumerate() {
                     let least = row.iter().copied().fold(f64::INFINITY, f64::min);
                     assert_eq!(lows[r], least, "{} {dim} {metric:?}", isa.name());
                     for (l, &key) in row.iter().enumerate() {
                         let far =
                             distance(metric, (0..dim).map(|k| x[k * RUN + r] - y[k * RUN + l]));
-                        assert_eq!(key, far - values[l], "{} {dim} {metric:?}", isa.name());
+                        assert_eq!(
+                            key,
+                            (far - 0.25) - values[l],
+                            "{} {dim} {metric:?}",
+                            isa.name()
+                        );
                     }
                 }
             }
             values[0] = f64::NEG_INFINITY;
             let mut keys = [[0.0; RUN]; RUN];
-            reduced(metric, &x, &y, &values, &mut keys, &mut [0.0; RUN]);
+            reduced(metric, 0.0, &x, &y, &values, &mut keys, &mut [0.0; RUN]);
             assert!(keys.iter().all(|row| row[0] == f64::INFINITY));
         }
     }

@@ -99,6 +99,7 @@ fn others() -> Vec<Ground> {
         Ground::Cityblock,
         Ground::Chebyshev,
         Ground::Minkowski(2.5),
+        Ground::Minkowski(300.0),
         Ground::Log1p,
         Ground::Atan,
         Ground::Asinh,
@@ -142,6 +143,25 @@ fn a_thousand_points_with_several_levels() {
             }
         }
     }
+}
+
+/// The corners of a box reach the pole of atanh where no pair does.
+#[test]
+fn a_pole_between_the_points_and_the_corners_of_their_boxes() {
+    let (a, b) = (weights(700, false, 1.0), weights(700, true, 2.0));
+    let disc = |seed: f64, shift: f64| -> Vec<f64> {
+        let (angle, far) = (waves(700, 1, seed), waves(700, 1, seed + 1.0));
+        let at = angle
+            .iter()
+            .zip(&far)
+            .map(|(t, r)| (7.0 * t, r.abs().sqrt()));
+        at.flat_map(|(t, r)| [shift + r * t.cos(), r * t.sin()])
+            .collect()
+    };
+    let (x, y) = (disc(1.0, 0.0), disc(5.0, 0.5));
+    let problem = |ground| Problem::from_points(&a, &b, &x, &y, 2, ground).unwrap();
+    let reach = problem(Ground::Euclidean).cost().range().max_abs();
+    check(&problem(Ground::Atanh(reach * 1.000_001)));
 }
 
 /// Costs of 1e12 that differ by 1: the offset is none of the plan's business.

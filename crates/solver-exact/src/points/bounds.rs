@@ -147,27 +147,15 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_pcg::Pcg64;
 
+    use super::super::testing::other_grounds;
     use super::*;
 
     /// Against all pairs of corners and of random points in the boxes, near and far, for every cost.
     #[test]
     fn no_pair_is_below_its_bounds() {
         let mut rng = Pcg64::seed_from_u64(3);
-        let grounds = [
-            Ground::SqEuclidean,
-            Ground::Euclidean,
-            Ground::Cityblock,
-            Ground::Chebyshev,
-            Ground::Minkowski(3.0),
-            Ground::Log1p,
-            Ground::Atan,
-            Ground::Asinh,
-            Ground::Atanh(100.0),
-            Ground::Power(0.5),
-            Ground::Power(1.5),
-            Ground::Power(3.0),
-            Ground::convex("huber", |t| if t < 1.0 { 0.5 * t * t } else { t - 0.5 }),
-        ];
+        let mut grounds = other_grounds();
+        grounds.push(Ground::SqEuclidean);
         let mut nearest = vec![f64::INFINITY; grounds.len()];
         for round in 0..300 {
             let dim = 1 + round % 4;

@@ -1,12 +1,12 @@
 //! From two clouds to an optimal basis.
 
 use ot_kernels::reduce::dot;
-use solver_api::Ground;
 
 use super::crossover::{Crossover, raise};
 use super::duals::{Duals, LAST};
 use super::hierarchy::Cloud;
 use super::sweep::{sweep, transform};
+use super::tariff::Tariff;
 use super::watch::{Check, Watch};
 use crate::network_simplex::augment::Augment;
 use crate::network_simplex::cost::{CostView, Entries, Rows};
@@ -51,7 +51,7 @@ pub(super) struct Instance<'a> {
     pub(super) x: &'a [f64],
     pub(super) y: &'a [f64],
     pub(super) dim: usize,
-    pub(super) ground: &'a Ground,
+    pub(super) tariff: &'a Tariff,
     pub(super) a: &'a [f64],
     pub(super) b: &'a [f64],
     pub(super) max_pivots: u64,
@@ -89,8 +89,8 @@ impl Rows for PointRows<'_> {
 
 /// Solves one problem.
 pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
-    let (x, x_order) = Cloud::sorted(instance.x, instance.dim, instance.a, instance.ground);
-    let (y, y_order) = Cloud::sorted(instance.y, instance.dim, instance.b, instance.ground);
+    let (x, x_order) = Cloud::sorted(instance.x, instance.dim, instance.a, instance.tariff);
+    let (y, y_order) = Cloud::sorted(instance.y, instance.dim, instance.b, instance.tariff);
     let mut levels = vec![(x, y)];
     while let Some((x, y)) = levels.last()
         && x.len().max(y.len()) > instance.coarsest

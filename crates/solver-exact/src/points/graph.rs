@@ -1,7 +1,9 @@
 //! Which pairs count: the nearest targets of each source and the nearest sources of each target, by reduced cost.
 
+use super::field::Field;
 use super::hierarchy::Cloud;
-use super::kd::{Field, Kd, search};
+use super::kd::Kd;
+use super::search::search;
 
 /// Nearest targets of a source, and nearest sources of a target, at least. Measured in the plane: fewer leave targets that
 /// nobody lists, more cost time in every pass.
@@ -195,8 +197,7 @@ fn list(x: &Cloud, y: &Cloud, field: &Field, least: usize, mut tell: impl FnMut(
 
 #[cfg(test)]
 mod tests {
-    use solver_api::Ground;
-
+    use super::super::testing::squares;
     use super::*;
 
     /// One point with half of the mass, among 400 that share the rest: it has to list them all, and each of them needs few.
@@ -211,8 +212,8 @@ mod tests {
         let mut heavy = vec![0.5 / 400.0; 401];
         heavy[7] = 0.5;
         let even = vec![1.0 / 401.0; 401];
-        let (x, order) = Cloud::sorted(&points(0.618), 2, &heavy, &Ground::SqEuclidean);
-        let (y, _) = Cloud::sorted(&points(0.414), 2, &even, &Ground::SqEuclidean);
+        let (x, order) = Cloud::sorted(&points(0.618), 2, &heavy, &squares());
+        let (y, _) = Cloud::sorted(&points(0.414), 2, &even, &squares());
         let (mut f, mut graph) = (vec![0.0; 401], Graph::default());
         graph.build(&x, &y, &mut f, &vec![0.0; 401], &mut Fields::default());
         let place = order.iter().position(|&k| k == 7).expect("it is there");

@@ -1,9 +1,9 @@
 //! Clouds in kd-order and what is left of them when groups of four become one point.
 
 use ot_kernels::order;
-use solver_api::Ground;
 
 use super::kd::Kd;
+use super::tariff::Tariff;
 
 /// Points of a group: aligned runs in kd-order.
 const GROUP: usize = 4;
@@ -14,7 +14,7 @@ pub(super) struct Cloud {
     pub(super) kd: Kd,
     points: Vec<f64>,
     dim: usize,
-    ground: Ground,
+    tariff: Tariff,
     pub(super) weights: Vec<f64>,
 }
 
@@ -24,19 +24,19 @@ impl Cloud {
         points: &[f64],
         dim: usize,
         weights: &[f64],
-        ground: &Ground,
+        tariff: &Tariff,
     ) -> (Self, Vec<u32>) {
         let order = order::kd(points, dim);
         let at = |&i: &u32| &points[i as usize * dim..][..dim];
         let sorted: Vec<f64> = order.iter().flat_map(at).copied().collect();
         let weights = order.iter().map(|&i| weights[i as usize]).collect();
-        (Self::new(sorted, dim, weights, ground), order)
+        (Self::new(sorted, dim, weights, tariff), order)
     }
 
-    fn new(points: Vec<f64>, dim: usize, weights: Vec<f64>, ground: &Ground) -> Self {
+    fn new(points: Vec<f64>, dim: usize, weights: Vec<f64>, tariff: &Tariff) -> Self {
         Self {
-            kd: Kd::new(&points, dim, ground),
-            ground: ground.clone(),
+            kd: Kd::new(&points, dim, tariff),
+            tariff: tariff.clone(),
             points,
             dim,
             weights,
@@ -68,6 +68,6 @@ impl Cloud {
             }
             weights.push(mass);
         }
-        Self::new(points, dim, weights, &self.ground)
+        Self::new(points, dim, weights, &self.tariff)
     }
 }

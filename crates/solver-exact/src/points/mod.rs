@@ -4,7 +4,8 @@
 //! |---|---|
 //! | points of positive weight, each place once, about their means | `side.rs` |
 //! | both clouds in kd-order; groups of four become points, until a few hundred are left | `hierarchy.rs` |
-//! | trees without pointers, linear bounds on potentials, the pairs of least reduced cost | `kd.rs`, `bounds.rs` |
+//! | what a distance costs; trees without pointers | `tariff.rs`, `kd.rs` |
+//! | linear bounds on potentials in their cells, the pairs of least reduced cost | `field.rs`, `bounds.rs`, `search.rs` |
 //! | the pairs that count: nearest targets of each source, nearest sources of each target | `graph.rs` |
 //! | exact duals of the coarsest level, then level by level, temperature by temperature | `duals.rs` |
 //! | … Newton steps on the entropic semi-dual over the pairs, and their preconditioner | `semidual.rs`, `levels.rs` |
@@ -20,14 +21,17 @@ mod crossover;
 mod duals;
 mod engine;
 mod factory;
+mod field;
 mod graph;
 mod hierarchy;
 mod kd;
 mod levels;
+mod search;
 mod semidual;
 mod side;
 mod solve;
 mod sweep;
+mod tariff;
 #[cfg(test)]
 mod testing;
 mod watch;

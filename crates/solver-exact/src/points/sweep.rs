@@ -1,7 +1,9 @@
 //! All pairs against the potentials, with the trees: which of them violate dual feasibility, and the bound that follows.
 
+use super::field::Field;
 use super::graph::Fields;
-use super::kd::{Field, Kd, search};
+use super::kd::Kd;
+use super::search::search;
 use crate::network_simplex::lists::{Lists, relaxed};
 use crate::network_simplex::tree::Tree;
 

@@ -26,6 +26,8 @@ impl Kept {
 
     /// What the training of that name came to in an earlier run with the same settings, or comes to now.
     ///
+    /// That the code has changed since is not noticed: delete the folder then.
+    ///
     /// A file that cannot be read is one that isn't there; one that cannot be written stops nothing but is said.
     pub(crate) fn or<T: Serialize + DeserializeOwned, E>(
         &self,

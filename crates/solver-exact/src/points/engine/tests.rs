@@ -1,6 +1,9 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
+use solver_api::Ground;
+
+use super::super::testing::{other_grounds, squares};
 use super::*;
 
 fn random(n: usize, rng: &mut Pcg64) -> Vec<f64> {
@@ -24,7 +27,7 @@ fn solved_for(
         x,
         y,
         dim,
-        ground,
+        tariff: &Tariff::between(ground, x, y, dim),
         a,
         b,
         max_pivots: u64::MAX,
@@ -49,8 +52,10 @@ fn assert_optimal_for(
 ) {
     assert_eq!(answer.status, Status::Optimal);
     let (n, m) = (a.len(), b.len());
-    let cost =
-        |i: usize, j: usize| -> f64 { ground.between(&x[i * dim..][..dim], &y[j * dim..][..dim]) };
+    let base = Tariff::between(ground, x, y, dim).base;
+    let cost = |i: usize, j: usize| -> f64 {
+        ground.between(&x[i * dim..][..dim], &y[j * dim..][..dim]) - base
+    };
     let largest = (0..n)
         .flat_map(|i| (0..m).map(move |j| (i, j)))
         .map(|(i, j)| cost(i, j))
@@ -84,20 +89,7 @@ fn assert_optimal_for(
 #[test]
 fn every_cost_that_grows() {
     let mut rng = Pcg64::seed_from_u64(6);
-    let grounds = [
-        Ground::Euclidean,
-        Ground::Cityblock,
-        Ground::Chebyshev,
-        Ground::Minkowski(2.5),
-        Ground::Log1p,
-        Ground::Atan,
-        Ground::Asinh,
-        Ground::Atanh(40.0),
-        Ground::Power(0.5),
-        Ground::Power(1.5),
-        Ground::Power(3.0),
-        Ground::convex("huber", |t| if t < 1.0 { 0.5 * t * t } else { t - 0.5 }),
-    ];
+    let grounds = other_grounds();
     for (n, m, dim, apart) in [(120, 150, 2, 0.0), (90, 90, 3, 5.0), (100, 64, 2, f64::NAN)] {
         let (mut x, mut y) = (random(n * dim, &mut rng), random(m * dim, &mut rng));
         if apart.is_nan() {
@@ -209,7 +201,7 @@ fn a_stop_leaves_a_plan_and_a_bracket() {
         x: &x,
         y: &y,
         dim: 2,
-        ground: &Ground::SqEuclidean,
+        tariff: &squares(),
         a: &a,
         b: &b,
         max_pivots: u64::MAX,
@@ -254,7 +246,7 @@ fn pivots_that_run_out_leave_a_plan_too() {
         x: &x,
         y: &y,
         dim: 2,
-        ground: &Ground::SqEuclidean,
+        tariff: &squares(),
         a: &a,
         b: &b,
         max_pivots: 3,

@@ -4,7 +4,7 @@ use kantorovich::{Certify, Options};
 use serde_json::json;
 
 use super::super::duel::Duel;
-use super::tools::{clouds, one_thread, random_problem, random_weights, solved, with};
+use super::tools::{clouds, one_thread, random_problem, solved, with};
 use super::{Failure, Ring};
 
 const POINTS: &str = "exact-points";
@@ -24,12 +24,9 @@ impl Ring<'_> {
             self.worker.forget()?;
             let problem = random_problem(n, 2, uniform, 7)?;
             let (x, y) = clouds(n, 2, 7);
-            let of_side = |seed| match uniform {
-                true => vec![1.0 / n as f64; n],
-                false => random_weights(n, seed),
-            };
             let files = json!({
-                "a": self.put("a", &[n], &of_side(14))?, "b": self.put("b", &[n], &of_side(15))?,
+                "a": self.put("a", &[n], problem.a().weights())?,
+                "b": self.put("b", &[n], problem.b().weights())?,
                 "x": self.put("x", &[n, 2], &x)?, "y": self.put("y", &[n, 2], &y)?,
             });
             let weights = if uniform { "uniform" } else { "random weights" };
