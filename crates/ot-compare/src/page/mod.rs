@@ -75,11 +75,14 @@ pub fn render(report: &Report) -> String {
             tables::of_peers(peers)
         );
     }
-    let _ = write!(
-        html,
-        r#"<section id="overview"><h2>At a glance</h2><p class="lead">Median time of a solve, and under it the width of the certified bracket relative to the optimum. Click a heading to sort by time.</p>{}</section>"#,
-        tables::overview(report, &palette)
-    );
+    // Points of a series have their plots.
+    if report.problems.iter().any(|p| p.series.is_none()) {
+        let _ = write!(
+            html,
+            r#"<section id="overview"><h2>At a glance</h2><p class="lead">Median time of a solve, and under it the width of the certified bracket relative to the optimum. Click a heading to sort by time.</p>{}</section>"#,
+            tables::overview(report, &palette)
+        );
+    }
     scale(&mut html, report, &palette);
     sweep::section(&mut html, report, &palette);
     applications::sections(&mut html, report, &palette);
