@@ -45,6 +45,7 @@
 //! | | compensated sum, dot | 8, 16 | 8, 11 |
 //! | | L1 distance, scan | 16, 8 | 3 |
 //! | [`scaling`] | scalings from sums, marginal error and extremes | 16 to 24 (in f32: half) | 1 to 4 |
+//! | [`screen`] | which pairs of a few rows with many points may be near, in f32 | nothing: all in the first-level cache | 2 d |
 //! | [`soft`] | a row of an entropic plan in f32, stored; its entropy sums | 8 read, 4 written, g in cache | 20 |
 //! | [`separable`] | kernel products and min-plus products along the axes of an array | 16 an axis | 2 d an axis |
 //! | | log-sum-exp along the axes of an array, at any ε | 16 an axis | 2 to 8 d an axis |
@@ -68,6 +69,7 @@ pub mod pairwise;
 pub mod pricing;
 pub mod reduce;
 pub mod scaling;
+pub mod screen;
 pub mod separable;
 mod simd;
 pub mod soft;

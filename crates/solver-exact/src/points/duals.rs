@@ -98,6 +98,7 @@ impl Duals {
 
     /// Down the temperatures of one level, as far as the lists hold the plan.
     fn cool(&mut self, x: &Cloud, y: &Cloud, last: f64, finest: bool, watch: &mut Watch<'_, '_>) {
+        self.graph.forget();
         self.relist(x, y);
         self.strained = false;
         self.before.clear();

@@ -46,6 +46,8 @@ pub(super) struct Fields {
     pub(super) g: Field,
     /// What was found, before it is sorted.
     pairs: Vec<(u32, u32)>,
+    /// What the last of a point's nearest is at most.
+    most: Vec<f64>,
 }
 
 impl Graph {
@@ -72,12 +74,14 @@ impl Graph {
             f: of_x,
             g: of_y,
             pairs,
+            most,
         } = fields;
         pairs.clear();
         of_y.set(&y.kd, g);
         self.width.clear();
         self.width.resize(x.len(), 0.0);
-        list(x, y, of_y, OF_SOURCE, |listed| {
+        self.bound_sources(g, most);
+        list(x, y, of_y, OF_SOURCE, most, |listed| {
             pairs.extend_from_slice(&listed.pairs);
             for &(i, first, last) in &listed.ends {
                 f[i as usize] = first;
@@ -90,10 +94,46 @@ impl Graph {
             *width = width.max(narrowest);
         }
         of_x.set(&x.kd, f);
-        list(y, x, of_x, OF_TARGET, |listed| {
+        self.bound_targets(f, y.len(), most);
+        list(y, x, of_x, OF_TARGET, most, |listed| {
             pairs.extend(listed.pairs.iter().map(|&(j, i)| (i, j)));
         });
         self.gather(&x.kd, &y.kd, pairs);
+    }
+
+    /// Forgets the pairs: those of another level bound nothing.
+    pub(super) fn forget(&mut self) {
+        self.start.clear();
+        self.target.clear();
+        self.cost.clear();
+    }
+
+    /// What the last of each source's nearest targets is at most, as the pairs that were listed say; nothing where there were none.
+    /// Searches that know it go on only where something is nearer.
+    fn bound_sources(&self, g: &[f64], most: &mut Vec<f64>) {
+        most.clear();
+        for i in 0..self.start.len().saturating_sub(1) {
+            let mut least = Least::<OF_SOURCE>::default();
+            for k in self.row(i) {
+                least.add(self.cost[k] - g[self.target[k] as usize]);
+            }
+            most.push(least.bound());
+        }
+    }
+
+    /// The same for the targets.
+    fn bound_targets(&self, f: &[f64], targets: usize, most: &mut Vec<f64>) {
+        most.clear();
+        if self.start.is_empty() {
+            return;
+        }
+        let mut least = vec![Least::<OF_TARGET>::default(); targets];
+        for (i, f) in f.iter().enumerate() {
+            for k in self.row(i) {
+                least[self.target[k] as usize].add(self.cost[k] - f);
+            }
+        }
+        most.extend(least.iter().map(Least::bound));
     }
 
     /// Counts, spreads and sorts: each pair once.
@@ -133,9 +173,46 @@ impl Graph {
     }
 }
 
+/// The least few numbers, ascending.
+#[derive(Debug, Clone, Copy)]
+struct Least<const N: usize>([f64; N]);
+
+impl<const N: usize> Default for Least<N> {
+    fn default() -> Self {
+        Self([f64::INFINITY; N])
+    }
+}
+
+impl<const N: usize> Least<N> {
+    fn add(&mut self, value: f64) {
+        if value < self.0[N - 1] {
+            let mut at = N - 1;
+            while at > 0 && self.0[at - 1] > value {
+                self.0[at] = self.0[at - 1];
+                at -= 1;
+            }
+            self.0[at] = value;
+        }
+    }
+
+    /// What is above all of them.
+    fn bound(&self) -> f64 {
+        self.0[N - 1].next_up()
+    }
+}
+
 /// The partners of least reduced cost of every point of `x`, `least` of them at least and so many that they have its mass;
 /// a point is told when its list is whole.
-fn list(x: &Cloud, y: &Cloud, field: &Field, least: usize, mut tell: impl FnMut(&Listed)) {
+///
+/// `known`: what the last of the `least` is below, where that is known.
+fn list(
+    x: &Cloud,
+    y: &Cloud,
+    field: &Field,
+    least: usize,
+    known: &[f64],
+    mut tell: impl FnMut(&Listed),
+) {
     let mut lacking: Option<Vec<bool>> = None;
     let mut most = least;
     let mut room = BUDGET * (x.len() + y.len());
@@ -149,7 +226,10 @@ fn list(x: &Cloud, y: &Cloud, field: &Field, least: usize, mut tell: impl FnMut(
             most,
             |i| {
                 if open(i) {
-                    f64::INFINITY
+                    match known.get(i) {
+                        Some(&bound) if most == least => bound,
+                        _ => f64::INFINITY,
+                    }
                 } else {
                     f64::NEG_INFINITY
                 }

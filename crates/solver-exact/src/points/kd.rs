@@ -3,6 +3,7 @@
 use ot_kernels::near::{RUN, distance, reduced};
 use solver_api::Ground;
 
+use super::narrow::Narrow;
 use super::tariff::Tariff;
 
 /// Points of a leaf.
@@ -20,6 +21,8 @@ pub(super) struct Kd {
     low: Vec<f64>,
     high: Vec<f64>,
     pub(super) tariff: Tariff,
+    /// Where pairs are screened.
+    pub(super) narrow: Option<Narrow>,
 }
 
 impl Kd {
@@ -72,6 +75,7 @@ impl Kd {
             low,
             high,
             tariff: tariff.clone(),
+            narrow: Narrow::of(points, dim, tariff),
         }
     }
 

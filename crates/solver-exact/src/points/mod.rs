@@ -26,6 +26,7 @@ mod graph;
 mod hierarchy;
 mod kd;
 mod levels;
+mod narrow;
 mod search;
 mod semidual;
 mod side;
