@@ -7,7 +7,6 @@
 
 use std::ops::Range;
 
-use ot_kernels::screen::SPAN;
 use solver_api::Ground;
 
 use super::bounds;
@@ -22,9 +21,6 @@ pub(super) struct Field {
     offset: Vec<f64>,
     /// The largest value of each cell.
     most: Vec<f64>,
-    /// (v − ‖y‖²)/2 in single precision where pairs are screened, padded to whole runs, and the largest size in each run.
-    pub(super) offsets: Vec<f32>,
-    sizes: Vec<f64>,
 }
 
 /// Up to so many coordinates a bound's slope is a regression on all of them together.
@@ -147,7 +143,6 @@ impl Field {
         self.offset.resize(cells, f64::NEG_INFINITY);
         self.most.clear();
         self.most.resize(cells, f64::NEG_INFINITY);
-        self.narrow(kd);
         for level in 0..kd.levels.len() - 1 {
             let run = LEAF << level;
             for (k, cell) in (kd.levels[level]..kd.levels[level + 1]).enumerate() {
@@ -155,33 +150,6 @@ impl Field {
                 self.bound(kd, cell, points);
             }
         }
-    }
-
-    fn narrow(&mut self, kd: &Kd) {
-        self.offsets.clear();
-        self.sizes.clear();
-        let Some(narrow) = &kd.narrow else {
-            return;
-        };
-        let pairs = self.values.iter().zip(&narrow.squares);
-        let offset = |(v, square): (&f64, &f64)| 0.5 * (v - square);
-        self.offsets.extend(pairs.map(|pair| offset(pair) as f32));
-        let whole = kd.len().next_multiple_of(SPAN);
-        self.offsets.resize(whole, f32::NEG_INFINITY);
-        let values = self.values[..kd.len()].chunks(SPAN);
-        let sizes = values.zip(narrow.squares.chunks(SPAN)).map(|(v, squares)| {
-            let pairs = v
-                .iter()
-                .zip(squares)
-                .filter(|(v, _)| **v > f64::NEG_INFINITY);
-            pairs.map(|pair| offset(pair).abs()).fold(0.0, f64::max)
-        });
-        self.sizes.extend(sizes);
-    }
-
-    /// The largest offset of some runs, by size.
-    pub(super) fn largest_offset(&self, runs: Range<usize>) -> f64 {
-        self.sizes[runs].iter().copied().fold(0.0, f64::max)
     }
 
     /// β by regression on each coordinate for itself, then the least α.

@@ -1,5 +1,7 @@
 //! Points in a kd-tree without pointers: a cell is an aligned run of points in kd-order, and its children are the two halves.
 
+use std::ops::Range;
+
 use ot_kernels::near::{RUN, distance, reduced};
 use solver_api::Ground;
 
@@ -8,6 +10,9 @@ use super::tariff::Tariff;
 
 /// Points of a leaf.
 pub(super) const LEAF: usize = RUN;
+
+/// The level of a block, of 128 points: the cells that pairs are screened for together.
+pub(super) const BLOCK: usize = 4;
 
 /// A cloud in kd-order with the boxes of its cells.
 #[derive(Debug)]
@@ -89,6 +94,11 @@ impl Kd {
 
     pub(super) fn panel(&self, leaf: usize) -> &[f64] {
         &self.panels[leaf * LEAF * self.dim..][..LEAF * self.dim]
+    }
+
+    pub(super) fn panels(&self, leaves: Range<usize>) -> &[f64] {
+        let size = LEAF * self.dim;
+        &self.panels[leaves.start * size..leaves.end * size]
     }
 
     pub(super) fn box_of(&self, cell: usize) -> (&[f64], &[f64]) {

@@ -7,8 +7,8 @@ use ot_kernels::screen::{Products, SPAN, STRIP, above};
 use rayon::prelude::*;
 
 use super::field::Field;
-use super::kd::{Kd, LEAF, reduced_costs};
-use super::narrow::Narrow;
+use super::kd::{BLOCK, Kd, LEAF, reduced_costs};
+use super::narrow::{Narrow, Screen};
 
 /// The level at which a search goes no further down, but reads all leaves: with many coordinates a bound costs as much as
 /// the pairs of two leaves, and excludes little.
@@ -28,9 +28,6 @@ fn together(x: &Kd) -> usize {
         None => 0,
     }
 }
-
-/// The level of a block: 128 points.
-const BLOCK: usize = 4;
 
 /// Leaves of one task.
 const TASK: usize = 64;
@@ -70,6 +67,7 @@ pub(super) fn search<R: Default + Send>(
 struct Search {
     kept: Kept,
     stack: Vec<(f64, u32)>,
+    screen: Screen,
     products: Vec<Products>,
 }
 
@@ -78,6 +76,7 @@ impl Search {
         Self {
             kept: Kept::new(most, rows),
             stack: Vec::new(),
+            screen: Screen::default(),
             products: vec![Products::default(); (LEAF << BLOCK) / SPAN],
         }
     }
@@ -150,21 +149,24 @@ impl Search {
         field: &Field,
     ) -> bool {
         let (begun, rows) = (leaf * LEAF, self.kept.rows());
-        let runs = leaves.start * LEAF / SPAN..(leaves.end * LEAF).div_ceil(SPAN);
-        let largest = of_y.largest(runs.clone());
-        let offset = field.largest_offset(runs.clone());
+        let points = leaves.start * LEAF..y.len().min(leaves.end * LEAF);
+        let runs = points.start / SPAN..points.end.div_ceil(SPAN);
+        let screen = &mut self.screen;
+        screen.meet(
+            (x, of_x),
+            begun..begun + rows,
+            (y, of_y),
+            points,
+            &field.values,
+        );
         let columns = of_y.runs(runs.clone(), x.dim);
-        let offsets = &field.offsets[runs.start * SPAN..runs.end * SPAN];
+        let offsets = &screen.offsets[..];
         let mut any = false;
         for strip in (0..rows).step_by(STRIP) {
             let count = STRIP.min(rows - strip);
-            let limit = |kept: &Kept, r: usize| match kept.limits.get(strip + r) {
-                Some(&limit) => of_x.limit(begun + strip + r, limit, largest, offset, x.dim),
-                None => f32::INFINITY,
-            };
-            let mut limits = [0.0; STRIP];
-            for (r, l) in limits.iter_mut().enumerate() {
-                *l = limit(&self.kept, r);
+            let mut limits = [f32::INFINITY; STRIP];
+            for (r, l) in limits.iter_mut().enumerate().take(count) {
+                *l = screen.limit(strip + r, self.kept.limits[strip + r]);
             }
             let i = begun + strip;
             let run = of_x.runs(i / SPAN..i / SPAN + 1, x.dim);
@@ -184,7 +186,7 @@ impl Search {
                             let key = x.cost(i + r, y, j) - field.values[j];
                             if self.kept.offer(strip + r, key, j as u32) {
                                 any = true;
-                                limits[r] = limit(&self.kept, r);
+                                limits[r] = screen.limit(strip + r, self.kept.limits[strip + r]);
                             }
                         }
                     }
