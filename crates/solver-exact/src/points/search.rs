@@ -164,6 +164,10 @@ impl Search {
         let mut any = false;
         for strip in (0..rows).step_by(STRIP) {
             let count = STRIP.min(rows - strip);
+            let asked = &self.kept.limits[strip..strip + count];
+            if asked.iter().all(|&limit| limit == f64::NEG_INFINITY) {
+                continue;
+            }
             let mut limits = [f32::INFINITY; STRIP];
             for (r, l) in limits.iter_mut().enumerate().take(count) {
                 *l = screen.limit(strip + r, self.kept.limits[strip + r]);
