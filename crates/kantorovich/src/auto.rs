@@ -40,10 +40,12 @@ const SMALL_REG: f64 = 1e-3;
 const COST: &str = "cost";
 /// Exact without a matrix, by trees.
 const WITHOUT_MATRIX: &str = "exact-points";
-/// Up to this many pairs, or from this many dimensions on up to [`EXACT_PAIRS`], the simplex with a matrix is at least as fast:
-/// with 1000 points in the plane by 1 to 2, with 2000 slower by 2; with 4000 in 16 dimensions faster by 3. Costs other than squared
-/// distances, 10 000 points: slower by 1 to 4 where clouds overlap, faster by 1 to 25 where they are far apart.
+/// Up to this many pairs in fewer dimensions, and in more of them, the simplex with a matrix is at least as fast: with 1000 points
+/// in the plane by 1 to 2, with 2000 slower by 2; with 2000 in 16 dimensions faster by 2, with 4000 slower by 1.2, and with 10 000
+/// digits in 8 to 32 principal axes by 1.1 to 2.3. Costs other than squared distances, 10 000 points: slower by 1 to 4 where clouds
+/// overlap, faster by 1 to 25 where they are far apart.
 const MATRIX_PAIRS: u64 = 1 << 21;
+const MATRIX_PAIRS_OF_MANY: u64 = 1 << 24;
 const MANY_DIMENSIONS: usize = 7;
 
 /// Picks a backend for each problem.
@@ -61,7 +63,7 @@ const MANY_DIMENSIONS: usize = 7;
 /// | no `reg`, up to 2²⁸ pairs of positive weight (or allowed ones, for sparse costs) | an exact one |
 /// | no `reg`, more pairs | one that computes point costs on the fly, or uses the product structure of a grid, if that is the cost; exact before entropic. Then entropic ones, then exact ones |
 /// | `reg` of 1e-3 of the largest cost or less | any other before `sinkhorn`, which needs 1/reg iterations or refuses |
-/// | up to 2²¹ pairs, or 2²⁸ in seven dimensions or more or where the cost is no squared distance | any other before `exact-points`: a matrix is faster, or never much slower |
+/// | up to 2²¹ pairs, 2²⁴ in seven dimensions or more, or 2²⁸ where the cost is no squared distance | any other before `exact-points`: a matrix is faster, or never much slower |
 /// | rank | the closed forms `line`, `circle`, `tree` for the costs they are exact for, `exact-points`, `network-simplex`, `sinkhorn`, `sinkhorn-stabilized`, `lp-highs`, `lp-microlp`, `lp-minilp`, `ipot` |
 ///
 /// When the one picked refuses (the kernel underflows, memory would not suffice, a tolerance is out of its reach, a
@@ -274,13 +276,12 @@ fn unmet(has: &Capabilities, context: &Context) -> u8 {
 
 /// Whether the simplex with a matrix is at least as fast as without.
 fn has_room_for_a_matrix(problem: &Problem, pairs: u64) -> bool {
-    let slow = match problem.cost().kind() {
-        CostKind::Points(points) => {
-            points.dim() >= MANY_DIMENSIONS || !matches!(points.ground(), Ground::SqEuclidean)
-        }
-        _ => false,
+    let most = match problem.cost().kind() {
+        CostKind::Points(points) if !matches!(points.ground(), Ground::SqEuclidean) => EXACT_PAIRS,
+        CostKind::Points(points) if points.dim() >= MANY_DIMENSIONS => MATRIX_PAIRS_OF_MANY,
+        _ => MATRIX_PAIRS,
     };
-    pairs <= MATRIX_PAIRS || pairs <= EXACT_PAIRS && slow
+    pairs <= most
 }
 
 /// The pairs that can carry mass.

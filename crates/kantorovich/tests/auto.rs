@@ -103,7 +103,8 @@ fn many_points_in_few_dimensions_are_solved_without_a_matrix() {
         (1500, 8, Ground::SqEuclidean, "network-simplex"),
         (1500, 2, Ground::Euclidean, "network-simplex"),
         (1500, 1, Ground::SqEuclidean, "line"),
-        (20_000, 8, Ground::SqEuclidean, "exact-points"),
+        (5000, 8, Ground::SqEuclidean, "exact-points"),
+        (5000, 8, Ground::Euclidean, "network-simplex"),
         (20_000, 2, Ground::Cityblock, "exact-points"),
         (1500, 2, Ground::Asinh, "network-simplex"),
     ] {
