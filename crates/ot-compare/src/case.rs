@@ -1,17 +1,18 @@
 //! The problems of the comparison: every fixture, and a series over n.
 
+mod series;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use ndarray::Array2;
 use ot_data::fixtures::{self, Fixture, FixtureCost};
-use rand::{RngExt, SeedableRng};
-use rand_distr::StandardNormal;
-use rand_pcg::Pcg64Mcg;
 use solver_api::{Cost, DenseCost, GridCost, GridGround, Ground, Measure, PointCost, Problem};
 
+use self::series::SERIES;
+pub use self::series::uniform_points;
 use crate::Error;
-use crate::picture::{self, Picture};
+use crate::picture;
 use crate::report::{ProblemReport, Reference};
 
 /// The group of the series over n.
@@ -20,107 +21,6 @@ pub const SCALE: &str = "scale";
 const QUICK_PAIRS: usize = 1_100_000;
 /// What has more pairs than this must be named, itself or its group, and only exact backends that need no matrix are asked.
 const ORDINARY_PAIRS: usize = 1 << 25;
-
-/// Problems of one kind and many sizes.
-#[derive(Debug, Clone, Copy)]
-struct Series {
-    /// In names: `scale-{key}-{n}`.
-    key: &'static str,
-    title: &'static str,
-    about: &'static str,
-    dim: usize,
-    clouds: Clouds,
-    /// Between 0.1 and 1.1 before they are brought to 1, instead of all alike.
-    random_weights: bool,
-    sizes: &'static [usize],
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Clouds {
-    /// Two unit cubes.
-    Cubes,
-    /// A unit cube, and five Gaussians of spread 0.05 in it.
-    Blobs,
-    /// Two standard Gaussians, 3 apart in every coordinate.
-    Gaussians,
-}
-
-const SERIES: [Series; 8] = [
-    Series {
-        key: "d2",
-        title: "d = 2",
-        about: "uniform in the unit cube, equal weights",
-        dim: 2,
-        clouds: Clouds::Cubes,
-        random_weights: false,
-        sizes: &[
-            250, 500, 1000, 2000, 10_000, 20_000, 50_000, 100_000, 200_000,
-        ],
-    },
-    Series {
-        key: "d16",
-        title: "d = 16",
-        about: "uniform in the unit cube, equal weights",
-        dim: 16,
-        clouds: Clouds::Cubes,
-        random_weights: false,
-        sizes: &[250, 500, 1000, 2000, 10_000, 20_000],
-    },
-    Series {
-        key: "d2-random",
-        title: "d = 2, random weights",
-        about: "uniform in the unit cube, weights from 0.1 to 1.1",
-        dim: 2,
-        clouds: Clouds::Cubes,
-        random_weights: true,
-        sizes: &[10_000, 20_000, 50_000, 100_000, 200_000],
-    },
-    Series {
-        key: "blobs",
-        title: "a square and five blobs",
-        about: "uniform in the unit square, and five Gaussians of spread 0.05; random weights",
-        dim: 2,
-        clouds: Clouds::Blobs,
-        random_weights: true,
-        sizes: &[10_000, 20_000, 50_000],
-    },
-    Series {
-        key: "gaussians",
-        title: "shifted Gaussians",
-        about: "standard Gaussians in the plane, 3 apart in both coordinates; random weights",
-        dim: 2,
-        clouds: Clouds::Gaussians,
-        random_weights: true,
-        sizes: &[10_000, 20_000, 50_000],
-    },
-    Series {
-        key: "d3-random",
-        title: "d = 3, random weights",
-        about: "uniform in the unit cube, weights from 0.1 to 1.1",
-        dim: 3,
-        clouds: Clouds::Cubes,
-        random_weights: true,
-        sizes: &[10_000, 20_000, 50_000],
-    },
-    Series {
-        key: "d8-random",
-        title: "d = 8, random weights",
-        about: "uniform in the unit cube, weights from 0.1 to 1.1",
-        dim: 8,
-        clouds: Clouds::Cubes,
-        random_weights: true,
-        sizes: &[10_000, 20_000],
-    },
-    Series {
-        key: "d16-random",
-        title: "d = 16, random weights",
-        about: "uniform in the unit cube, weights from 0.1 to 1.1",
-        dim: 16,
-        clouds: Clouds::Cubes,
-        random_weights: true,
-        sizes: &[10_000, 20_000],
-    },
-];
 
 /// A problem, and what a report says of it.
 #[derive(Debug, Clone)]
@@ -133,8 +33,8 @@ pub struct Case {
     pub fixture: Option<Fixture>,
 }
 
-/// Every fixture of the repository at `root`, in the manifest's order, then the series over n, of which the large problems are
-/// made only if one of `wanted` is of their kind.
+/// Every fixture of the repository at `root`, in the manifest's order, then the series over n, of which the large problems and
+/// those of real clouds are made only if one of `wanted` is of their kind.
 ///
 /// # Errors
 /// A fixture that can't be read, or is no valid problem.
@@ -147,12 +47,9 @@ pub fn all(root: &Path, wanted: &[String]) -> Result<Vec<Case>, Error> {
     }
     let large = wanted.iter().any(|name| name.starts_with(SCALE));
     for series in &SERIES {
-        for &n in series
-            .sizes
-            .iter()
-            .filter(|n| large || *n * *n <= ORDINARY_PAIRS)
-        {
-            cases.push(series.case(n)?);
+        let ordinary = |n: &&usize| !series.is_real() && **n * **n <= ORDINARY_PAIRS;
+        for &n in series.sizes.iter().filter(|n| large || ordinary(n)) {
+            cases.push(series.case(root, n)?);
         }
     }
     Ok(cases)
@@ -278,77 +175,6 @@ pub fn grid_points(shape: &[usize]) -> Array2<f64> {
     })
 }
 
-/// Uniform points in the unit cube of dimension `dim`, n×dim.
-#[must_use]
-pub fn uniform_points(n: usize, dim: usize, seed: u64) -> Array2<f64> {
-    let mut rng = Pcg64Mcg::seed_from_u64(seed);
-    Array2::from_shape_fn((n, dim), |_| rng.random())
-}
-
-impl Series {
-    fn case(&self, n: usize) -> Result<Case, Error> {
-        let (x, y) = self.points(n);
-        let (a, b) = (self.weights(n, 3)?, self.weights(n, 4)?);
-        let picture = (n == self.sizes[0])
-            .then(|| picture::of_points(&x, &y, a.weights(), b.weights()))
-            .filter(|p| matches!(p, Picture::Points { .. }));
-        let cost = PointCost::from_arrays(x.view(), y.view(), Ground::SqEuclidean)?;
-        Ok(Case {
-            problem: Problem::new(a, b, Arc::new(cost))?,
-            about: ProblemReport {
-                name: format!("{SCALE}-{}-{n}", self.key),
-                title: format!("{n} random points, {}", self.title),
-                description: self.about.to_owned(),
-                group: SCALE.to_owned(),
-                n,
-                m: n,
-                metric: "sqeuclidean".to_owned(),
-                licence: None,
-                reference: None,
-                series: Some(self.title.to_owned()),
-                rows: Vec::new(),
-                sweep: Vec::new(),
-                picture,
-            },
-            fixture: None,
-        })
-    }
-
-    fn points(&self, n: usize) -> (Array2<f64>, Array2<f64>) {
-        let (x, mut y) = (
-            uniform_points(n, self.dim, 1),
-            uniform_points(n, self.dim, 2),
-        );
-        let normal = |seed| {
-            let mut rng = Pcg64Mcg::seed_from_u64(seed);
-            Array2::from_shape_simple_fn((n, self.dim), || rng.sample::<f64, _>(StandardNormal))
-        };
-        match self.clouds {
-            Clouds::Cubes => (x, y),
-            Clouds::Blobs => {
-                let centres = uniform_points(5, self.dim, 5);
-                let spread = normal(2);
-                y.indexed_iter_mut().for_each(|((i, k), v)| {
-                    *v = centres[(i % 5, k)] + 0.05 * spread[(i, k)];
-                });
-                (x, y)
-            }
-            Clouds::Gaussians => (normal(1), normal(2) + 3.0),
-        }
-    }
-
-    fn weights(&self, n: usize, seed: u64) -> Result<Measure, Error> {
-        if !self.random_weights {
-            return Ok(Measure::uniform(n)?);
-        }
-        let mut rng = Pcg64Mcg::seed_from_u64(seed);
-        let raw: Vec<f64> = (0..n).map(|_| 0.1 + rng.random::<f64>()).collect();
-        let sum: f64 = raw.iter().sum();
-        let weights: Vec<f64> = raw.into_iter().map(|w| w / sum).collect();
-        Ok(Measure::new(weights)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,7 +191,8 @@ mod tests {
 
     #[test]
     fn problems_are_chosen_by_name_and_by_group() {
-        let of = |n| SERIES[0].case(n).unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let of = |n| SERIES[0].case(&root, n).unwrap();
         let cases = || vec![of(250), of(2000), of(10_000)];
         let names = |wanted: &[&str], quick| {
             let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::picture::{Picture, Pixels, PlanPair};
+use crate::show;
 
 /// Raised when a field changes its meaning, so that an old baseline is refused and not misread.
 pub const FORMAT: u32 = 2;
@@ -176,6 +177,30 @@ pub(crate) fn times(points: &[&ProblemReport], label: &str) -> Vec<(f64, f64)> {
     points.iter().filter_map(at).collect()
 }
 
+/// The problems of a series with what a row's backend tells of its time, and the names of its phases.
+pub(crate) fn phases<'a>(
+    points: &[&'a ProblemReport],
+    label: &str,
+) -> (Vec<String>, Vec<(&'a ProblemReport, &'a Figures)>) {
+    let mut names: Vec<String> = Vec::new();
+    let mut solved = Vec::new();
+    for problem in points {
+        let row = problem.rows.iter().find(|row| row.label() == label);
+        let Some(figures) = row.and_then(Row::figures) else {
+            continue;
+        };
+        for phase in &figures.phases {
+            if !names.contains(&phase.name) {
+                names.push(phase.name.clone());
+            }
+        }
+        if !figures.phases.is_empty() {
+            solved.push((*problem, figures));
+        }
+    }
+    (names, solved)
+}
+
 /// k where time grows as n^k, by least squares of logarithms over the last factor of [`GROWTH_OVER`] in n: below that, what a
 /// solve costs whatever its size counts. None of less than three sizes.
 pub(crate) fn growth(times: &[(f64, f64)]) -> Option<f64> {
@@ -339,6 +364,35 @@ pub struct Figures {
     pub certify_seconds: f64,
     /// Peak memory beyond inputs and cost, where the caller can measure it.
     pub extra_bytes: Option<u64>,
+    /// Where the time of the last solve went, where the backend tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseFigures>,
+}
+
+/// A part of a solve.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PhaseFigures {
+    /// In the backend's words.
+    pub name: String,
+    /// What it took.
+    pub seconds: f64,
+    /// How often it was gone through, or its steps.
+    pub count: u64,
+}
+
+impl PhaseFigures {
+    /// The time, and in brackets the count; nothing of what was not gone through.
+    #[must_use]
+    pub fn show(&self) -> String {
+        if self.seconds == 0.0 {
+            return "—".to_owned();
+        }
+        format!(
+            "{} ({})",
+            show::seconds(self.seconds),
+            show::count(self.count)
+        )
+    }
 }
 
 /// Timings beside other libraries, on the same arrays, in turn.

@@ -13,7 +13,9 @@ use solver_api::{
 use crate::case::{self, Case};
 #[cfg(feature = "spot")]
 use crate::continuous;
-use crate::report::{BackendInfo, FORMAT, Figures, Outcome, ProblemReport, Report, Row, Setup};
+use crate::report::{
+    BackendInfo, FORMAT, Figures, Outcome, PhaseFigures, ProblemReport, Report, Row, Setup,
+};
 use crate::{Error, applications, plan_pairs, sweep};
 
 /// What to compare, and how.
@@ -514,6 +516,15 @@ fn figures(
         seconds_max: seconds[seconds.len() - 1],
         certify_seconds: certify_time.as_secs_f64(),
         extra_bytes,
+        phases: solution
+            .phases
+            .iter()
+            .map(|phase| PhaseFigures {
+                name: phase.name.to_owned(),
+                seconds: phase.time.as_secs_f64(),
+                count: phase.count,
+            })
+            .collect(),
     }
 }
 

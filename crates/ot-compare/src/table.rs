@@ -234,6 +234,10 @@ mod tests {
         let text = render(&report, Timings::Shown);
         let line = text.lines().find(|l| l.contains("300 in")).unwrap();
         assert!(line.contains(" 1.50 "), "{line}");
+        // And where it goes.
+        let is_header = |l: &&str| l.contains("time") && l.trim_end().ends_with("simplex");
+        let after = text.lines().skip_while(|l| !is_header(l)).nth(1);
+        assert!(after.is_some_and(|l| l.contains("2.00 ms (2)")), "{text}");
     }
 
     #[test]

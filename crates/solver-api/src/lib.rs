@@ -68,7 +68,7 @@ pub use plan::{DensePlan, ImplicitPlan, Plan, PlanRow, SparsePlan};
 pub use problem::{Marginals, Problem};
 pub use reference::Reference;
 pub use rounding::{RoundedPlan, round};
-pub use solution::{Check, Convergence, Measured, Outcome, Solution, Termination};
+pub use solution::{Check, Convergence, Measured, Outcome, Phase, Solution, Termination};
 pub use solver::{Batch, Capabilities, Capability, Solver};
 pub use together::balanced_lower_bounds;
 pub use transform::Potentials;

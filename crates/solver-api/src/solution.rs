@@ -90,6 +90,17 @@ impl Convergence {
     }
 }
 
+/// Where some of the time of a solve went, in the solver's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Phase {
+    /// Such as `lists` or `simplex`.
+    pub name: &'static str,
+    /// What it took, in all.
+    pub time: Duration,
+    /// How often it was gone through, or of how many steps it was.
+    pub count: u64,
+}
+
 /// What a solver hands over; [`Solution::assemble`] adds values, errors and the certificate.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -148,6 +159,8 @@ pub struct Solution {
     pub solve_time: Duration,
     /// What the certificate took.
     pub certify_time: Duration,
+    /// Parts of `solve_time`, in the order in which they are first gone through; empty where the solver doesn't tell.
+    pub phases: Vec<Phase>,
 }
 
 impl Solution {
@@ -291,7 +304,15 @@ impl Solution {
             },
             solve_time,
             certify_time,
+            phases: Vec::new(),
         }
+    }
+
+    /// The same with the phases of the solve.
+    #[must_use]
+    pub fn with_phases(mut self, phases: Vec<Phase>) -> Self {
+        self.phases = phases;
+        self
     }
 
     /// The solution itself if it is within its tolerance, an error otherwise.

@@ -194,7 +194,8 @@ impl Made {
     }
 }
 
-fn photo(root: &Path, name: &str) -> Result<ColourImage, Error> {
+/// A photograph of the fixtures.
+pub(crate) fn photo(root: &Path, name: &str) -> Result<ColourImage, Error> {
     let array = ot_data::read(root.join(format!("fixtures/photos/{name}.png")))?.array;
     let size = (array.shape()[0], array.shape()[1]);
     // What is not of bytes has no pixels, and is refused by its size.

@@ -13,6 +13,7 @@ use ot_apps::{
 };
 use solver_api::{Capability, Context, Cost, Ground, Problem, Solver};
 
+pub(crate) use self::made::photo;
 use self::made::{BARYCENTER, COLOUR_TRANSFER, Made};
 use crate::Error;
 use crate::picture::Pixels;

@@ -79,6 +79,11 @@ pub(super) fn tip(label: &str, figures: &Figures) -> String {
         }
         _ => "none".to_owned(),
     };
+    let phases: String = figures
+        .phases
+        .iter()
+        .map(|phase| format!("\n{} {}", phase.name, phase.show()))
+        .collect();
     format!(
         "{label}\ncost {}\nerror {}\ncertified {bracket}\ngap {}\ntime {} ({} – {})\n{}{}",
         show::value(figures.transport_cost),
@@ -92,7 +97,7 @@ pub(super) fn tip(label: &str, figures: &Figures) -> String {
             ", {} iterations",
             show::count(k)
         )),
-    )
+    ) + &phases
 }
 
 /// n across, time up, one line for each backend and setting, labelled at its end with the exponent by which its time grows.

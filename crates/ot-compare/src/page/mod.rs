@@ -165,14 +165,27 @@ fn scale(html: &mut String, report: &Report, palette: &Palette) {
     }
     let _ = write!(
         html,
-        r#"<section id="{SCALE}"><h2>Time against n</h2><p class="lead">Random points, squared Euclidean cost; in the unit cube with equal weights unless said. n^k: how time grows over the last factor of twenty in n.</p><div class="panels">"#
+        r#"<section id="{SCALE}"><h2>Time against n</h2><p class="lead">Squared Euclidean cost; random points in the unit cube with equal weights unless said. n^k: how time grows over the last factor of twenty in n.</p><div class="panels">"#
     );
     for name in &series {
         if let Some(chart) = charts::scaling(name, &of_series(report, name), palette) {
             let _ = write!(html, "<figure><h3>{}</h3>{chart}</figure>", escape(name));
         }
     }
-    html.push_str("</div><details><summary>All figures of the series</summary>");
+    html.push_str("</div>");
+    let told: String = series
+        .iter()
+        .map(|name| (name, tables::of_phases(&of_series(report, name), palette)))
+        .filter(|(_, table)| !table.is_empty())
+        .map(|(name, table)| format!("<h4>{}</h4>{table}", escape(name)))
+        .collect();
+    if !told.is_empty() {
+        let _ = write!(
+            html,
+            "<details><summary>Where the time goes: seconds, and how often or in how many steps</summary>{told}</details>"
+        );
+    }
+    html.push_str("<details><summary>All figures of the series</summary>");
     for problem in report.problems.iter().filter(|p| p.series.is_some()) {
         let _ = write!(
             html,

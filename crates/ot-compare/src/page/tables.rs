@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use super::Palette;
 use super::svg::escape;
 use crate::columns::{COLUMNS, ITERATIONS};
-use crate::report::{ApplicationReport, Outcome, Peers, ProblemReport, Report, Row};
+use crate::report::{
+    ApplicationReport, Outcome, Peers, PhaseFigures, ProblemReport, Report, Row, labels, phases,
+};
 use crate::show;
 
 struct Sheet(String);
@@ -105,6 +107,45 @@ pub(crate) fn of_rows<'a>(rows: impl Iterator<Item = &'a Row>, palette: &Palette
         sheet.end_row();
     }
     sheet.finish()
+}
+
+/// Where the time of a series goes with each backend that tells: a line a size, a column a phase.
+pub(crate) fn of_phases(points: &[&ProblemReport], palette: &Palette) -> String {
+    let mut html = String::new();
+    for (label, backend) in labels(points) {
+        let (names, solved) = phases(points, &label);
+        if names.is_empty() {
+            continue;
+        }
+        let header: Vec<&str> = ["n", "time", "memory"]
+            .into_iter()
+            .chain(names.iter().map(String::as_str))
+            .collect();
+        let mut sheet = Sheet::new("rows", &header);
+        for (problem, figures) in solved {
+            sheet.row("");
+            sheet.number(Some(problem.n as f64), |n| show::count(n as u64));
+            sheet.number(Some(figures.seconds), show::seconds);
+            sheet.number(figures.extra_bytes.map(|b| b as f64), |b| {
+                show::bytes(b as u64)
+            });
+            for name in &names {
+                let phase = figures.phases.iter().find(|p| p.name == *name);
+                sheet.number(phase.map(|p| p.seconds), |_| {
+                    phase.map(PhaseFigures::show).unwrap_or_default()
+                });
+            }
+            sheet.end_row();
+        }
+        let _ = write!(
+            html,
+            r#"<p><span class="name"><i class="dot c{}"></i>{}</span></p>{}"#,
+            palette.slot(backend),
+            escape(&label),
+            sheet.finish()
+        );
+    }
+    html
 }
 
 /// One line a problem, one column a backend and setting: the certified gap, and the time.

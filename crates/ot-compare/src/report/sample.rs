@@ -26,6 +26,13 @@ fn solved(cost: f64, lower: f64, upper: f64, marginal: f64, iterations: u64) -> 
         seconds_max: 1.9e-3 * iterations as f64,
         certify_seconds: 2e-3,
         extra_bytes: Some(4096 * iterations),
+        phases: [("lists", 2), ("simplex", iterations)]
+            .map(|(name, count)| PhaseFigures {
+                name: name.into(),
+                seconds: 1e-3 * count as f64,
+                count,
+            })
+            .to_vec(),
     }))
 }
 

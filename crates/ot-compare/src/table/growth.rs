@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::Timings;
-use crate::report::{GROWTH_OVER, Report, growth, labels, of_series, series, times};
+use crate::report::{
+    GROWTH_OVER, ProblemReport, Report, growth, labels, of_series, phases, series, times,
+};
 use crate::show;
 
 /// A label, its exponent, and the sizes with their times.
@@ -41,7 +43,44 @@ pub(super) fn render(report: &Report, timings: Timings) -> String {
                 sizes.join(", ")
             );
         }
+        for (label, ..) in &lines {
+            where_time_goes(&mut text, &points, label);
+        }
         text.push('\n');
     }
     text
+}
+
+/// A line a size: time, memory, and each phase with how often it was gone through.
+fn where_time_goes(text: &mut String, points: &[&ProblemReport], label: &str) {
+    let (names, solved) = phases(points, label);
+    if names.is_empty() {
+        return;
+    }
+    let mut rows = vec![vec![
+        label.to_owned(),
+        "time".to_owned(),
+        "memory".to_owned(),
+    ]];
+    rows[0].extend(names.iter().cloned());
+    for (problem, figures) in solved {
+        let bytes = figures.extra_bytes.map_or("—".to_owned(), show::bytes);
+        let mut row = vec![
+            show::count(problem.n as u64),
+            show::seconds(figures.seconds),
+            bytes,
+        ];
+        row.extend(names.iter().map(|name| {
+            let phase = figures.phases.iter().find(|p| p.name == *name);
+            phase.map_or("—".to_owned(), |p| p.show())
+        }));
+        rows.push(row);
+    }
+    let widths: Vec<usize> = (0..rows[0].len())
+        .map(|k| rows.iter().map(|r| r[k].chars().count()).max().unwrap_or(0))
+        .collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(c, &w)| format!("{c:>w$}"));
+        let _ = writeln!(text, "    {}", cells.collect::<Vec<_>>().join("  "));
+    }
 }

@@ -3,10 +3,13 @@
 //! What decides about the simplex that follows is that the *long waves* of the duals are right: they come from the coarse
 //! levels, where they are short.
 
+use std::time::Instant;
+
 use ot_kernels::reduce::dot;
 
 use super::graph::{Fields, Graph};
 use super::hierarchy::Cloud;
+use super::meter::{Meter, Part};
 use super::semidual::{Posed, Semidual};
 use super::sweep::transform;
 use super::watch::Watch;
@@ -46,6 +49,7 @@ pub(super) struct Duals {
     pub(super) g: Vec<f64>,
     pub(super) graph: Graph,
     pub(super) fields: Fields,
+    pub(super) meter: Meter,
     /// The last temperature, in widths of each source's list; 0 where there was none.
     pub(super) part: f64,
     semidual: Semidual,
@@ -79,7 +83,9 @@ impl Duals {
         for level in (0..levels.len() - 1).rev() {
             let (above, _) = &levels[level + 1];
             let (x, y) = &levels[level];
+            let begun = Instant::now();
             transform(&above.kd, &self.f, &y.kd, &mut self.fields.f, &mut self.g);
+            self.meter.add(Part::Lists, begun, 0);
             self.f.clear();
             self.f.resize(x.len(), 0.0);
             if watch.stopped {
@@ -173,7 +179,9 @@ impl Duals {
                 b: &y.weights,
                 graph: &self.graph,
             };
+            let begun = Instant::now();
             self.semidual.cool(posed, &self.g, part);
+            let mut steps = 0;
             for step in 0..STEPS {
                 self.strained = attempt > 0 || step > EASY;
                 if self.semidual.error() <= DONE * mass
@@ -182,7 +190,9 @@ impl Duals {
                 {
                     break;
                 }
+                steps += 1;
             }
+            self.meter.add(Part::Newton, begun, steps);
             error = self.semidual.error() / mass;
             if error <= HELD || error > LOST || watch.stopped {
                 break;
@@ -197,6 +207,7 @@ impl Duals {
     }
 
     fn relist(&mut self, x: &Cloud, y: &Cloud) {
+        let begun = Instant::now();
         let Self {
             graph,
             f,
@@ -205,5 +216,6 @@ impl Duals {
             ..
         } = self;
         graph.build(x, y, f, g, fields);
+        self.meter.add(Part::Lists, begun, 1);
     }
 }

@@ -1,10 +1,14 @@
 //! From two clouds to an optimal basis.
 
+use std::time::Instant;
+
 use ot_kernels::reduce::dot;
+use solver_api::Phase;
 
 use super::crossover::{Crossover, raise};
 use super::duals::{Duals, LAST};
 use super::hierarchy::Cloud;
+use super::meter::Part;
 use super::sweep::{sweep, transform};
 use super::tariff::Tariff;
 use super::watch::{Check, Watch};
@@ -71,6 +75,7 @@ pub(super) struct Answer {
     /// Bounds of the optimum. The upper one is what the plan costs.
     pub(super) lower: f64,
     pub(super) upper: f64,
+    pub(super) phases: Vec<Phase>,
 }
 
 struct PointRows<'a>(&'a Cloud, &'a Cloud);
@@ -89,6 +94,7 @@ impl Rows for PointRows<'_> {
 
 /// Solves one problem.
 pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
+    let begun = Instant::now();
     let (x, x_order) = Cloud::sorted(instance.x, instance.dim, instance.a, instance.tariff);
     let (y, y_order) = Cloud::sorted(instance.y, instance.dim, instance.b, instance.tariff);
     let mut levels = vec![(x, y)];
@@ -97,6 +103,8 @@ pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
     {
         levels.push((x.coarser(), y.coarser()));
     }
+    let mut duals = Duals::default();
+    duals.meter.add(Part::Hierarchy, begun, levels.len() as u64);
     let mut units = Units::default();
     let (x, y) = &levels[0];
     units.assign(&x.weights, &y.weights, None);
@@ -107,7 +115,6 @@ pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
     fill_in_order(&mut placed);
     watch.bound(f64::NEG_INFINITY, cost_of(&placed, x, y, units.unit));
     watch.ask();
-    let mut duals = Duals::default();
     let matched = units.equal && units.supply.first() == units.demand.first();
     duals.find(&levels, matched, &mut watch);
     levels.truncate(1);
@@ -127,8 +134,16 @@ pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
     fill_in_order(&mut solve.placed);
     let (pivots, placed) = (solve.pivots, solve.placed);
     let upper = cost_of(&placed, x, y, units.unit);
-    let Duals { f, g, fields, .. } = &mut duals;
+    let Duals {
+        f,
+        g,
+        fields,
+        meter,
+        ..
+    } = &mut duals;
+    let begun = Instant::now();
     transform(&y.kd, g, &x.kd, &mut fields.g, f);
+    meter.add(Part::Sweeps, begun, 1);
     let mut lower = dot(&x.weights, f) + dot(&y.weights, g);
     if status != Status::Optimal {
         // Potentials that were left on the way may prove less than none.
@@ -161,6 +176,7 @@ pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
         g: restored(&y_order, g),
         lower: watch.stage.bracket.map_or(lower, |b| b.0.max(lower)),
         upper,
+        phases: meter.phases(),
     }
 }
 
@@ -211,8 +227,10 @@ impl Finish<'_> {
         if self.duals.graph.width.len() != n {
             return Status::Stopped;
         }
+        let begun = Instant::now();
         self.fill_lists();
         self.place(matched && !watch.stopped, watch);
+        self.duals.meter.add(Part::Placement, begun, 1);
         if watch.stopped {
             return Status::Stopped;
         }
@@ -322,11 +340,15 @@ impl Finish<'_> {
         let highest = HIGHEST_PRICE * reach;
         let mut status = Status::IterationLimit;
         let (mut fewest, mut idle) = (usize::MAX, 0);
+        let meter = &mut self.duals.meter;
         while idle < ROUNDS {
+            let begun = Instant::now();
             run.tree.recompute_potentials(|i, j| rows.entry(i, j));
             let before = run.pivots;
             let paying = raise(run.tree, price, reach, &mut tops);
+            meter.add(Part::Simplex, begun, 0);
             if paying == 0 {
+                let begun = Instant::now();
                 let violated = sweep(
                     x,
                     y,
@@ -336,12 +358,16 @@ impl Finish<'_> {
                     &mut self.duals.fields,
                     &mut self.duals.g,
                 );
+                meter.add(Part::Sweeps, begun, 1);
                 if violated == 0 {
                     status = Status::Optimal;
                     break;
                 }
             }
-            if let Some(ended) = run.list_phase(&mut pricing, tol, 0.0) {
+            let begun = Instant::now();
+            let ended = run.list_phase(&mut pricing, tol, 0.0);
+            meter.add(Part::Simplex, begun, run.pivots - before);
+            if let Some(ended) = ended {
                 status = ended;
                 break;
             }
@@ -352,8 +378,10 @@ impl Finish<'_> {
                 idle += 1;
                 if !pivoted || idle > ASKED {
                     // Those on the lists do not take it: all pairs are asked.
+                    let begun = Instant::now();
                     let fields = &mut self.duals.fields;
                     sweep(x, y, run.tree, run.lists, tol, fields, &mut self.duals.g);
+                    meter.add(Part::Sweeps, begun, 1);
                 }
             } else {
                 idle += 1;

@@ -6,12 +6,13 @@
 //! | both clouds in kd-order; groups of four become points, until a few hundred are left | `hierarchy.rs` |
 //! | what a distance costs; trees without pointers | `tariff.rs`, `kd.rs` |
 //! | linear bounds on potentials in their cells, the pairs of least reduced cost | `field.rs`, `bounds.rs`, `search.rs` |
+//! | … in many dimensions all pairs in single precision, a block at a time | `narrow.rs` |
 //! | the pairs that count: nearest targets of each source, nearest sources of each target | `graph.rs` |
 //! | exact duals of the coarsest level, then level by level, temperature by temperature | `duals.rs` |
 //! | … Newton steps on the entropic semi-dual over the pairs, and their preconditioner | `semidual.rs`, `levels.rs` |
 //! | mass along the forest of the plan, or along augmenting paths; the rest at a price | `engine.rs`, `crossover.rs` |
 //! | the network simplex on lists, and sweeps over all pairs, until one finds nothing | `engine.rs`, `sweep.rs` |
-//! | the caller's check | `watch.rs` |
+//! | the caller's check, and where the time goes | `watch.rs`, `meter.rs` |
 //!
 //! Tree, units, lists, forest and paths are those of [`network_simplex`](crate::network_simplex). Only the tree and the last
 //! sweep decide about correctness; everything before is there to leave them little to do.
@@ -26,6 +27,7 @@ mod graph;
 mod hierarchy;
 mod kd;
 mod levels;
+mod meter;
 mod narrow;
 mod search;
 mod semidual;

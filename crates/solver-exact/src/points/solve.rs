@@ -269,7 +269,8 @@ impl Solver for ExactPoints {
             // The last sweep is part of the solve, whether anybody asked for a proof or not.
             certificate: Some((bracket, Duration::ZERO)),
         };
-        let mut solution = Solution::assemble(NAME, problem, outcome, started, context);
+        let mut solution =
+            Solution::assemble(NAME, problem, outcome, started, context).with_phases(answer.phases);
         // The engine has distances of its own. Where they say something else than the problem's cost, the proof is of another problem.
         let off = (solution.transport_cost - bracket.upper).abs();
         let rounding = ROUNDING * bracket.upper.abs();
