@@ -3,8 +3,10 @@
 //!
 //! Groups of a kd-order are cells, so that what the targets' potentials lack on a large scale is found at once.
 
-use super::graph::Graph;
-use super::semidual::HELD;
+use std::ops::Range;
+
+use super::semidual::{HELD, Posed};
+use super::shares::Shares;
 
 /// Targets of a group, as a shift.
 const BITS: u32 = 2;
@@ -17,9 +19,10 @@ const NOTHING: f64 = 1e-12;
 /// 1/diagonal of each level, finest first.
 #[derive(Debug, Default)]
 pub(super) struct Levels {
-    inverse: Vec<Vec<f64>>,
+    /// One level after the other, and where each begins.
+    inverse: Vec<f64>,
+    start: Vec<usize>,
     sums: Vec<Vec<f64>>,
-    row: Vec<(u32, f64)>,
     held: Vec<f64>,
 }
 
@@ -27,37 +30,43 @@ impl Levels {
     /// The diagonals for this plan and what holds targets back within their groups. O(pairs) for each level.
     pub(super) fn set(
         &mut self,
-        a: &[f64],
-        graph: &Graph,
+        posed: Posed<'_>,
         plan: &[f64],
         cold: &[f64],
         held: &[f64],
         mix: f64,
+        shares: &mut Shares,
     ) {
         self.size(held.len());
-        for (i, &cold) in cold.iter().enumerate() {
-            let places = graph.row(i);
-            let pairs = graph.target[places.clone()]
-                .iter()
-                .zip(&plan[places.clone()]);
-            self.row.clear();
-            let base = mix * a[i] / places.len() as f64;
-            self.row
-                .extend(pairs.map(|(&j, &p)| (j, (1.0 - mix) * p + base)));
-            for level in &mut self.inverse {
-                // What a source sends to one group alone is not moved by the group's potential.
-                if self.row.len() == 1 {
-                    break;
+        let Posed { a, graph, .. } = posed;
+        let start = &self.start;
+        let diagonals = |sources: Range<usize>, _: &mut [f64], out: &mut [f64]| {
+            let mut row: Vec<(u32, f64)> = Vec::new();
+            for i in sources {
+                let places = graph.row(i);
+                let pairs = graph.target[places.clone()]
+                    .iter()
+                    .zip(&plan[places.clone()]);
+                row.clear();
+                let base = mix * a[i] / places.len() as f64;
+                row.extend(pairs.map(|(&j, &p)| (j, (1.0 - mix) * p + base)));
+                for &level in &start[..start.len() - 1] {
+                    // What a source sends to one group alone is not moved by the group's potential.
+                    if row.len() == 1 {
+                        break;
+                    }
+                    for &(j, p) in &row {
+                        out[level + j as usize] += cold[i] * p * (1.0 - p / a[i]);
+                    }
+                    merge(&mut row);
                 }
-                for &(j, p) in &self.row {
-                    level[j as usize] += cold * p * (1.0 - p / a[i]);
-                }
-                merge(&mut self.row);
             }
-        }
+        };
+        shares.add(graph, &mut [], &mut self.inverse, diagonals, |()| {});
         self.held.clear();
         self.held.extend_from_slice(held);
-        for (k, level) in (0_u32..).zip(&mut self.inverse) {
+        for (k, ends) in (0_u32..).zip(self.start.windows(2)) {
+            let level = &mut self.inverse[ends[0]..ends[1]];
             if BITS * k < HELD {
                 for (d, h) in level.iter_mut().zip(&self.held) {
                     *d += h;
@@ -76,23 +85,21 @@ impl Levels {
     }
 
     fn size(&mut self, targets: usize) {
-        let mut sizes = vec![targets];
+        self.start.clear();
+        self.start.extend([0, targets]);
         let mut last = targets;
         while last > FEWEST {
             last = last.div_ceil(1 << BITS);
-            sizes.push(last);
+            self.start.push(self.start[self.start.len() - 1] + last);
         }
-        self.inverse.resize_with(sizes.len(), Vec::new);
-        self.sums.resize_with(sizes.len(), Vec::new);
-        for (level, size) in self.inverse.iter_mut().zip(sizes) {
-            level.clear();
-            level.resize(size, 0.0);
-        }
+        self.sums.resize_with(self.start.len() - 1, Vec::new);
+        self.inverse.clear();
+        self.inverse.resize(self.start[self.start.len() - 1], 0.0);
     }
 
     /// z = Σ over levels of the groups' corrections.
     pub(super) fn apply(&mut self, r: &[f64], z: &mut Vec<f64>) {
-        let levels = self.inverse.len();
+        let levels = self.sums.len();
         for level in 0..levels {
             let (below, above) = self.sums.split_at_mut(level);
             let sums = &mut above[0];
@@ -105,7 +112,8 @@ impl Levels {
         for level in (0..levels).rev() {
             let (own, coarser) = self.sums.split_at_mut(level + 1);
             let own = &mut own[level];
-            for (s, d) in own.iter_mut().zip(&self.inverse[level]) {
+            let inverse = &self.inverse[self.start[level]..self.start[level + 1]];
+            for (s, d) in own.iter_mut().zip(inverse) {
                 *s *= d;
             }
             if let Some(coarser) = coarser.first() {

@@ -9,7 +9,7 @@
 //! | … in many dimensions all pairs in single precision, a block at a time | `narrow.rs` |
 //! | the pairs that count: nearest targets of each source, nearest sources of each target | `graph.rs` |
 //! | exact duals of the coarsest level, then level by level, temperature by temperature | `duals.rs` |
-//! | … Newton steps on the entropic semi-dual over the pairs, and their preconditioner | `semidual.rs`, `levels.rs` |
+//! | … Newton steps on the entropic semi-dual over the pairs, and their preconditioner | `semidual.rs`, `levels.rs`, `shares.rs` |
 //! | mass along the forest of the plan, or along augmenting paths; the rest at a price | `engine.rs`, `crossover.rs` |
 //! | the network simplex on lists, and sweeps over all pairs, until one finds nothing | `engine.rs`, `sweep.rs` |
 //! | the caller's check, and where the time goes | `watch.rs`, `meter.rs` |
@@ -31,6 +31,7 @@ mod meter;
 mod narrow;
 mod search;
 mod semidual;
+mod shares;
 mod side;
 mod solve;
 mod sweep;

@@ -11,10 +11,13 @@
 //! error then falls, and the dual stays half a percent below its maximum, which costs the simplex a hundred thousand
 //! pivots.)
 
+use std::ops::Range;
+
 use ot_kernels::exp::exp_in_place;
 
 use super::graph::Graph;
 use super::levels::Levels;
+use super::shares::Shares;
 
 /// Sources whose exponentials are computed in one call.
 const BLOCK: usize = 64;
@@ -66,8 +69,11 @@ pub(super) struct Semidual {
     got: Vec<f64>,
     step: Vec<f64>,
     trial: Vec<f64>,
+    /// Reach, diagonal and what it gets, one after the other, while they are added up.
+    sums: Vec<f64>,
     inner: Inner,
     levels: Levels,
+    shares: Shares,
 }
 
 /// Vectors of the conjugate gradients.
@@ -87,6 +93,7 @@ impl Semidual {
         self.cold.clear();
         self.cold.extend(widths.iter().map(|w| 1.0 / (part * w)));
         self.mean = part * widths.iter().sum::<f64>() / widths.len() as f64;
+        self.shares.divide(posed.graph);
         self.look(posed, g);
     }
 
@@ -103,65 +110,82 @@ impl Semidual {
     /// Plan, residual, value and error at g.
     fn look(&mut self, posed: Posed<'_>, g: &[f64]) {
         let Posed { a, b, graph } = posed;
-        let n = a.len();
         self.plan.resize(graph.target.len(), 0.0);
         self.residual.clear();
         self.residual.extend_from_slice(b);
-        let mut value = 0.0;
-        let mut least = [0.0; BLOCK];
-        for from in (0..n).step_by(BLOCK) {
-            let to = n.min(from + BLOCK);
-            for i in from..to {
-                let row = graph.row(i);
-                let plan = &mut self.plan[row.clone()];
-                let pairs = graph.target[row.clone()].iter().zip(&graph.cost[row]);
-                let mut low = f64::INFINITY;
-                for (p, (&j, c)) in plan.iter_mut().zip(pairs) {
-                    *p = c - g[j as usize];
-                    low = low.min(*p);
+        let (mut value, cold) = (0.0, &self.cold);
+        let look = |sources: Range<usize>, plan: &mut [f64], residual: &mut [f64]| {
+            let first = graph.rows(sources.clone()).start;
+            let place = |row: Range<usize>| row.start - first..row.end - first;
+            let mut value = 0.0;
+            let mut least = [0.0; BLOCK];
+            for from in sources.clone().step_by(BLOCK) {
+                let to = sources.end.min(from + BLOCK);
+                for i in from..to {
+                    let row = graph.row(i);
+                    let plan = &mut plan[place(row.clone())];
+                    let pairs = graph.target[row.clone()].iter().zip(&graph.cost[row]);
+                    let mut low = f64::INFINITY;
+                    for (p, (&j, c)) in plan.iter_mut().zip(pairs) {
+                        *p = c - g[j as usize];
+                        low = low.min(*p);
+                    }
+                    for p in plan {
+                        *p = (low - *p) * cold[i];
+                    }
+                    least[i - from] = low;
                 }
-                let cold = self.cold[i];
-                for p in plan {
-                    *p = (low - *p) * cold;
+                exp_in_place(&mut plan[place(graph.rows(from..to))]);
+                for i in from..to {
+                    let row = graph.row(i);
+                    let plan = &mut plan[place(row.clone())];
+                    let sum: f64 = plan.iter().sum();
+                    value += a[i] * (least[i - from] - sum.ln() / cold[i]);
+                    let scale = a[i] / sum;
+                    for (p, &j) in plan.iter_mut().zip(&graph.target[row]) {
+                        *p *= scale;
+                        residual[j as usize] -= *p;
+                    }
                 }
-                least[i - from] = low;
             }
-            exp_in_place(&mut self.plan[graph.rows(from..to)]);
-            for i in from..to {
-                let row = graph.row(i);
-                let plan = &mut self.plan[row.clone()];
-                let sum: f64 = plan.iter().sum();
-                value += a[i] * (least[i - from] - sum.ln() / self.cold[i]);
-                let scale = a[i] / sum;
-                for (p, &j) in plan.iter_mut().zip(&graph.target[row]) {
-                    *p *= scale;
-                    self.residual[j as usize] -= *p;
-                }
-            }
-        }
+            value
+        };
+        let (plan, residual) = (&mut self.plan[..], &mut self.residual[..]);
+        self.shares.add(graph, plan, residual, look, |v| value += v);
         self.error = self.residual.iter().map(|r| r.abs()).sum();
         self.value = value + b.iter().zip(g).map(|(b, g)| b * g).sum::<f64>();
     }
 
     /// What holds each target back.
     fn hold(&mut self, posed: Posed<'_>) {
-        let m = posed.b.len();
-        let mix = self.mix;
-        for sums in [&mut self.reach, &mut self.diagonal, &mut self.got] {
-            sums.clear();
-            sums.resize(m, 0.0);
-        }
-        for (i, cold) in self.cold.iter().enumerate() {
-            let row = posed.graph.row(i);
-            let share = 1.0 / posed.a[i];
-            let base = mix * posed.a[i] / row.len() as f64;
-            for (p, &j) in self.plan[row.clone()].iter().zip(&posed.graph.target[row]) {
-                let j = j as usize;
-                self.reach[j] += cold * p;
-                let w = (1.0 - mix) * p + base;
-                self.diagonal[j] += cold * w * (1.0 - w * share);
-                self.got[j] += p;
+        let (m, mix) = (posed.b.len(), self.mix);
+        self.sums.clear();
+        self.sums.resize(3 * m, 0.0);
+        let (plan, cold, graph) = (&self.plan, &self.cold, posed.graph);
+        let hold = |sources: Range<usize>, _: &mut [f64], sums: &mut [f64]| {
+            let (reach, rest) = sums.split_at_mut(m);
+            let (diagonal, got) = rest.split_at_mut(m);
+            for i in sources {
+                let (row, cold) = (graph.row(i), cold[i]);
+                let share = 1.0 / posed.a[i];
+                let base = mix * posed.a[i] / row.len() as f64;
+                for (p, &j) in plan[row.clone()].iter().zip(&graph.target[row]) {
+                    let j = j as usize;
+                    reach[j] += cold * p;
+                    let w = (1.0 - mix) * p + base;
+                    diagonal[j] += cold * w * (1.0 - w * share);
+                    got[j] += p;
+                }
             }
+        };
+        self.shares
+            .add(graph, &mut [], &mut self.sums, hold, |()| {});
+        for (k, out) in [&mut self.reach, &mut self.diagonal, &mut self.got]
+            .into_iter()
+            .enumerate()
+        {
+            out.clear();
+            out.extend_from_slice(&self.sums[k * m..(k + 1) * m]);
         }
         for (reach, got) in self.reach.iter_mut().zip(&self.got) {
             *reach = if *reach > 0.0 {
@@ -192,32 +216,31 @@ impl Semidual {
             let mean = if all > 0.0 { sum / all } else { 0.0 };
             out.extend(x.iter().zip(held).map(|(x, h)| h * (x - mean)));
         }
-        for (i, &cold) in self.cold.iter().enumerate() {
-            let row = graph.row(i);
-            let (plan, targets) = (&self.plan[row.clone()], &graph.target[row]);
-            let base = mix * posed.a[i] / targets.len() as f64;
-            let mut sum = 0.0;
-            for (p, &j) in plan.iter().zip(targets) {
-                sum += ((1.0 - mix) * p + base) * x[j as usize];
+        let (plan, cold) = (&self.plan, &self.cold);
+        let multiply = |sources: Range<usize>, _: &mut [f64], out: &mut [f64]| {
+            for i in sources {
+                let (row, cold) = (graph.row(i), cold[i]);
+                let (plan, targets) = (&plan[row.clone()], &graph.target[row]);
+                let base = mix * posed.a[i] / targets.len() as f64;
+                let mut sum = 0.0;
+                for (p, &j) in plan.iter().zip(targets) {
+                    sum += ((1.0 - mix) * p + base) * x[j as usize];
+                }
+                let mean = sum / posed.a[i];
+                for (p, &j) in plan.iter().zip(targets) {
+                    out[j as usize] += cold * ((1.0 - mix) * p + base) * (x[j as usize] - mean);
+                }
             }
-            let mean = sum / posed.a[i];
-            for (p, &j) in plan.iter().zip(targets) {
-                out[j as usize] += cold * ((1.0 - mix) * p + base) * (x[j as usize] - mean);
-            }
-        }
+        };
+        self.shares.add(graph, &mut [], out, multiply, |()| {});
     }
 
     /// The Newton step, by preconditioned conjugate gradients.
     fn direction(&mut self, posed: Posed<'_>) {
         self.hold(posed);
-        self.levels.set(
-            posed.a,
-            posed.graph,
-            &self.plan,
-            &self.cold,
-            &self.held,
-            self.mix,
-        );
+        let levels = &mut self.levels;
+        let (plan, cold, held) = (&self.plan, &self.cold, &self.held);
+        levels.set(posed, plan, cold, held, self.mix, &mut self.shares);
         self.step.clear();
         self.step.resize(posed.b.len(), 0.0);
         self.inner.r.clear();
