@@ -42,6 +42,9 @@ const MIXED: f64 = 0.1;
 /// How far potentials go on the way they went from one temperature to the next: they are nearly linear in ε.
 const ONWARD: f64 = COOLING;
 
+/// Pairs up to which a level whose lists hold no plan is solved with a matrix.
+const DENSE: usize = 1 << 23;
+
 /// The duals of the finest level and the lists that they were found on.
 #[derive(Debug, Default)]
 pub(super) struct Duals {
@@ -72,11 +75,7 @@ impl Duals {
         let Some((x, y)) = levels.last() else {
             return;
         };
-        let cost: Vec<f64> = (0..x.len())
-            .flat_map(|i| (0..y.len()).map(move |j| x.kd.cost(i, &y.kd, j)))
-            .collect();
-        (self.f, self.g) = dense(&cost, &x.weights, &y.weights);
-        self.part = 0.0;
+        self.solve_densely(x, y);
         if let [(x, y)] = levels {
             self.relist(x, y);
         }
@@ -102,6 +101,15 @@ impl Duals {
         }
     }
 
+    /// Exact duals by a matrix.
+    fn solve_densely(&mut self, x: &Cloud, y: &Cloud) {
+        let cost: Vec<f64> = (0..x.len())
+            .flat_map(|i| (0..y.len()).map(move |j| x.kd.cost(i, &y.kd, j)))
+            .collect();
+        (self.f, self.g) = dense(&cost, &x.weights, &y.weights);
+        self.part = 0.0;
+    }
+
     /// Down the temperatures of one level, as far as the lists hold the plan.
     fn cool(&mut self, x: &Cloud, y: &Cloud, last: f64, finest: bool, watch: &mut Watch<'_, '_>) {
         self.graph.forget();
@@ -118,6 +126,9 @@ impl Duals {
             self.part = part;
             if !self.settle(x, y, part, watch) {
                 self.g.copy_from_slice(&self.trusted);
+                if x.len() * y.len() <= DENSE && !watch.stopped {
+                    self.solve_densely(x, y);
+                }
                 break;
             }
             if watch.stopped {
