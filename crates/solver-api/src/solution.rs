@@ -178,7 +178,23 @@ impl Solution {
         started: Instant,
         context: &Context,
     ) -> Self {
-        Self::complete(solver, problem, outcome, None, started, context)
+        Self::complete(solver, problem, outcome, None, false, started, context)
+    }
+
+    /// [`Solution::assemble`] for a solver that knows better than by a pass over the cost what potentials points of weight zero
+    /// have: they are in the outcome, and break no pair's bound.
+    ///
+    /// # Panics
+    /// If plan or potentials have other shapes than the problem.
+    #[must_use]
+    pub fn assemble_extended(
+        solver: &str,
+        problem: &Problem,
+        outcome: Outcome,
+        started: Instant,
+        context: &Context,
+    ) -> Self {
+        Self::complete(solver, problem, outcome, None, true, started, context)
     }
 
     /// [`Solution::assemble`] without the pass over the plan: the solver has measured it. Where the objective needs
@@ -196,7 +212,15 @@ impl Solution {
         started: Instant,
         context: &Context,
     ) -> Self {
-        Self::complete(solver, problem, outcome, Some(measured), started, context)
+        Self::complete(
+            solver,
+            problem,
+            outcome,
+            Some(measured),
+            false,
+            started,
+            context,
+        )
     }
 
     /// Whether it converged by the certificate, for solvers whose tolerance is a gap: what ran into a limit or stalled `within`
@@ -224,6 +248,7 @@ impl Solution {
         problem: &Problem,
         outcome: Outcome,
         measured: Option<Measured>,
+        extended: bool,
         started: Instant,
         context: &Context,
     ) -> Self {
@@ -241,7 +266,11 @@ impl Solution {
             let lengths = (measured.sent.len(), measured.received.len());
             assert_shape("measured", lengths, problem.shape());
         }
-        potentials.settle(problem, reg);
+        if extended {
+            potentials.centre_all(problem);
+        } else {
+            potentials.settle(problem, reg);
+        }
         // For P = r s exp(…) the entropy follows from the marginals; any other plan needs its logarithms.
         let from_logs = reg > 0.0 && !matches!(plan, Plan::Implicit(_));
         let is_vouched_for = measured.is_some() && !from_logs;

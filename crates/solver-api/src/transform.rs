@@ -101,6 +101,28 @@ impl Potentials {
         self.extend(problem, reg);
     }
 
+    /// [`centre`](Self::centre) where points of weight zero have their potentials already, and all pairs are allowed.
+    pub(crate) fn centre_all(&mut self, problem: &Problem) {
+        let (a, b) = (problem.a().weights(), problem.b().weights());
+        let Some(first) = a.iter().position(|&w| w > 0.0) else {
+            return;
+        };
+        let before = self.f[first];
+        if problem.marginals() == Marginals::Balanced {
+            self.centre(problem);
+        }
+        let shift = self.f[first] - before;
+        let idle = |potential: &mut [f64], weights: &[f64], shift: f64| {
+            let idle = potential
+                .iter_mut()
+                .zip(weights)
+                .filter(|(_, w)| **w == 0.0);
+            idle.for_each(|(p, _)| *p += shift);
+        };
+        idle(&mut self.f, a, shift);
+        idle(&mut self.g, b, -shift);
+    }
+
     pub(crate) fn centre(&mut self, problem: &Problem) {
         let (a, b) = (problem.a().weights(), problem.b().weights());
         let (of_source, of_target, count) = components(problem);

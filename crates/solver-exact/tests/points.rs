@@ -323,3 +323,46 @@ fn a_deadline_and_a_cancel_leave_a_bracket() {
     }
     assert!(brackets.iter().all(|c| c.contains(best, 1e-12)));
 }
+
+/// Points of weight zero have the potentials that the pass over all pairs would give them: no pair is out of bounds, and each
+/// of them is in one that is tight. Near ones by trees, one that is far away by that pass.
+#[test]
+fn points_without_weight_have_potentials_too() {
+    let mut grounds = others();
+    grounds.push(Ground::SqEuclidean);
+    for (far, dim) in [(false, 2), (true, 2), (false, 6)] {
+        for ground in &grounds {
+            let (n, m) = (500, 430);
+            let with_zeros = |n: usize, seed: f64| {
+                let mut w = weights(n, false, seed);
+                w.iter_mut().step_by(3).for_each(|w| *w = 0.0);
+                let sum: f64 = w.iter().sum();
+                w.iter().map(|v| v / sum).collect::<Vec<f64>>()
+            };
+            let (a, b) = (with_zeros(n, 1.0), with_zeros(m, 2.0));
+            let (mut x, y) = (waves(n, dim, 3.0), waves(m, dim, 4.0));
+            if far && !matches!(ground, Ground::Atanh(_)) {
+                x[0] = 1e9;
+            }
+            let problem = Problem::from_points(&a, &b, &x, &y, dim, ground.clone()).unwrap();
+            let found = solved(&problem);
+            assert_eq!(found.convergence.termination, Termination::Optimal);
+            let (f, g) = (&found.potentials.f, &found.potentials.g);
+            let slack = |i: usize, j: usize| problem.cost().entry(i, j) - f[i] - g[j];
+            let near = |i: usize| if far && i == 0 { 1e9_f64.powi(2) } else { 10.0 };
+            for i in 0..n {
+                let least = (0..m).map(|j| slack(i, j)).fold(f64::INFINITY, f64::min);
+                let tight = if a[i] == 0.0 { least.abs() } else { -least };
+                assert!(
+                    tight <= 1e-12 * near(i),
+                    "{ground} {dim} source {i}: {least}"
+                );
+            }
+            for j in (0..m).filter(|&j| b[j] == 0.0) {
+                let sources = (0..n).filter(|&i| a[i] > 0.0);
+                let least = sources.map(|i| slack(i, j)).fold(f64::INFINITY, f64::min);
+                assert!(least.abs() <= 1e-11, "{ground} {dim} target {j}: {least}");
+            }
+        }
+    }
+}

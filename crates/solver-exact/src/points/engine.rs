@@ -8,6 +8,7 @@ use solver_api::Phase;
 use super::crossover::{Crossover, raise};
 use super::duals::{Duals, LAST};
 use super::hierarchy::Cloud;
+use super::idle::Idle;
 use super::meter::Part;
 use super::sweep::{sweep, transform};
 use super::tariff::Tariff;
@@ -58,6 +59,8 @@ pub(super) struct Instance<'a> {
     pub(super) tariff: &'a Tariff,
     pub(super) a: &'a [f64],
     pub(super) b: &'a [f64],
+    /// Points of weight zero of both sides, that get potentials all the same.
+    pub(super) idle: [&'a [f64]; 2],
     pub(super) max_pivots: u64,
     /// [`COARSEST`], except in tests.
     pub(super) coarsest: usize,
@@ -72,6 +75,8 @@ pub(super) struct Answer {
     pub(super) plan: Vec<(u32, u32, f64)>,
     pub(super) f: Vec<f64>,
     pub(super) g: Vec<f64>,
+    /// Of the points of weight zero.
+    pub(super) idle: [Vec<f64>; 2],
     /// Bounds of the optimum. The upper one is what the plan costs.
     pub(super) lower: f64,
     pub(super) upper: f64,
@@ -157,6 +162,13 @@ pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
             g.append(&mut nothing);
         }
     }
+    // Targets first, then sources against all of them: no pair of two points of weight zero is out of bounds either.
+    let [mut idle_x, mut idle_y] = instance
+        .idle
+        .map(|points| Idle::new(points, instance.dim, instance.tariff));
+    idle_y.lower(&x.kd, f, &mut fields.f);
+    idle_x.lower(&y.kd, g, &mut fields.g);
+    idle_x.lower_by(&idle_y, &mut fields.g);
     let restored = |order: &[u32], values: &[f64]| {
         let mut out = vec![0.0; values.len()];
         for (&k, v) in order.iter().zip(values) {
@@ -174,6 +186,7 @@ pub(super) fn solve(instance: &Instance<'_>, check: &mut Check<'_>) -> Answer {
         plan: plan.collect(),
         f: restored(&x_order, f),
         g: restored(&y_order, g),
+        idle: [idle_x.restored(), idle_y.restored()],
         lower: watch.stage.bracket.map_or(lower, |b| b.0.max(lower)),
         upper,
         phases: meter.phases(),

@@ -12,6 +12,7 @@
 //! | … Newton steps on the entropic semi-dual over the pairs, and their preconditioner | `semidual.rs`, `levels.rs`, `shares.rs` |
 //! | mass along the forest of the plan, or along augmenting paths; the rest at a price | `engine.rs`, `crossover.rs` |
 //! | the network simplex on lists, and sweeps over all pairs, until one finds nothing | `engine.rs`, `sweep.rs` |
+//! | potentials of points of weight zero | `idle.rs` |
 //! | the caller's check, and where the time goes | `watch.rs`, `meter.rs` |
 //!
 //! Tree, units, lists, forest and paths are those of [`network_simplex`](crate::network_simplex). Only the tree and the last
@@ -25,6 +26,7 @@ mod factory;
 mod field;
 mod graph;
 mod hierarchy;
+mod idle;
 mod kd;
 mod levels;
 mod meter;

@@ -15,6 +15,9 @@ pub(super) struct Side {
     pub(super) weights: Vec<f64>,
     pub(super) points: Vec<f64>,
     pub(super) mean: Vec<f64>,
+    /// Points of weight zero: where each stands in the caller's order, and where it is, about the same mean.
+    pub(super) idle: Vec<u32>,
+    pub(super) idle_points: Vec<f64>,
 }
 
 impl Side {
@@ -65,7 +68,13 @@ impl Side {
             let point = row(members[s[0] as usize]);
             about.extend(point.iter().zip(&mean).map(|(x, m)| x - m));
         }
+        let is_idle = |&k: &u32| weights[k as usize] == 0.0;
+        let idle: Vec<u32> = (0..weights.len() as u32).filter(is_idle).collect();
+        let moved = idle.iter().flat_map(|&k| row(k).iter().zip(&mean));
+        let idle_points = moved.map(|(x, m)| x - m).collect();
         Self {
+            idle,
+            idle_points,
             members,
             start,
             shares,
@@ -81,7 +90,8 @@ impl Side {
 
     /// Each axis by a factor of its own.
     pub(super) fn stretch(&mut self, by: &[f64]) {
-        for point in self.points.chunks_exact_mut(by.len()) {
+        let all = self.points.chunks_exact_mut(by.len());
+        for point in all.chain(self.idle_points.chunks_exact_mut(by.len())) {
             point.iter_mut().zip(by).for_each(|(x, by)| *x *= by);
         }
     }

@@ -93,6 +93,8 @@ const ROUNDING: f64 = 1e-12;
 /// Coordinates between which squares of differences are normal numbers, where points cannot be brought there.
 const SMALLEST: f64 = 1e-130;
 const LARGEST: f64 = 1e150;
+/// In largest coordinates of points of mass: how far those of weight zero may be to have their potentials by trees.
+const FAR: f64 = 1e6;
 const OUT_OF_RANGE: &str = "functions of a distance between points whose largest coordinate is not between 1e-130 and 1e150";
 
 /// A power of two that brings `extent` near 1.
@@ -193,7 +195,15 @@ impl Solver for ExactPoints {
         };
         let rest = rest(&x, 1.0) + rest(&y, -1.0);
         let whole = |v: f64| v / scale / again + rest;
+        // Where they are that far away, a pass over all pairs is asked.
+        let far = FAR * scale * extent;
+        let near = |side: &Side| side.idle_points.iter().all(|x| x.abs() <= far);
+        let extended = near(&x) && near(&y);
         let instance = Instance {
+            idle: match extended {
+                true => [&x.idle_points, &y.idle_points],
+                false => [&[], &[]],
+            },
             x: &x.points,
             y: &y.points,
             dim,
@@ -242,6 +252,16 @@ impl Solver for ExactPoints {
         };
         all(&x, &answer.f, 1.0, &mut potentials.f);
         all(&y, &answer.g, -1.0, &mut potentials.g);
+        if extended {
+            let idle = |side: &Side, found: &[f64], sign: f64, out: &mut [f64]| {
+                let points = side.idle_points.chunks_exact(dim).zip(found);
+                for (&k, (point, &value)) in side.idle.iter().zip(points) {
+                    out[k as usize] = back.potential(value, point, sign);
+                }
+            };
+            idle(&x, &answer.idle[0], 1.0, &mut potentials.f);
+            idle(&y, &answer.idle[1], -1.0, &mut potentials.g);
+        }
         let triples = between_points(&answer.plan, &x, &y);
         let plan = Plan::Sparse(SparsePlan::from_triples(n, m, triples)?);
         let bracket = Certificate {
@@ -269,8 +289,12 @@ impl Solver for ExactPoints {
             // The last sweep is part of the solve, whether anybody asked for a proof or not.
             certificate: Some((bracket, Duration::ZERO)),
         };
+        let assemble = match extended {
+            true => Solution::assemble_extended,
+            false => Solution::assemble,
+        };
         let mut solution =
-            Solution::assemble(NAME, problem, outcome, started, context).with_phases(answer.phases);
+            assemble(NAME, problem, outcome, started, context).with_phases(answer.phases);
         // The engine has distances of its own. Where they say something else than the problem's cost, the proof is of another problem.
         let off = (solution.transport_cost - bracket.upper).abs();
         let rounding = ROUNDING * bracket.upper.abs();

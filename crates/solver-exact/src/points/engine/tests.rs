@@ -30,6 +30,7 @@ fn solved_for(
         tariff: &Tariff::between(ground, x, y, dim),
         a,
         b,
+        idle: [&[], &[]],
         max_pivots: u64::MAX,
         coarsest,
     };
@@ -204,6 +205,7 @@ fn a_stop_leaves_a_plan_and_a_bracket() {
         tariff: &squares(),
         a: &a,
         b: &b,
+        idle: [&[], &[]],
         max_pivots: u64::MAX,
         coarsest: 16,
     };
@@ -249,6 +251,7 @@ fn pivots_that_run_out_leave_a_plan_too() {
         tariff: &squares(),
         a: &a,
         b: &b,
+        idle: [&[], &[]],
         max_pivots: 3,
         coarsest: 16,
     };
