@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::Timings;
 use crate::report::{
-    GROWTH_OVER, ProblemReport, Report, growth, labels, of_series, phases, series, times,
+    GROWTH_OVER, PhaseFigures, ProblemReport, Report, growth, labels, of_series, phases, series,
+    times,
 };
 use crate::show;
 
@@ -72,7 +73,7 @@ fn where_time_goes(text: &mut String, points: &[&ProblemReport], label: &str) {
         ];
         row.extend(names.iter().map(|name| {
             let phase = figures.phases.iter().find(|p| p.name == *name);
-            phase.map_or("—".to_owned(), |p| p.show())
+            phase.map_or("—".to_owned(), PhaseFigures::show)
         }));
         rows.push(row);
     }
